@@ -1,0 +1,53 @@
+# materialize · dev · test · lint · bench: each makes the environment first, if it isn't there.
+PYTHON ?= python3
+# For a CPU-only torch on Linux: make materialize PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu"
+PIP_FLAGS ?=
+CONFIG ?= configs/quickstart.yaml
+# Extra arguments of `python -m pipeline materialize`, such as ARGS="--set fine_tuned_model.epochs=2"
+ARGS ?=
+
+BIN := .venv/bin
+export DAGSTER_HOME ?= $(CURDIR)/.dagster
+
+.PHONY: materialize dev test test-fast lint bench clean
+
+materialize: .venv/.installed $(DAGSTER_HOME)/dagster.yaml
+	$(BIN)/python -m pipeline materialize --config $(CONFIG) $(ARGS)
+
+dev: .venv/.installed $(DAGSTER_HOME)/dagster.yaml
+	$(BIN)/dagster dev
+
+test: lint
+	$(BIN)/pytest
+
+test-fast: lint
+	$(BIN)/pytest -m "not slow"
+
+lint: .venv/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/.installed-dev
+	$(BIN)/python benchmarks/definitions_load.py
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+# torch first: with the pinned version there, nothing else asks for another one.
+.venv/.installed: .venv/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) $$(grep '^torch==' constraints.txt)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt -e .
+	touch $@
+
+.venv/.installed-dev: .venv/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt -e ".[dev]"
+	touch $@
+
+$(DAGSTER_HOME)/dagster.yaml: deploy/dagster.yaml
+	mkdir -p $(@D)
+	cp $< $@

@@ -1,0 +1,1 @@
+"""Fine-tune a sentence-embedding model on duplicate questions and prove the gain, as Dagster assets."""

@@ -1,0 +1,1 @@
+"""The assets: what exists, and what it is made from."""

@@ -1,0 +1,118 @@
+"""The models: the one to start from, and the one that comes out."""
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from pipeline.assets.common import OWNERS, one_line_failures, progress_into
+from pipeline.compute.base import Compute, RunIdentity
+from pipeline.embedding_models import BaseModelChoice, resolve_base_model
+from pipeline.finetuning.recipe import Recipe
+from pipeline.question_pairs.schema import PairTable
+from pipeline.references import FineTunedModel, ModelReference
+
+GROUP = "model"
+
+
+class BaseModelConfig(BaseModelChoice, dg.Config):
+    """Which model to start from."""
+
+
+class FineTuneConfig(Recipe, dg.Config):
+    """How the model is fine-tuned."""
+
+
+@dg.asset(group_name=GROUP, kinds={"huggingface"}, owners=OWNERS, code_version="1")
+def base_model(config: BaseModelConfig) -> dg.MaterializeResult[ModelReference]:
+    """The sentence-embedding model to start from, pinned to a commit or to a hash of its files.
+
+    Resolved once, so that the baseline report and the training can't mean different models.
+    """
+    with one_line_failures():
+        model = resolve_base_model(config)
+    return dg.MaterializeResult(
+        value=model,
+        data_version=dg.DataVersion(model.data_version),
+        metadata={
+            "model": model.name,
+            "kind": model.kind,
+            "location": model.location,
+            "version": model.version,
+        },
+    )
+
+
+@dg.asset(group_name=GROUP, kinds={"pytorch", "huggingface"}, owners=OWNERS, code_version="1")
+def fine_tuned_model(
+    context: dg.AssetExecutionContext,
+    config: FineTuneConfig,
+    compute: dg.ResourceParam[Compute],
+    train_split: PairTable,
+    dev_split: PairTable,
+    base_model: ModelReference,
+) -> dg.MaterializeResult[FineTunedModel]:
+    """The base model, fine-tuned on `train_split` so that duplicate questions lie close together.
+
+    It lies in a run folder `sentence-transformers-ft-<UNIX_TIMESTAMP>` with its checkpoints, and loads with
+    `SentenceTransformer(path)`. A run that was interrupted and is re-executed goes on from its newest checkpoint.
+
+    **Next:** materialise `post_train_eval_report`, and look at the difference to the baseline.
+    """
+    with one_line_failures():
+        result = compute.fine_tune(
+            train_split, dev_split, base_model, config, _identity(context), progress_into(context)
+        )
+    return dg.MaterializeResult(
+        value=result, data_version=dg.DataVersion(result.data_version), metadata=_training_metadata(result)
+    )
+
+
+def _identity(context: dg.AssetExecutionContext) -> RunIdentity:
+    """The root run names the folder, so that a re-execution finds it again."""
+    run = context.run
+    root = run.root_run_id or run.run_id
+    record = context.instance.get_run_record_by_id(root) or context.instance.get_run_record_by_id(run.run_id)
+    if record is None:
+        raise RuntimeError(f"Dagster has no record of the run {run.run_id} that this step belongs to")
+    return RunIdentity(owner=root, unix_time=int(record.create_timestamp.timestamp()))
+
+
+def _training_metadata(result: FineTunedModel) -> dict[str, Any]:
+    card = Path(result.model.location) / "README.md"
+    metadata: dict[str, Any] = {
+        "model": dg.MetadataValue.path(result.model.location),
+        "run_folder": dg.MetadataValue.path(result.run_folder),
+        "model_card": dg.MetadataValue.md(card.read_text(encoding="utf-8").split("---", 2)[2])
+        if card.is_file()
+        else "written by the machine that trained",
+        "base_model": result.base_model.name,
+        "source": result.origin.source,
+        "synthetic": result.origin.synthetic,
+        "device": result.device,
+        "train_pairs": result.train_pairs,
+        "steps": result.steps,
+        "training_seconds": result.seconds,
+        "pairs_per_second": result.train_pairs * int(result.recipe["epochs"]) / result.seconds,
+        "recipe": dg.MetadataValue.json(result.recipe),
+        "loss_curve": dg.MetadataValue.table(
+            records=[dg.TableRecord({"step": step, "loss": loss}) for step, loss in result.losses],
+            schema=dg.TableSchema([dg.TableColumn("step", "int"), dg.TableColumn("loss", "float")]),
+        ),
+    }
+    if result.losses:
+        metadata["final_loss"] = result.losses[-1][1]
+    if result.dev_average_precision:
+        metadata["dev_average_precision"] = result.dev_average_precision[-1]
+        metadata["dev_average_precision_by_epoch"] = dg.MetadataValue.table(
+            records=[
+                dg.TableRecord({"epoch": epoch, "average_precision": ap})
+                for epoch, ap in enumerate(result.dev_average_precision, 1)
+            ],
+            schema=dg.TableSchema(
+                [dg.TableColumn("epoch", "int"), dg.TableColumn("average_precision", "float")]
+            ),
+        )
+    else:
+        metadata["dev_average_precision_by_epoch"] = "none: dev_split is empty (dev_fraction: 0)"
+    return metadata

@@ -1,0 +1,103 @@
+"""The reports: how good the model is before and after."""
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from pipeline.assets.common import OWNERS, one_line_failures, progress_into
+from pipeline.compute.base import Compute
+from pipeline.evaluation.evaluate import EvaluationOptions
+from pipeline.evaluation.reports import EvaluationReport, compare
+from pipeline.finetuning.results import publish_results
+from pipeline.question_pairs.schema import PairTable
+from pipeline.references import FineTunedModel, ModelReference
+
+GROUP = "reports"
+
+
+class EvaluationConfig(EvaluationOptions, dg.Config):
+    """How questions are embedded for a report."""
+
+
+@dg.asset(group_name=GROUP, kinds={"csv", "scikitlearn"}, owners=OWNERS, code_version="1")
+def baseline_eval_report(
+    context: dg.AssetExecutionContext,
+    config: EvaluationConfig,
+    compute: dg.ResourceParam[Compute],
+    base_model: ModelReference,
+    eval_split: PairTable,
+) -> dg.MaterializeResult[EvaluationReport]:
+    """How well the base model tells duplicates from others, before any training.
+
+    Average precision, and accuracy, F1, precision and recall at their best thresholds, for four similarities.
+    docs/metrics.md explains each in plain words.
+    """
+    with one_line_failures():
+        report = compute.evaluate("pre_train", base_model, eval_split, config, progress_into(context))
+    return dg.MaterializeResult(
+        value=report,
+        data_version=dg.DataVersion(report.data_version),
+        metadata={**_report_metadata(report), "report": dg.MetadataValue.md(report.to_markdown())},
+    )
+
+
+@dg.asset(group_name=GROUP, kinds={"csv", "scikitlearn"}, owners=OWNERS, code_version="1")
+def post_train_eval_report(
+    context: dg.AssetExecutionContext,
+    config: EvaluationConfig,
+    compute: dg.ResourceParam[Compute],
+    fine_tuned_model: FineTunedModel,
+    eval_split: PairTable,
+    baseline_eval_report: EvaluationReport,
+) -> dg.MaterializeResult[EvaluationReport]:
+    """How well the fine-tuned model does on the same pairs, and the difference to the baseline.
+
+    Puts both result files into the model's run folder and completes its model card.
+
+    **Next:** compare with earlier runs in this asset's *Overview* plots; use the model from its run folder.
+    """
+    with one_line_failures():
+        report = compute.evaluate(
+            "post_train", fine_tuned_model.model, eval_split, config, progress_into(context)
+        )
+        differences = compare(report, baseline_eval_report)
+        publish_results(fine_tuned_model, baseline_eval_report, report)
+    return dg.MaterializeResult(
+        value=report,
+        data_version=dg.DataVersion(report.data_version),
+        metadata={
+            **_report_metadata(report),
+            **{f"cosine_{metric}_gain": gain for metric, gain in differences["cosine"].items()},
+            "report": dg.MetadataValue.md(report.to_markdown(baseline_eval_report)),
+            "run_folder": dg.MetadataValue.path(fine_tuned_model.run_folder),
+            "results_file": dg.MetadataValue.path(
+                str(
+                    Path(fine_tuned_model.run_folder)
+                    / "binary_classification_evaluation_post_train_results.csv"
+                )
+            ),
+        },
+    )
+
+
+def _report_metadata(report: EvaluationReport) -> dict[str, Any]:
+    numbers = {
+        f"{name}_{metric}": value
+        for name, values in report.metrics.items()
+        for metric, value in values.model_dump().items()
+    }
+    return {
+        **numbers,
+        "model": report.model.name,
+        "model_location": dg.MetadataValue.path(report.model.location),
+        "model_version": report.model.version,
+        "eval_version": report.eval_version,
+        "threshold_kind": report.threshold_kind,
+        "pairs": report.pairs,
+        "positive_rate": report.positive_rate,
+        "source": report.origin.source,
+        "synthetic": report.origin.synthetic,
+        "evaluation_seconds": report.seconds,
+        "device": report.device,
+    }

@@ -1,0 +1,398 @@
+"""`python -m pipeline`: materialise with a live progress bar, or fine-tune without Dagster."""
+
+import os
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from pipeline.config_files import STEP_SETTINGS, load_settings
+from pipeline.embedding_models import BaseModelChoice
+from pipeline.errors import PipelineError
+from pipeline.evaluation.evaluate import EvaluationOptions
+from pipeline.evaluation.reports import EvaluationReport, compare
+from pipeline.finetuning.recipe import Recipe
+from pipeline.progress import (
+    PROGRESS_FILE_VARIABLE,
+    Advanced,
+    CheckpointSaved,
+    DevEvaluated,
+    ProgressEvent,
+    TrainingStep,
+    follow,
+)
+from pipeline.question_pairs.sources import PairSource
+from pipeline.question_pairs.splits import SplitPlan
+from pipeline.references import FineTunedModel
+from pipeline.storage import VersionStore, default_home, default_runs_folder, local_folder
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+_config_option = click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    help="Run config, such as configs/quickstart.yaml.",
+)
+_set_option = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="STEP.SETTING=VALUE",
+    help="Override one setting; may be repeated.",
+)
+_INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells give it."""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Fine-tune a sentence-embedding model on duplicate questions, and measure the gain."""
+
+
+def main() -> None:
+    """Run the command line: errors that a user can put right end it with one line and status 1."""
+    try:
+        cli.main(standalone_mode=False)
+    except PipelineError as error:
+        _fail(str(error), 1)
+    except click.ClickException as error:
+        _fail(error.format_message(), error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        _fail("interrupted: nothing is half-written; run the command again to start anew", _INTERRUPTED)
+
+
+def _fail(message: str, status: int) -> None:
+    click.echo(f"Error: {message}", err=True)
+    sys.exit(status)
+
+
+# --- materialise, with Dagster ---------------------------------------------------------------------------------
+
+
+@cli.command()
+@_config_option
+@click.option(
+    "--select", default="*", show_default=True, help="Assets to materialise, in Dagster's selection syntax."
+)
+@_set_option
+@click.option("--verbose", is_flag=True, help="Show Dagster's event log instead of the progress bar.")
+def materialize(config_path: Path | None, select: str, overrides: tuple[str, ...], verbose: bool) -> None:
+    """Materialise assets in a Dagster run, with a live progress bar.
+
+    The run is recorded in DAGSTER_HOME, where the UI shows it; without that variable in a throw-away instance.
+    """
+    settings = load_settings(config_path, overrides)
+    console = Console(stderr=True)
+    with _dagster_instance() as instance:
+        keys = _selected_assets(select)
+        steps = [step for step in STEP_SETTINGS if step in keys or (step == "splits" and _SPLITS & keys)]
+        run_config = settings.run_config(steps)
+        if not verbose:
+            run_config["loggers"] = {"console": {"config": {"log_level": "CRITICAL"}}}
+        with _live_progress(console, quiet=verbose):
+            run_id, failure = _execute(instance, run_config, keys)
+    if failure:
+        raise PipelineError(failure)
+    _print_summary(Console(), run_id, keys)
+
+
+_SPLITS = {"train_split", "dev_split", "eval_split"}
+
+
+@contextmanager
+def _dagster_instance() -> Iterator["dg.DagsterInstance"]:
+    import dagster as dg
+
+    with tempfile.TemporaryDirectory(prefix="pipeline-dagster-") as throw_away:
+        if not (home := os.environ.get("DAGSTER_HOME")):
+            # Steps run in processes of their own, which find the instance by this variable.
+            os.environ["DAGSTER_HOME"] = throw_away
+        elif not Path(home).is_dir():
+            raise PipelineError(
+                f"DAGSTER_HOME is {home!r}, which is no folder: make it, or unset the variable"
+            )
+        try:
+            with dg.DagsterInstance.get() as instance:
+                yield instance
+        finally:
+            if not home:
+                del os.environ["DAGSTER_HOME"]
+
+
+def _selected_assets(select: str) -> set[str]:
+    import dagster as dg
+
+    from pipeline.definitions import defs
+
+    everything = {key.to_user_string() for key in defs.resolve_all_asset_keys()}
+    try:
+        keys = dg.AssetSelection.from_string(select).resolve(defs.resolve_asset_graph())
+    except dg.DagsterError as error:
+        raise PipelineError(f"--select {select!r}: {' '.join(str(error).split())}") from error
+    if not keys:
+        raise PipelineError(
+            f"--select {select!r} matches no asset; there are: {', '.join(sorted(everything))}"
+        )
+    return {key.to_user_string() for key in keys}
+
+
+def all_assets_job() -> "dg.JobDefinition":
+    """The job of all assets; step processes load it by this name."""
+    from pipeline.definitions import defs
+
+    return defs.resolve_implicit_global_asset_job_def()
+
+
+def _execute(
+    instance: "dg.DagsterInstance", run_config: Mapping[str, Any], keys: set[str]
+) -> tuple[str, str | None]:
+    """Execute a run; returns its id and, if it failed, why, in one line."""
+    import dagster as dg
+
+    with dg.execute_job(
+        dg.reconstructable(all_assets_job),
+        instance=instance,
+        run_config=dict(run_config),
+        asset_selection=[dg.AssetKey.from_user_string(key) for key in sorted(keys)],
+        raise_on_error=False,
+    ) as result:
+        if result.success:
+            return result.run_id, None
+        failures = [event for event in result.all_events if event.is_step_failure]
+        if not failures:
+            run = instance.get_run_by_id(result.run_id)
+            if run is not None and run.status in (
+                dg.DagsterRunStatus.CANCELED,
+                dg.DagsterRunStatus.CANCELING,
+            ):
+                raise KeyboardInterrupt
+            return (
+                result.run_id,
+                f"the Dagster run {result.run_id} failed; run again with --verbose to see its log",
+            )
+        return result.run_id, _reason(failures[0])
+
+
+def _reason(event: "dg.DagsterEvent") -> str:
+    """The one line of a step's failure: what the step said, else the error that ended it."""
+    data = event.step_failure_data
+    if data.user_failure_data and data.user_failure_data.description:
+        return f"{event.step_key}: {data.user_failure_data.description}"
+    error = data.error
+    while error and error.cause:
+        error = error.cause
+    message = " ".join(error.message.split()) if error else "no reason was recorded"
+    return f"{event.step_key}: {message} (run again with --verbose to see where)"
+
+
+def _print_summary(console: Console, run_id: str, keys: set[str]) -> None:
+    # Imports Dagster, which `finetune` must not need.
+    from pipeline.resources import load_value
+
+    store = VersionStore(default_home())
+    loaded = {key: load_value(store, key, [run_id]) for key in keys}
+    if "post_train_eval_report" in keys and "fine_tuned_model" in keys and "baseline_eval_report" in keys:
+        baseline, post = loaded["baseline_eval_report"], loaded["post_train_eval_report"]
+        model = loaded["fine_tuned_model"]
+        if not (
+            isinstance(baseline, EvaluationReport)
+            and isinstance(post, EvaluationReport)
+            and isinstance(model, FineTunedModel)
+        ):
+            raise TypeError("the stored reports are of another type than their assets")
+        _print_comparison(console, baseline, post)
+        _print_places(console, model)
+    else:
+        for key in sorted(keys):
+            pointer = store.resolve(key, [run_id])
+            console.print(f"{key}  {store.folder(key) / pointer.file}", soft_wrap=True, highlight=False)
+    home = os.environ.get("DAGSTER_HOME")
+    console.print(
+        f"UI       `make dev` shows this run and its lineage at http://127.0.0.1:3000 (DAGSTER_HOME {home})"
+        if home
+        else "UI       this run was not recorded: set DAGSTER_HOME, or use `make materialize` and `make dev`",
+        soft_wrap=True,
+        highlight=False,
+    )
+
+
+def _print_places(console: Console, model: FineTunedModel) -> None:
+    for name, place in (
+        ("Model", model.model.location),
+        ("Results", f"{model.run_folder}/binary_classification_evaluation_{{pre,post}}_train_results.csv"),
+    ):
+        console.print(f"{name:<8} {place}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _print_comparison(console: Console, baseline: EvaluationReport, post: EvaluationReport) -> None:
+    gains = compare(post, baseline)["cosine"]
+    table = Table(
+        title=f"{post.origin.source}: {post.pairs:,} eval pairs, {post.positive_rate:.1%} duplicates",
+        title_justify="left",
+    )
+    table.add_column("cosine")
+    for column in ("baseline", "post-train", "difference"):
+        table.add_column(column, justify="right")
+    rows = (("average precision", "ap"), ("accuracy", "accuracy"), ("F1", "f1"))
+    for label, metric in rows:
+        before, after = getattr(baseline.cosine, metric), getattr(post.cosine, metric)
+        table.add_row(label, f"{before:.4f}", f"{after:.4f}", f"{gains[metric]:+.4f}")
+    for label, metric in (("threshold (accuracy)", "accuracy_threshold"), ("threshold (F1)", "f1_threshold")):
+        table.add_row(
+            label, f"{getattr(baseline.cosine, metric):.4f}", f"{getattr(post.cosine, metric):.4f}", ""
+        )
+    console.print(table)
+    console.print(
+        f"Thresholds are {post.threshold_kind}: chosen on these very pairs, so accuracy and F1 are upper bounds.",
+        soft_wrap=True,
+    )
+
+
+# --- fine-tune, without Dagster --------------------------------------------------------------------------------
+
+
+@cli.command()
+@_config_option
+@_set_option
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where the run folder is made. [default: PIPELINE_RUNS_FOLDER, else runs/ in PIPELINE_HOME]",
+)
+def finetune(config_path: Path | None, overrides: tuple[str, ...], output: Path | None) -> None:
+    """Evaluate, train, evaluate, and print both results: what the reference's `python main.py` does.
+
+    Works without Dagster: nothing is recorded but the run folder.
+    """
+    settings = load_settings(config_path, overrides)
+    # Imports that only this command needs.
+    from pipeline.compute.base import RunIdentity
+    from pipeline.compute.local import LocalCompute
+    from pipeline.embedding_models import resolve_base_model
+    from pipeline.finetuning.results import publish_results
+    from pipeline.question_pairs.sources import load_pairs
+    from pipeline.question_pairs.splits import split_pairs
+
+    console = Console()
+    compute = LocalCompute(output.absolute() if output else local_folder(default_runs_folder()))
+    splits = split_pairs(
+        load_pairs(settings.of("raw_quora_dataset", PairSource)), settings.of("splits", SplitPlan)
+    )
+    base_model = resolve_base_model(settings.of("base_model", BaseModelChoice))
+    with _live_progress(Console(stderr=True)) as bar:
+        baseline = compute.evaluate(
+            "pre_train", base_model, splits.eval, settings.of("baseline_eval_report", EvaluationOptions), bar
+        )
+    console.print(f"pre train eval {_reference_print(baseline)}", soft_wrap=True, highlight=False)
+    identity = RunIdentity(owner=uuid.uuid4().hex, unix_time=int(time.time()))
+    with _live_progress(Console(stderr=True)) as bar:
+        model = compute.fine_tune(
+            splits.train, splits.dev, base_model, settings.of("fine_tuned_model", Recipe), identity, bar
+        )
+        post = compute.evaluate(
+            "post_train",
+            model.model,
+            splits.eval,
+            settings.of("post_train_eval_report", EvaluationOptions),
+            bar,
+        )
+    publish_results(model, baseline, post)
+    console.print(f"post train eval {_reference_print(post)}", soft_wrap=True, highlight=False)
+    _print_comparison(console, baseline, post)
+    _print_places(console, model)
+
+
+def _reference_print(report: EvaluationReport) -> dict[str, dict[str, float]]:
+    """The metrics as the reference system prints them."""
+    order = ("accuracy", "accuracy_threshold", "f1", "f1_threshold", "precision", "recall", "ap")
+    names = {"cosine": "cossim"}
+    return {
+        names.get(name, name): {metric: getattr(values, metric) for metric in order}
+        for name, values in report.metrics.items()
+    }
+
+
+# --- the progress bar ------------------------------------------------------------------------------------------
+
+
+class _Bar:
+    """Renders progress events: one line for each stage, and milestones above them."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, event: ProgressEvent) -> None:
+        """Show one event."""
+        match event:
+            case Advanced():
+                self._advance(event.stage, event.done, event.total)
+            case TrainingStep():
+                detail = f"loss {event.loss:.3f}, {event.pairs_per_second:.0f} pairs/s"
+                self._advance("training", event.step, event.total_steps, detail)
+            case DevEvaluated():
+                self._progress.console.print(
+                    f"epoch {event.epoch:g}: dev average precision {event.average_precision:.4f}",
+                    highlight=False,
+                )
+            case CheckpointSaved():
+                pass
+
+    def _advance(self, stage: str, done: int, total: int, detail: str = "") -> None:
+        if stage not in self._tasks:
+            self._tasks[stage] = self._progress.add_task(stage, total=total, detail="")
+        self._progress.update(self._tasks[stage], completed=done, total=total, detail=detail)
+
+
+@contextmanager
+def _live_progress(console: Console, quiet: bool = False) -> Iterator[Callable[[ProgressEvent], None]]:
+    """A bar on the terminal that also shows the events which step processes append to a file of its own."""
+    columns = (
+        SpinnerColumn(finished_text="✓"),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[detail]}", markup=False),
+    )
+    over = threading.Event()
+    with tempfile.TemporaryDirectory(prefix="pipeline-progress-") as folder:
+        path = Path(folder) / "events.jsonl"
+        path.touch()
+        with Progress(*columns, console=console, disable=quiet) as progress:
+            bar = _Bar(progress)
+
+            def render() -> None:
+                for event in follow(path, over.is_set):
+                    bar(event)
+
+            follower = threading.Thread(target=render, name="progress")
+            os.environ[PROGRESS_FILE_VARIABLE] = str(path)
+            follower.start()
+            try:
+                yield bar
+            finally:
+                del os.environ[PROGRESS_FILE_VARIABLE]
+                over.set()
+                follower.join()

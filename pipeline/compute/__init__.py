@@ -1,0 +1,1 @@
+"""Where the heavy work runs. Callers don't know which implementation they have."""

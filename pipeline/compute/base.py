@@ -1,0 +1,59 @@
+"""The interface between the assets and the machine that fine-tunes and evaluates."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from pipeline.evaluation.evaluate import EvaluationOptions
+from pipeline.evaluation.reports import EvaluationReport, Stage
+from pipeline.finetuning.recipe import Recipe
+from pipeline.progress import OnProgress
+from pipeline.question_pairs.schema import PairTable
+from pipeline.references import FineTunedModel, ModelReference
+
+
+@dataclass(frozen=True)
+class RunIdentity:
+    """What names a training run's folder.
+
+    Attributes:
+        owner: the same for all tries of a run, so that a retry finds its own folder and resumes.
+        unix_time: creation time of the first try, in seconds.
+    """
+
+    owner: str
+    unix_time: int
+
+
+class Compute(Protocol):
+    """Fine-tunes and evaluates models."""
+
+    def fine_tune(
+        self,
+        train: PairTable,
+        dev: PairTable,
+        base_model: ModelReference,
+        recipe: Recipe,
+        run: RunIdentity,
+        on_progress: OnProgress,
+    ) -> FineTunedModel:
+        """Train, and leave a sealed run folder.
+
+        Raises:
+            PipelineError: when it can't be done.
+        """
+        ...
+
+    def evaluate(
+        self,
+        stage: Stage,
+        model: ModelReference,
+        table: PairTable,
+        options: EvaluationOptions,
+        on_progress: OnProgress,
+    ) -> EvaluationReport:
+        """Measure a model on a split.
+
+        Raises:
+            PipelineError: when it can't be done.
+        """
+        ...

@@ -1,0 +1,71 @@
+"""Runs the work in this process, on this machine's CPU or GPU."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.compute.base import RunIdentity
+from pipeline.embedding_models import describe_device, load_model, quiet_libraries, resolve_device
+from pipeline.evaluation.evaluate import EvaluationOptions, timed_evaluation
+from pipeline.evaluation.reports import EvaluationReport, Stage
+from pipeline.finetuning.recipe import Recipe
+from pipeline.finetuning.run_folder import RunFolder
+from pipeline.progress import OnProgress, ignore
+from pipeline.question_pairs.schema import PairTable
+from pipeline.references import FineTunedModel, ModelReference
+
+
+@dataclass(frozen=True)
+class LocalCompute:
+    """Trains and evaluates here.
+
+    Attributes:
+        runs_folder: where the run folders `sentence-transformers-ft-<UNIX_TIMESTAMP>` are made.
+    """
+
+    runs_folder: Path
+
+    def fine_tune(
+        self,
+        train: PairTable,
+        dev: PairTable,
+        base_model: ModelReference,
+        recipe: Recipe,
+        run: RunIdentity,
+        on_progress: OnProgress = ignore,
+    ) -> FineTunedModel:
+        """See `Compute.fine_tune`."""
+        # Imports torch, which the definitions must not.
+        from pipeline.finetuning.trainer import fine_tune
+
+        folder = RunFolder.claim(self.runs_folder, run.unix_time, run.owner)
+        return fine_tune(train, dev, base_model, recipe, folder, on_progress)
+
+    def evaluate(
+        self,
+        stage: Stage,
+        model: ModelReference,
+        table: PairTable,
+        options: EvaluationOptions,
+        on_progress: OnProgress = ignore,
+    ) -> EvaluationReport:
+        """See `Compute.evaluate`."""
+        quiet_libraries()
+        device = resolve_device(options.device)
+        metrics, seconds = timed_evaluation(
+            load_model(model, device),
+            table,
+            options.encode_batch_size,
+            on_progress,
+            stage=f"evaluating {model.name}",
+        )
+        return EvaluationReport(
+            stage=stage,
+            model=model,
+            eval_version=table.data_version,
+            origin=table.origin,
+            pairs=len(table),
+            positive_rate=table.positive_rate,
+            metrics=metrics,
+            seconds=seconds,
+            device=describe_device(device),
+        )

@@ -1,0 +1,146 @@
+"""Config files: run configuration in Dagster's shape, checked against the classes that define every knob.
+
+The same file serves `python -m pipeline`, `dagster asset materialize --config`, the jobs and the Launchpad::
+
+    ops:
+      fine_tuned_model:
+        config:
+          epochs: 10
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from pipeline.embedding_models import BaseModelChoice
+from pipeline.errors import PipelineError
+from pipeline.evaluation.evaluate import EvaluationOptions
+from pipeline.finetuning.recipe import Recipe
+from pipeline.question_pairs.sources import PairSource
+from pipeline.question_pairs.splits import SplitPlan
+from pipeline.storage import PROJECT_ROOT
+
+STEP_SETTINGS: Mapping[str, type[BaseModel]] = {
+    "raw_quora_dataset": PairSource,
+    "splits": SplitPlan,
+    "base_model": BaseModelChoice,
+    "baseline_eval_report": EvaluationOptions,
+    "fine_tuned_model": Recipe,
+    "post_train_eval_report": EvaluationOptions,
+}
+"""The steps that have settings, and the class of each."""
+
+SettingsT = TypeVar("SettingsT", bound=BaseModel)
+
+
+class RunSettings:
+    """The settings of every step, complete and checked."""
+
+    def __init__(self, steps: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+        """Check the given settings; what is left out takes its default.
+
+        Raises:
+            PipelineError: for an unknown step or setting, or a value out of its range: all of them, in one line.
+        """
+        given = steps or {}
+        problems = [
+            f"there is no step {step!r}; the steps are: {', '.join(STEP_SETTINGS)}"
+            for step in given
+            if step not in STEP_SETTINGS
+        ]
+        self._settings: dict[str, BaseModel] = {}
+        for step, cls in STEP_SETTINGS.items():
+            try:
+                self._settings[step] = cls.model_validate(dict(given.get(step) or {}))
+            except ValidationError as error:
+                problems += [_problem(step, cls, dict(detail)) for detail in error.errors()]
+        if problems:
+            raise PipelineError("; ".join(problems))
+
+    def of(self, step: str, cls: type[SettingsT]) -> SettingsT:
+        """The settings of one step, as its class."""
+        settings = self._settings[step]
+        if not isinstance(settings, cls):
+            raise TypeError(f"the settings of {step} are {type(settings).__name__}, not {cls.__name__}")
+        return settings
+
+    def run_config(self, steps: Sequence[str] = tuple(STEP_SETTINGS)) -> dict[str, Any]:
+        """Dagster's run config for these steps, with every value written out."""
+        return {"ops": {step: {"config": self._settings[step].model_dump()} for step in steps}}
+
+
+def load_settings(path: Path | None = None, overrides: Sequence[str] = ()) -> RunSettings:
+    """Read a config file and apply overrides such as `fine_tuned_model.epochs=3`.
+
+    Raises:
+        PipelineError: when the file is missing or no run config, or a setting is refused.
+    """
+    steps = _read(path) if path else {}
+    for override in overrides:
+        target, equals, text = override.partition("=")
+        step, dot, name = target.partition(".")
+        if not (equals and dot and name):
+            raise PipelineError(
+                f"{override!r} sets nothing: write step.setting=value, such as fine_tuned_model.epochs=3"
+            )
+        steps[step] = {**steps.get(step, {}), name: yaml.safe_load(text) if text else None}
+    return RunSettings(steps)
+
+
+def project_config(name: str) -> Path:
+    """The file `configs/<name>.yaml` of this project."""
+    return PROJECT_ROOT / "configs" / f"{name}.yaml"
+
+
+def _read(path: Path) -> dict[str, dict[str, Any]]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except FileNotFoundError:
+        raise PipelineError(
+            f"no config file at {path.absolute()}; the project's own are in configs/"
+        ) from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise PipelineError(f"can't read the config file {path}: {' '.join(str(error).split())}") from error
+    try:
+        return {step: dict(entry.get("config") or {}) for step, entry in (content.get("ops") or {}).items()}
+    except AttributeError:
+        raise PipelineError(
+            f"{path} is no run config: it must look like `ops: fine_tuned_model: config: …`"
+        ) from None
+
+
+def _problem(step: str, cls: type[BaseModel], detail: dict[str, Any]) -> str:
+    name = str(detail["loc"][0]) if detail["loc"] else ""
+    if detail["type"] == "extra_forbidden":
+        return f"{step} has no setting {name!r}; it has: {', '.join(cls.model_fields)}"
+    if not name:
+        return f"{step}: {detail['msg'].removeprefix('Value error, ')}"
+    schema = cls.model_json_schema()["properties"][name]
+    return f"{step}.{name} can't be {detail['input']!r}: it must be {_allowed(schema)}"
+
+
+def _allowed(schema: dict[str, Any]) -> str:
+    """What a JSON schema allows, in words."""
+    if "anyOf" in schema:
+        return " or ".join(_allowed(option) for option in schema["anyOf"])
+    if "enum" in schema or "const" in schema:
+        return " or ".join(repr(value) for value in schema.get("enum", [schema.get("const")]))
+    kinds = {
+        "integer": "a whole number",
+        "number": "a number",
+        "string": "a text",
+        "boolean": "true or false",
+        "null": "empty",
+    }
+    words = kinds.get(schema.get("type", ""), "another type")
+    bounds = {
+        "minimum": "at least",
+        "exclusiveMinimum": "above",
+        "maximum": "at most",
+        "exclusiveMaximum": "below",
+    }
+    limits = [f"{text} {schema[key]:,}" for key, text in bounds.items() if key in schema]
+    return f"{words} {' and '.join(limits)}".strip()

@@ -1,0 +1,17 @@
+"""The door: assembles what Dagster loads, and nothing else."""
+
+import dagster as dg
+
+from pipeline import automation
+from pipeline.assets import dataset, model, reports
+from pipeline.resources import default_resources
+
+defs = dg.Definitions(
+    assets=dg.load_assets_from_modules([dataset, model, reports]),
+    jobs=[automation.quickstart, automation.retrain],
+    schedules=[automation.weekly_retrain],
+    resources=default_resources(),
+    # One step at a time: baseline and training would fight over the same cores or the same GPU. A process for
+    # each step, so that a step's memory is given back and its death doesn't take the run with it.
+    executor=dg.multiprocess_executor.configured({"max_concurrent": 1}),
+)

@@ -1,0 +1,1 @@
+"""How good a model is at telling duplicate questions from others."""

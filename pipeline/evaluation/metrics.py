@@ -1,0 +1,136 @@
+"""Binary-classification metrics of similarity scores, as sentence-transformers defines them, without its loops."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from pipeline.errors import PipelineError
+
+SIMILARITIES = ("cosine", "manhattan", "euclidean", "dot")
+"""In the order of the reference system's CSV."""
+
+LOWER_IS_BETTER = ("manhattan", "euclidean")
+"""Distances: a pair counts as duplicate at or below the threshold."""
+
+
+class SimilarityMetrics(BaseModel):
+    """What one similarity achieves at its best thresholds.
+
+    Thresholds are in the unit of the similarity; all else lies between 0 and 1. Precision and recall belong to
+    the threshold of the best F1. `ap` is average precision, which needs no threshold.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    accuracy: float
+    accuracy_threshold: float
+    f1: float
+    precision: float
+    recall: float
+    f1_threshold: float
+    ap: float
+
+
+def pair_scores(embeddings1: np.ndarray, embeddings2: np.ndarray) -> dict[str, np.ndarray]:
+    """Scores of row-aligned embeddings by each of `SIMILARITIES`; distances are positive numbers.
+
+    Args:
+        embeddings1: float32 of shape (n, dimensions).
+        embeddings2: likewise.
+
+    Returns:
+        A float32 array of shape (n,) for each similarity.
+
+    Raises:
+        PipelineError: when there are no rows, or a value is NaN or infinite: such rows would count as perfect.
+    """
+    import torch
+    from sentence_transformers import util
+
+    if not len(embeddings1):
+        raise PipelineError("there are no pairs to evaluate: the split is empty")
+    for embeddings in (embeddings1, embeddings2):
+        broken = ~np.isfinite(embeddings).all(axis=1)
+        if broken.any():
+            raise PipelineError(
+                f"the model gave NaN or infinite embeddings for {int(broken.sum()):,} of {len(broken):,} questions: its "
+                "training has diverged or its weights are damaged"
+            )
+    first, second = torch.from_numpy(embeddings1), torch.from_numpy(embeddings2)
+    functions: dict[str, tuple[Callable[[Any, Any], Any], int]] = {
+        "cosine": (util.pairwise_cos_sim, 1),
+        "manhattan": (util.pairwise_manhattan_sim, -1),
+        "euclidean": (util.pairwise_euclidean_sim, -1),
+        "dot": (util.pairwise_dot_score, 1),
+    }
+    return {
+        name: sign * functions[name][0](first, second).numpy()
+        for name in SIMILARITIES
+        for sign in [functions[name][1]]
+    }
+
+
+def similarity_metrics(
+    scores: np.ndarray, labels: np.ndarray, lower_is_better: bool = False
+) -> SimilarityMetrics:
+    """Best accuracy and best F1 over all thresholds, and average precision.
+
+    A threshold lies midway between two neighbouring distinct scores, so tied pairs are never torn apart; of
+    equally good thresholds the strictest wins. Both as in `BinaryClassificationEvaluator` of sentence-transformers;
+    average precision is scikit-learn's.
+
+    Args:
+        scores: floating point, of shape (n,).
+        labels: 0 or 1, of shape (n,).
+        lower_is_better: true for distances.
+
+    Raises:
+        PipelineError: when all labels are the same: no threshold means anything then.
+    """
+    from sklearn.metrics import average_precision_score
+
+    n, n_positive = len(labels), int(labels.sum())
+    if n_positive in (0, n):
+        raise PipelineError(
+            f"all {n:,} pairs to evaluate are {'duplicates' if n_positive else 'not duplicates'}: metrics need both"
+        )
+    direction = -1 if lower_is_better else 1
+    order = np.argsort(-direction * scores, kind="stable")
+    ranked, hits = scores[order], np.cumsum(labels[order])
+    # Cutting below rank i is possible where the next score differs.
+    cuts = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
+    predicted, correct = cuts + 1, hits[cuts]
+    below = np.append(ranked[1:], ranked[-1])[cuts]
+    thresholds = (ranked[cuts] + below) / 2
+    # Two neighbouring floats have no number between them.
+    thresholds = np.where(thresholds == below, ranked[cuts], thresholds)
+
+    accuracies = (correct + (n - n_positive) - (predicted - correct)) / n
+    best = int(np.argmax(accuracies))
+    accuracy, accuracy_threshold = accuracies[best], thresholds[best]
+    if (nothing := (n - n_positive) / n) >= accuracy:
+        accuracy, accuracy_threshold = nothing, np.nextafter(ranked[0], ranked.dtype.type(direction * np.inf))
+
+    f1s = 2 * correct / (predicted + n_positive)
+    best = int(np.argmax(f1s))
+    return SimilarityMetrics(
+        accuracy=float(accuracy),
+        accuracy_threshold=float(accuracy_threshold),
+        f1=float(f1s[best]),
+        precision=float(correct[best] / predicted[best]),
+        recall=float(correct[best] / n_positive),
+        f1_threshold=float(thresholds[best]),
+        ap=float(average_precision_score(labels, direction * scores)),
+    )
+
+
+def embedding_metrics(
+    embeddings1: np.ndarray, embeddings2: np.ndarray, labels: np.ndarray
+) -> dict[str, SimilarityMetrics]:
+    """The metrics of each of `SIMILARITIES` for row-aligned embeddings of shape (n, dimensions) and labels (n,)."""
+    return {
+        name: similarity_metrics(scores, labels, lower_is_better=name in LOWER_IS_BETTER)
+        for name, scores in pair_scores(embeddings1, embeddings2).items()
+    }

@@ -1,0 +1,111 @@
+"""The README.md of a fine-tuned model: data, recipe and results, with no row of the training data in it."""
+
+from pathlib import Path
+
+from pipeline.evaluation.reports import EvaluationReport
+from pipeline.references import FineTunedModel
+from pipeline.storage import write_text
+
+_TEMPLATE = """\
+---
+{metadata}
+---
+
+# {title}
+
+A sentence-embedding model fine-tuned from `{base}` to tell duplicate questions from others:
+two questions that ask the same get a higher cosine similarity than two that don't.
+
+```python
+from sentence_transformers import SentenceTransformer
+
+model = SentenceTransformer("{folder}")
+embeddings = model.encode(["How do I learn Python?", "What is the best way to learn Python?"])
+print(model.similarity(embeddings, embeddings))
+```
+
+## Data
+
+| | |
+|---|---|
+| source | {source} |
+| training pairs | {train_pairs:,} (data version `{train_version}`) |
+| dev split | data version `{dev_version}` |
+
+## Recipe
+
+| knob | value |
+|---|---|
+{recipe}
+
+{steps:,} optimiser steps in {seconds:,.0f} s on {device}.
+
+## Results
+
+{results}
+"""
+
+
+def write_model_card(
+    result: FineTunedModel, reports: tuple[EvaluationReport, EvaluationReport] | None = None
+) -> None:
+    """Write the card beside the weights, replacing the one before.
+
+    Args:
+        reports: the baseline's and the fine-tuned model's, once both exist; until then the card has the results
+            on the dev split, and says so.
+    """
+    from huggingface_hub import EvalResult, ModelCardData
+
+    folder = Path(result.model.location)
+    name = f"{result.base_model.name} fine-tuned on {result.origin.source}"
+    eval_results = [
+        EvalResult(
+            task_type="sentence-similarity",
+            task_name="Duplicate question detection",
+            dataset_type="question-pairs",
+            dataset_name=report.origin.source,
+            metric_type=f"cosine_{metric}",
+            metric_name=f"Cosine {label}",
+            metric_value=getattr(report.cosine, metric),
+        )
+        for report in (reports or ())[1:]
+        for metric, label in (("ap", "AP"), ("accuracy", "accuracy"), ("f1", "F1"))
+    ]
+    data = ModelCardData(
+        # A folder is no id that others could follow.
+        base_model=result.base_model.name if result.base_model.kind != "folder" else None,
+        library_name="sentence-transformers",
+        pipeline_tag="sentence-similarity",
+        tags=["sentence-transformers", "sentence-similarity", "feature-extraction"],
+        model_name=name if eval_results else None,
+        eval_results=eval_results or None,
+    )
+    text = _TEMPLATE.format(
+        metadata=data.to_yaml(),
+        title=name,
+        base=result.base_model.name,
+        folder=folder.name,
+        source=result.origin.source,
+        train_pairs=result.train_pairs,
+        train_version=result.train_version,
+        dev_version=result.dev_version,
+        recipe="\n".join(f"| {knob} | {value} |" for knob, value in result.recipe.items()),
+        steps=result.steps,
+        seconds=result.seconds,
+        device=result.device,
+        results=_results(result, reports),
+    )
+    write_text(folder / "README.md", text)
+
+
+def _results(result: FineTunedModel, reports: tuple[EvaluationReport, EvaluationReport] | None) -> str:
+    if reports:
+        baseline, post = reports
+        return post.to_markdown(baseline)
+    if not result.dev_average_precision:
+        return "Not evaluated yet: materialise `post_train_eval_report`."
+    rows = "\n".join(f"| {epoch} | {ap:.4f} |" for epoch, ap in enumerate(result.dev_average_precision, 1))
+    return (
+        f"On the dev split, cosine average precision after each epoch:\n\n| epoch | AP |\n|---|---|\n{rows}"
+    )

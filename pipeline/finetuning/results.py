@@ -1,0 +1,15 @@
+"""Puts the results of a fine-tuned model beside it."""
+
+from pathlib import Path
+
+from pipeline.evaluation.reports import EvaluationReport
+from pipeline.finetuning.model_card import write_model_card
+from pipeline.references import FineTunedModel
+
+
+def publish_results(model: FineTunedModel, baseline: EvaluationReport, post_train: EvaluationReport) -> None:
+    """Write both result files into the run folder and the results into the model card."""
+    run_folder = Path(model.run_folder)
+    baseline.write_results(run_folder)
+    post_train.write_results(run_folder)
+    write_model_card(model, (baseline, post_train))

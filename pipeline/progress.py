@@ -1,0 +1,175 @@
+"""Typed progress events, the sinks that carry them, and the bar that renders them.
+
+A step of a Dagster run has no terminal of its own. It appends events as JSON lines to the file that
+`PIPELINE_PROGRESS_FILE` names; the command line follows that file and draws the bar. In Dagster's event log
+the same events become a bounded number of log lines.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+PROGRESS_FILE_VARIABLE = "PIPELINE_PROGRESS_FILE"
+
+
+@dataclass(frozen=True)
+class Advanced:
+    """A countable piece of work got on: `done` of `total`, of what `stage` names."""
+
+    stage: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class TrainingStep:
+    """The optimiser took a step.
+
+    Attributes:
+        loss: mean loss since the last reported step (summed over a batch's pairs, as the loss defines it).
+        pairs_per_second: training pairs visited per second since the last reported step.
+    """
+
+    step: int
+    total_steps: int
+    epoch: float
+    loss: float
+    learning_rate: float
+    pairs_per_second: float
+
+
+@dataclass(frozen=True)
+class DevEvaluated:
+    """The model in training was evaluated on the dev split."""
+
+    epoch: float
+    step: int
+    average_precision: float
+
+
+@dataclass(frozen=True)
+class CheckpointSaved:
+    """A checkpoint is complete on disk."""
+
+    step: int
+    path: str
+
+
+ProgressEvent = Advanced | TrainingStep | DevEvaluated | CheckpointSaved
+OnProgress = Callable[[ProgressEvent], None]
+
+_EVENT_TYPES: dict[str, type[Any]] = {
+    cls.__name__: cls for cls in (Advanced, TrainingStep, DevEvaluated, CheckpointSaved)
+}
+
+
+def ignore(event: ProgressEvent) -> None:
+    """A sink for callers that don't want to know."""
+
+
+def to_json_line(event: ProgressEvent) -> str:
+    """One line of JSON, without the newline."""
+    return json.dumps({"event": type(event).__name__, **asdict(event)})
+
+
+def from_json_line(line: str) -> ProgressEvent:
+    """The event that `to_json_line` wrote.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    try:
+        fields = json.loads(line)
+        event: ProgressEvent = _EVENT_TYPES[fields.pop("event")](**fields)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not a progress event: {line[:80]!r}") from error
+    return event
+
+
+def describe(event: ProgressEvent) -> str:
+    """One line for a log."""
+    match event:
+        case Advanced():
+            return f"{event.stage}: {event.done:,} of {event.total:,}"
+        case TrainingStep():
+            return (
+                f"step {event.step:,} of {event.total_steps:,} (epoch {event.epoch:.2f}): loss {event.loss:.4f}, "
+                f"learning rate {event.learning_rate:.2e}, {event.pairs_per_second:.0f} pairs/s"
+            )
+        case DevEvaluated():
+            return f"dev average precision {event.average_precision:.4f} after {event.step:,} steps"
+        case CheckpointSaved():
+            return f"checkpoint saved: {event.path}"
+
+
+@dataclass
+class LogLines:
+    """Passes on a bounded number of lines: milestones always, steps and counts at most `limit` times each."""
+
+    log: Callable[[str], None]
+    limit: ClassVar[int] = 25
+
+    def __post_init__(self) -> None:
+        self._reported: dict[str, int] = {}
+
+    def __call__(self, event: ProgressEvent) -> None:
+        """Log the event if its turn has come."""
+        match event:
+            case TrainingStep(step=done, total_steps=total):
+                due = self._is_due("training", done, total)
+            case Advanced(stage=stage, done=done, total=total):
+                due = self._is_due(stage, done, total)
+            case _:
+                due = True
+        if due:
+            self.log(describe(event))
+
+    def _is_due(self, stage: str, done: int, total: int) -> bool:
+        share = done * self.limit // max(total, 1)
+        if share <= self._reported.get(stage, 0):
+            return False
+        self._reported[stage] = share
+        return True
+
+
+def progress_file_sink() -> OnProgress:
+    """A sink that appends to the file named by `PIPELINE_PROGRESS_FILE`; `ignore` where it is not set."""
+    name = os.environ.get(PROGRESS_FILE_VARIABLE)
+    if not name:
+        return ignore
+    path = Path(name)
+
+    def append(event: ProgressEvent) -> None:
+        # One short write in append mode: lines of several processes don't mix.
+        with path.open("a", encoding="utf-8") as file:
+            file.write(to_json_line(event) + "\n")
+
+    return append
+
+
+def both(first: OnProgress, second: OnProgress) -> OnProgress:
+    """A sink that feeds two."""
+
+    def emit(event: ProgressEvent) -> None:
+        first(event)
+        second(event)
+
+    return emit
+
+
+def follow(path: Path, is_over: Callable[[], bool], poll_seconds: float = 0.1) -> Iterator[ProgressEvent]:
+    """The events of a growing file, until `is_over` and the file is read to its end."""
+    with path.open(encoding="utf-8") as file:
+        pending = ""
+        while True:
+            over = is_over()
+            pending += file.read()
+            *lines, pending = pending.split("\n")
+            yield from map(from_json_line, lines)
+            if over:
+                return
+            time.sleep(poll_seconds)

@@ -1,0 +1,1 @@
+"""The data: where question pairs come from, what they look like, and how they are split."""

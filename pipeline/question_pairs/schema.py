@@ -1,0 +1,139 @@
+"""The table of question pairs that everything else works on, and its content hash."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from pipeline.errors import PipelineError
+from pipeline.references import DataOrigin
+from pipeline.storage import VERSION_LENGTH
+
+PAIR_SCHEMA = pa.schema(
+    [
+        pa.field(
+            "pair_id",
+            pa.int64(),
+            nullable=False,
+            metadata={"description": "the source's row id, else the row number"},
+        ),
+        pa.field(
+            "question1_id", pa.int64(), nullable=False, metadata={"description": "id of the first question"}
+        ),
+        pa.field(
+            "question2_id", pa.int64(), nullable=False, metadata={"description": "id of the second question"}
+        ),
+        pa.field(
+            "question1",
+            pa.large_string(),
+            nullable=False,
+            metadata={"description": "first question; blank if the source has none"},
+        ),
+        pa.field(
+            "question2",
+            pa.large_string(),
+            nullable=False,
+            metadata={"description": "second question; blank if the source has none"},
+        ),
+        pa.field(
+            "is_duplicate", pa.bool_(), nullable=False, metadata={"description": "do both ask the same?"}
+        ),
+    ]
+)
+"""Columns of a table of pairs, in order. Rows keep the order of their source."""
+
+_ORIGIN_KEY = b"origin"
+
+
+@dataclass(frozen=True)
+class PairTable:
+    """Question pairs and where they came from.
+
+    Attributes:
+        pairs: one row a pair, columns as in `PAIR_SCHEMA`, index 0..n-1. Treated as read-only.
+        origin: where the rows came from.
+    """
+
+    pairs: pd.DataFrame
+    origin: DataOrigin
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    @property
+    def positive_rate(self) -> float:
+        """Share of duplicates, between 0 and 1; NaN for an empty table."""
+        return float(self.pairs["is_duplicate"].mean())
+
+    @property
+    def labels(self) -> np.ndarray:
+        """`is_duplicate` as an int64 array of 0 and 1, of shape (n,)."""
+        return self.pairs["is_duplicate"].to_numpy(dtype=np.int64)
+
+    @cached_property
+    def data_version(self) -> str:
+        """Hash of the rows' content and order: equal rows give equal versions on every machine."""
+        return table_version(self.to_arrow())
+
+    def take(self, rows: np.ndarray, dataset_version: str | None = None) -> "PairTable":
+        """The rows at these positions, in this order."""
+        origin = self.origin.model_copy(
+            update={"dataset_version": dataset_version or self.origin.dataset_version}
+        )
+        return PairTable(self.pairs.iloc[rows].reset_index(drop=True), origin)
+
+    def to_arrow(self) -> pa.Table:
+        """The table in `PAIR_SCHEMA`, with the origin in its metadata."""
+        table = pa.Table.from_pandas(self.pairs, schema=PAIR_SCHEMA, preserve_index=False)
+        return table.replace_schema_metadata({_ORIGIN_KEY: self.origin.model_dump_json().encode()})
+
+    @classmethod
+    def from_arrow(cls, table: pa.Table) -> "PairTable":
+        """The reverse of `to_arrow`.
+
+        Raises:
+            PipelineError: for a table that `to_arrow` did not make.
+        """
+        metadata = table.schema.metadata or {}
+        if _ORIGIN_KEY not in metadata or table.schema.names != PAIR_SCHEMA.names:
+            raise PipelineError(
+                f"a stored table has the columns {', '.join(table.schema.names)}, not those of question pairs: "
+                "rematerialise the asset that wrote it"
+            )
+        origin = DataOrigin.model_validate_json(metadata[_ORIGIN_KEY])
+        return cls(table.to_pandas(), origin)
+
+
+def table_version(table: pa.Table) -> str:
+    """Hash of an Arrow table of integers, booleans and strings: names, types and values in row order.
+
+    It reads the values, not Arrow's buffers, so chunking, offsets and padding don't change it: numbers as
+    little-endian int64, strings as their lengths in bytes followed by their UTF-8.
+    """
+    digest = hashlib.sha256()
+    for name, column in zip(table.schema.names, table.columns, strict=True):
+        values = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+        digest.update(f"{name}:{len(values)}:".encode())
+        if pa.types.is_large_string(values.type) or pa.types.is_string(values.type):
+            strings = values.cast(pa.large_string())
+            offsets = np.frombuffer(strings.buffers()[1], dtype=np.int64)[strings.offset :][
+                : len(strings) + 1
+            ]
+            digest.update(np.diff(offsets).astype("<i8").tobytes())
+            if len(strings):
+                digest.update(memoryview(strings.buffers()[2])[offsets[0] : offsets[-1]])
+        else:
+            digest.update(values.to_numpy(zero_copy_only=False).astype("<i8").tobytes())
+    return digest.hexdigest()[:VERSION_LENGTH]
+
+
+def ids_by_text(question1: pd.Series, question2: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Number distinct texts 0, 1, … in order of first appearance, `question1` before `question2` in a row."""
+    interleaved = np.empty(2 * len(question1), dtype=object)
+    interleaved[0::2] = question1.to_numpy(dtype=object)
+    interleaved[1::2] = question2.to_numpy(dtype=object)
+    codes = pd.factorize(interleaved)[0].astype(np.int64)
+    return codes[0::2], codes[1::2]

@@ -1,0 +1,197 @@
+"""Cuts question pairs into training, dev and eval rows."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
+
+from pipeline.errors import PipelineError
+from pipeline.question_pairs.schema import PairTable
+
+
+class SplitPlan(BaseModel):
+    """How the pairs are divided."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    strategy: Literal["reference", "question_disjoint"] = Field(
+        default="question_disjoint",
+        description="`question_disjoint`: no question stands on two sides, the honest figure. "
+        "`reference`: row for row `datasets.Dataset.train_test_split`, for comparison with published results.",
+    )
+    eval_fraction: float = Field(
+        default=0.1,
+        gt=0,
+        lt=1,
+        description="Share of all pairs in eval_split; the reference system used 0.1.",
+    )
+    dev_fraction: float = Field(
+        default=0.1,
+        ge=0,
+        lt=1,
+        description="Share of the training pairs set aside in dev_split, to watch and select on. 0: none, as the "
+        "reference system; then the last model is the model.",
+    )
+    seed: int = Field(
+        default=42, ge=0, le=2**32 - 1, description="Seed of the shuffle; the reference system used 42."
+    )
+    train_limit: int | None = Field(
+        default=None,
+        ge=1,
+        description="Train on the first so many training pairs only. Dev and eval stay whole.",
+    )
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The three sides, and what a person should know of how they were cut.
+
+    Attributes:
+        notes: facts for the metadata, such as the number of connected components and the oversized ones.
+    """
+
+    train: PairTable
+    dev: PairTable
+    eval: PairTable
+    notes: dict[str, int | float | str]
+
+
+SIZE_TOLERANCE = 0.01
+"""A question-disjoint side may miss its target size by this share."""
+
+OVERSIZED_SHARE = 0.02
+OVERSIZED_PAIRS = 50
+"""A component of more than this share of a held-out side, and of more than this many pairs, goes to training: in
+Quora's release the largest are almost all duplicates, and one of them would shift a side's positive rate."""
+
+_DRAWS = 100
+
+
+def split_pairs(table: PairTable, plan: SplitPlan) -> Splits:
+    """Divide the pairs by a plan; every row lands on one side, but for those that `train_limit` leaves out.
+
+    Raises:
+        PipelineError: when a side would be empty, or can't be filled to within 1 % of its target size.
+    """
+    n_eval = _side_size(len(table), plan.eval_fraction, "eval_fraction")
+    n_dev = _side_size(len(table) - n_eval, plan.dev_fraction, "dev_fraction") if plan.dev_fraction else 0
+    if len(table) - n_eval - n_dev < 1:
+        raise PipelineError(
+            f"{len(table):,} pairs leave none to train on with eval_fraction {plan.eval_fraction} and dev_fraction "
+            f"{plan.dev_fraction}: lower the fractions or bring more pairs"
+        )
+    if plan.strategy == "reference":
+        rows, notes = _reference_rows(len(table), n_eval, n_dev, plan.seed), {}
+    else:
+        rows, notes = _disjoint_rows(table, n_eval, n_dev, plan.seed)
+    train_rows = rows["train"][: plan.train_limit]
+    version = table.data_version
+    return Splits(
+        train=table.take(train_rows, version),
+        dev=table.take(rows["dev"], version),
+        eval=table.take(rows["eval"], version),
+        notes={**notes, "training pairs left out by train_limit": len(rows["train"]) - len(train_rows)},
+    )
+
+
+def _side_size(n: int, fraction: float, name: str) -> int:
+    # `train_test_split` rounds the test side up.
+    size = int(np.ceil(n * fraction))
+    if not 0 < size < n:
+        raise PipelineError(
+            f"{n:,} pairs can't be divided with {name} {fraction}: one side would have none; bring more pairs"
+        )
+    return size
+
+
+def _reference_rows(n: int, n_eval: int, n_dev: int, seed: int) -> dict[str, np.ndarray]:
+    """The rows of `datasets.Dataset.train_test_split(test_size, seed)`, then dev rows out of its training side.
+
+    That function permutes all rows with numpy's default generator and takes the head for testing; the training
+    side keeps the permuted order. A second draw picks the dev rows, so that without a dev side the training
+    side is the library's, row for row.
+    """
+    generator = np.random.default_rng(seed)
+    shuffled = generator.permutation(n)
+    train = shuffled[n_eval:]
+    in_dev = np.zeros(len(train), dtype=bool)
+    in_dev[generator.permutation(len(train))[:n_dev]] = True
+    return {"eval": shuffled[:n_eval], "dev": train[in_dev], "train": train[~in_dev]}
+
+
+def question_components(pairs: pd.DataFrame) -> np.ndarray:
+    """The connected component of each pair, numbered from 0: pairs that share a question, directly or by a chain.
+
+    Two questions are the same when their ids agree or their texts do, letter case and outer blanks aside.
+    The nodes are ids and texts; an edge joins the two ids of a pair, and each id to its text.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    id_codes = pd.factorize(pd.concat([pairs["question1_id"], pairs["question2_id"]]))[0]
+    texts = pd.concat([pairs["question1"], pairs["question2"]]).str.strip().str.lower()
+    text_codes = pd.factorize(texts)[0] + id_codes.max() + 1
+    n = len(pairs)
+    tails = np.concatenate([id_codes[:n], id_codes])
+    heads = np.concatenate([id_codes[n:], text_codes])
+    size = int(text_codes.max()) + 1
+    graph = coo_array((np.ones(len(tails), dtype=np.int8), (tails, heads)), shape=(size, size))
+    labels = connected_components(graph, directed=False)[1]
+    return pd.factorize(labels[id_codes[:n]])[0]
+
+
+def _disjoint_rows(
+    table: PairTable, n_eval: int, n_dev: int, seed: int
+) -> tuple[dict[str, np.ndarray], dict[str, int | float | str]]:
+    component = question_components(table.pairs)
+    sizes = np.bincount(component)
+    generator = np.random.default_rng(seed)
+    smallest_target = min(size for size in (n_eval, n_dev) if size)
+    oversized = sizes > max(OVERSIZED_PAIRS, OVERSIZED_SHARE * smallest_target)
+    side = np.zeros(len(sizes), dtype=np.int8)  # 0: train, 1: eval, 2: dev
+    for number, name, target in ((1, "eval", n_eval), (2, "dev", n_dev)):
+        if target:
+            free = np.flatnonzero((side == 0) & ~oversized)
+            side[free[_fill(sizes[free], target, generator, name)]] = number
+    of_row = side[component]
+    rows = {
+        name: generator.permutation(np.flatnonzero(of_row == i))
+        for i, name in enumerate(("train", "eval", "dev"))
+    }
+    if not len(rows["train"]):
+        raise PipelineError("no pairs are left to train on: lower eval_fraction or dev_fraction")
+    notes: dict[str, int | float | str] = {
+        "question components": len(sizes),
+        "largest component (pairs)": int(sizes.max()),
+        "oversized components, all in training": int(oversized.sum()),
+        "pairs in oversized components": int(sizes[oversized].sum()),
+    }
+    return rows, notes
+
+
+def _fill(sizes: np.ndarray, target: int, generator: np.random.Generator, name: str) -> np.ndarray:
+    """Positions of components whose sizes add up to `target` within the tolerance.
+
+    Components are taken in random order while they fit; what is then missing is filled with the largest
+    component that fits, again and again. Where that misses the tolerance, another order is drawn.
+    """
+    best = 0
+    for _ in range(_DRAWS):
+        order = generator.permutation(len(sizes))
+        taken = int(np.searchsorted(np.cumsum(sizes[order]), target, side="right"))
+        chosen, rest = list(order[:taken]), order[taken:]
+        missing = target - int(sizes[order[:taken]].sum())
+        while missing and len(rest := rest[sizes[rest] <= missing]):
+            at = int(np.argmax(sizes[rest]))
+            chosen.append(rest[at])
+            missing -= int(sizes[rest[at]])
+            rest = np.delete(rest, at)
+        if missing <= SIZE_TOLERANCE * target:
+            return np.array(chosen, dtype=np.int64)
+        best = max(best, target - missing)
+    raise PipelineError(
+        f"{name}_split can't be filled with whole question components: {best:,} of {target:,} pairs is the closest in "
+        f"{_DRAWS} draws; too many pairs hang together, so choose another {name}_fraction or strategy 'reference'"
+    )

@@ -1,0 +1,144 @@
+"""What assets ask Dagster for: a store that keeps values by version, and a place to compute."""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pyarrow.parquet as pq
+from upath import UPath
+
+from pipeline.compute.base import Compute
+from pipeline.compute.local import LocalCompute
+from pipeline.errors import PipelineError
+from pipeline.evaluation.reports import EvaluationReport
+from pipeline.question_pairs.schema import PairTable
+from pipeline.references import FineTunedModel, ModelReference, Reference
+from pipeline.storage import (
+    Pointer,
+    VersionStore,
+    default_home,
+    default_runs_folder,
+    json_text,
+    local_folder,
+    replacing,
+    write_text,
+)
+
+_REFERENCES: dict[str, type[Reference]] = {
+    cls.__name__: cls for cls in (ModelReference, FineTunedModel, EvaluationReport)
+}
+
+
+class VersionedIOManager(dg.ConfigurableIOManager):
+    """Keeps question pairs as Parquet and references as JSON, by data version, below `PIPELINE_HOME`."""
+
+    home: str
+
+    def handle_output(self, context: dg.OutputContext, obj: PairTable | Reference) -> None:
+        """Write the value under its version, then point this run and the asset's current version to it."""
+        asset = context.asset_key.to_user_string()
+        store = VersionStore(self.home)
+        file = write_value(store.folder(asset), obj)
+        store.point_to(asset, Pointer(obj.data_version, file, context.run_id))
+        context.add_output_metadata({"dagster/uri": str(store.folder(asset) / file)})
+
+    def load_input(self, context: dg.InputContext) -> PairTable | Reference:
+        """Read what this run made, or the run that it re-executes; else what is current."""
+        run_id = context.step_context.run_id
+        runs = [run_id]
+        if (run := context.instance.get_run_by_id(run_id)) is not None:
+            runs += [other for other in (run.parent_run_id, run.root_run_id) if other]
+        try:
+            return load_value(VersionStore(self.home), context.asset_key.to_user_string(), runs)
+        except PipelineError as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+
+
+def write_value(folder: UPath | Path, value: PairTable | Reference) -> str:
+    """Write a value below an asset's folder under its version; returns the name of its main file."""
+    version = value.data_version
+    if isinstance(value, PairTable):
+        file = f"{version}.parquet"
+        with replacing(folder / file) as path, path.open("wb") as stream:
+            pq.write_table(value.to_arrow(), stream, compression="zstd")
+        return file
+    text = json_text({"type": type(value).__name__, "value": value.model_dump()})
+    if isinstance(value, EvaluationReport):
+        for name, content in value.files():
+            write_text(folder / version / name, content)
+        file = f"{version}/report.json"
+    else:
+        file = f"{version}.json"
+    write_text(folder / file, text)
+    return file
+
+
+def load_value(store: VersionStore, asset: str, run_ids: Sequence[str] = ()) -> PairTable | Reference:
+    """Read what one of the runs made of an asset, else its current value.
+
+    Raises:
+        PipelineError: when nothing has been materialised, or the stored file is gone or not what was written.
+    """
+    pointer = store.resolve(asset, run_ids)
+    path = store.folder(asset) / pointer.file
+    value: PairTable | Reference
+    try:
+        if path.suffix == ".parquet":
+            with path.open("rb") as stream:
+                value = PairTable.from_arrow(pq.read_table(stream))
+        else:
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            value = _REFERENCES[stored["type"]].model_validate(stored["value"])
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise PipelineError(f"{asset}: can't read {path} ({reason}): rematerialise {asset}") from error
+    if value.data_version != pointer.version:
+        raise PipelineError(
+            f"{asset}: the content of {path} has changed since it was written: rematerialise {asset}"
+        )
+    return value
+
+
+class ComputeResource(dg.ConfigurableResource[Compute]):
+    """Where models are trained and evaluated.
+
+    Attributes:
+        kind: `local`, this machine.
+        runs_folder: where run folders are made; it must be on a local disk.
+    """
+
+    kind: str
+    runs_folder: str
+
+    def create_resource(self, context: dg.InitResourceContext) -> Compute:
+        """Dagster's hook: the object that assets get."""
+        return create_compute(self.kind, self.runs_folder)
+
+
+_COMPUTES: dict[str, Callable[[str], Compute]] = {"local": lambda folder: LocalCompute(local_folder(folder))}
+
+
+def create_compute(kind: str, runs_folder: str) -> Compute:
+    """The compute of that kind.
+
+    Raises:
+        PipelineError: for a kind that there isn't, or a folder that isn't on a local disk.
+    """
+    if kind not in _COMPUTES:
+        raise PipelineError(
+            f"PIPELINE_COMPUTE is {kind!r}, but there is only: {', '.join(_COMPUTES)}; unset it to compute on this machine"
+        )
+    return _COMPUTES[kind](runs_folder)
+
+
+def default_resources() -> dict[str, Any]:
+    """The resources as environment variables choose them: they say *where*, config says *what*."""
+    return {
+        "io_manager": VersionedIOManager(home=default_home()),
+        "compute": ComputeResource(
+            kind=os.environ.get("PIPELINE_COMPUTE") or "local", runs_folder=default_runs_folder()
+        ),
+    }
