@@ -1,6 +1,7 @@
 """`python -m pipeline`: materialise with a live progress bar, or fine-tune without Dagster."""
 
 import os
+import shutil
 import sys
 import tempfile
 import threading
@@ -42,7 +43,7 @@ from pipeline.progress import (
 from pipeline.question_pairs.sources import PairSource
 from pipeline.question_pairs.splits import SplitPlan
 from pipeline.references import FineTunedModel
-from pipeline.storage import VersionStore, default_home, default_runs_folder, local_folder
+from pipeline.storage import PROJECT_ROOT, VersionStore, default_home, default_runs_folder, local_folder
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -91,9 +92,7 @@ def _fail(message: str, status: int) -> None:
 
 @cli.command()
 @_config_option
-@click.option(
-    "--select", default="*", show_default=True, help="Assets to materialise, in Dagster's selection syntax."
-)
+@click.option("--select", default="*", show_default=True, help="Assets to materialise, in Dagster's selection syntax.")
 @_set_option
 @click.option("--verbose", is_flag=True, help="Show Dagster's event log instead of the progress bar.")
 def materialize(config_path: Path | None, select: str, overrides: tuple[str, ...], verbose: bool) -> None:
@@ -125,12 +124,11 @@ def _dagster_instance() -> Iterator["dg.DagsterInstance"]:
 
     with tempfile.TemporaryDirectory(prefix="pipeline-dagster-") as throw_away:
         if not (home := os.environ.get("DAGSTER_HOME")):
+            shutil.copy(PROJECT_ROOT / "deploy" / "dagster.yaml", throw_away)
             # Steps run in processes of their own, which find the instance by this variable.
             os.environ["DAGSTER_HOME"] = throw_away
         elif not Path(home).is_dir():
-            raise PipelineError(
-                f"DAGSTER_HOME is {home!r}, which is no folder: make it, or unset the variable"
-            )
+            raise PipelineError(f"DAGSTER_HOME is {home!r}, which is no folder: make it, or unset the variable")
         try:
             with dg.DagsterInstance.get() as instance:
                 yield instance
@@ -150,27 +148,26 @@ def _selected_assets(select: str) -> set[str]:
     except dg.DagsterError as error:
         raise PipelineError(f"--select {select!r}: {' '.join(str(error).split())}") from error
     if not keys:
-        raise PipelineError(
-            f"--select {select!r} matches no asset; there are: {', '.join(sorted(everything))}"
-        )
+        raise PipelineError(f"--select {select!r} matches no asset; there are: {', '.join(sorted(everything))}")
     return {key.to_user_string() for key in keys}
 
 
-def all_assets_job() -> "dg.JobDefinition":
-    """The job of all assets; step processes load it by this name."""
+def command_line_job() -> "dg.JobDefinition":
+    """The job of all assets under a name that says who started it; step processes load it from here."""
+    import dagster as dg
+
     from pipeline.definitions import defs
 
-    return defs.resolve_implicit_global_asset_job_def()
+    job = dg.define_asset_job("command_line", dg.AssetSelection.all())
+    return dg.Definitions.merge(defs, dg.Definitions(jobs=[job])).resolve_job_def(job.name)
 
 
-def _execute(
-    instance: "dg.DagsterInstance", run_config: Mapping[str, Any], keys: set[str]
-) -> tuple[str, str | None]:
+def _execute(instance: "dg.DagsterInstance", run_config: Mapping[str, Any], keys: set[str]) -> tuple[str, str | None]:
     """Execute a run; returns its id and, if it failed, why, in one line."""
     import dagster as dg
 
     with dg.execute_job(
-        dg.reconstructable(all_assets_job),
+        dg.reconstructable(command_line_job),
         instance=instance,
         run_config=dict(run_config),
         asset_selection=[dg.AssetKey.from_user_string(key) for key in sorted(keys)],
@@ -258,9 +255,7 @@ def _print_comparison(console: Console, baseline: EvaluationReport, post: Evalua
         before, after = getattr(baseline.cosine, metric), getattr(post.cosine, metric)
         table.add_row(label, f"{before:.4f}", f"{after:.4f}", f"{gains[metric]:+.4f}")
     for label, metric in (("threshold (accuracy)", "accuracy_threshold"), ("threshold (F1)", "f1_threshold")):
-        table.add_row(
-            label, f"{getattr(baseline.cosine, metric):.4f}", f"{getattr(post.cosine, metric):.4f}", ""
-        )
+        table.add_row(label, f"{getattr(baseline.cosine, metric):.4f}", f"{getattr(post.cosine, metric):.4f}", "")
     console.print(table)
     console.print(
         f"Thresholds are {post.threshold_kind}: chosen on these very pairs, so accuracy and F1 are upper bounds.",
@@ -295,9 +290,7 @@ def finetune(config_path: Path | None, overrides: tuple[str, ...], output: Path 
 
     console = Console()
     compute = LocalCompute(output.absolute() if output else local_folder(default_runs_folder()))
-    splits = split_pairs(
-        load_pairs(settings.of("raw_quora_dataset", PairSource)), settings.of("splits", SplitPlan)
-    )
+    splits = split_pairs(load_pairs(settings.of("raw_quora_dataset", PairSource)), settings.of("splits", SplitPlan))
     base_model = resolve_base_model(settings.of("base_model", BaseModelChoice))
     with _live_progress(Console(stderr=True)) as bar:
         baseline = compute.evaluate(

@@ -99,17 +99,13 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except FileNotFoundError:
-        raise PipelineError(
-            f"no config file at {path.absolute()}; the project's own are in configs/"
-        ) from None
+        raise PipelineError(f"no config file at {path.absolute()}; the project's own are in configs/") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise PipelineError(f"can't read the config file {path}: {' '.join(str(error).split())}") from error
     try:
         return {step: dict(entry.get("config") or {}) for step, entry in (content.get("ops") or {}).items()}
     except AttributeError:
-        raise PipelineError(
-            f"{path} is no run config: it must look like `ops: fine_tuned_model: config: …`"
-        ) from None
+        raise PipelineError(f"{path} is no run config: it must look like `ops: fine_tuned_model: config: …`") from None
 
 
 def _problem(step: str, cls: type[BaseModel], detail: dict[str, Any]) -> str:

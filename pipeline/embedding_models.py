@@ -66,9 +66,7 @@ def resolve_base_model(choice: BaseModelChoice) -> ModelReference:
             "BAAI/bge-small-en-v1.5"
         )
     commit = _download(choice.model, choice.revision)[1]
-    return ModelReference(
-        kind="hub", name=choice.model, location=choice.model, revision=commit, version=commit
-    )
+    return ModelReference(kind="hub", name=choice.model, location=choice.model, revision=commit, version=commit)
 
 
 def bundled_folder() -> Path:
@@ -110,9 +108,7 @@ def _download(hub_id: str, revision: str | None) -> tuple[Path, str]:
             f"no base model {wanted} on the Hugging Face hub: correct `model`, or set HF_TOKEN if it is private"
         ) from error
     except RevisionNotFoundError as error:
-        raise PipelineError(
-            f"the Hugging Face hub has no {wanted}: correct `revision` of base_model"
-        ) from error
+        raise PipelineError(f"the Hugging Face hub has no {wanted}: correct `revision` of base_model") from error
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise PipelineError(
@@ -137,9 +133,7 @@ def model_folder_version(folder: Path) -> str:
     return content_version(folder_sha256(folder, ignore=UNSEALED_FILES))
 
 
-def load_model(
-    reference: ModelReference, device: str, max_seq_length: int | None = None
-) -> "SentenceTransformer":
+def load_model(reference: ModelReference, device: str, max_seq_length: int | None = None) -> "SentenceTransformer":
     """Load the referenced model on a device, in fp32.
 
     Args:
@@ -154,9 +148,7 @@ def load_model(
     from sentence_transformers.sentence_transformer.model_card import SentenceTransformerModelCardData
 
     folder = (
-        _download(reference.location, reference.revision)[0]
-        if reference.kind == "hub"
-        else Path(reference.location)
+        _download(reference.location, reference.revision)[0] if reference.kind == "hub" else Path(reference.location)
     )
     if reference.kind != "hub":
         if not folder.is_dir():
@@ -194,9 +186,7 @@ def resolve_device(device: Device) -> str:
         return next(name for name in ("cuda", "mps", "cpu") if available[name])
     if not available[device]:
         there = ", ".join(name for name, is_there in available.items() if is_there)
-        raise PipelineError(
-            f"device {device!r} is not available on this machine, which has: {there}; use `auto`"
-        )
+        raise PipelineError(f"device {device!r} is not available on this machine, which has: {there}; use `auto`")
     return device
 
 

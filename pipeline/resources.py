@@ -96,9 +96,7 @@ def load_value(store: VersionStore, asset: str, run_ids: Sequence[str] = ()) -> 
         reason = str(error).strip().splitlines()[0]
         raise PipelineError(f"{asset}: can't read {path} ({reason}): rematerialise {asset}") from error
     if value.data_version != pointer.version:
-        raise PipelineError(
-            f"{asset}: the content of {path} has changed since it was written: rematerialise {asset}"
-        )
+        raise PipelineError(f"{asset}: the content of {path} has changed since it was written: rematerialise {asset}")
     return value
 
 

@@ -56,9 +56,7 @@ def table_metadata(table: PairTable) -> dict[str, Any]:
 def _preview(table: PairTable) -> str:
     rows = table.pairs.head(_PREVIEW_ROWS)
     lines = ["| question1 | question2 | duplicate |", "|---|---|---|"]
-    for first, second, duplicate in zip(
-        rows["question1"], rows["question2"], rows["is_duplicate"], strict=True
-    ):
+    for first, second, duplicate in zip(rows["question1"], rows["question2"], rows["is_duplicate"], strict=True):
         lines.append(f"| {_cell(first)} | {_cell(second)} | {'yes' if duplicate else 'no'} |")
     return "\n".join(lines)
 

@@ -109,9 +109,7 @@ def _training_metadata(result: FineTunedModel) -> dict[str, Any]:
                 dg.TableRecord({"epoch": epoch, "average_precision": ap})
                 for epoch, ap in enumerate(result.dev_average_precision, 1)
             ],
-            schema=dg.TableSchema(
-                [dg.TableColumn("epoch", "int"), dg.TableColumn("average_precision", "float")]
-            ),
+            schema=dg.TableSchema([dg.TableColumn("epoch", "int"), dg.TableColumn("average_precision", "float")]),
         )
     else:
         metadata["dev_average_precision_by_epoch"] = "none: dev_split is empty (dev_fraction: 0)"

@@ -58,9 +58,7 @@ def post_train_eval_report(
     **Next:** compare with earlier runs in this asset's *Overview* plots; use the model from its run folder.
     """
     with one_line_failures():
-        report = compute.evaluate(
-            "post_train", fine_tuned_model.model, eval_split, config, progress_into(context)
-        )
+        report = compute.evaluate("post_train", fine_tuned_model.model, eval_split, config, progress_into(context))
         differences = compare(report, baseline_eval_report)
         publish_results(fine_tuned_model, baseline_eval_report, report)
     return dg.MaterializeResult(
@@ -72,10 +70,7 @@ def post_train_eval_report(
             "report": dg.MetadataValue.md(report.to_markdown(baseline_eval_report)),
             "run_folder": dg.MetadataValue.path(fine_tuned_model.run_folder),
             "results_file": dg.MetadataValue.path(
-                str(
-                    Path(fine_tuned_model.run_folder)
-                    / "binary_classification_evaluation_post_train_results.csv"
-                )
+                str(Path(fine_tuned_model.run_folder) / "binary_classification_evaluation_post_train_results.csv")
             ),
         },
     )

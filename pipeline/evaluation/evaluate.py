@@ -25,9 +25,7 @@ class EvaluationOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    device: Device = Field(
-        default="auto", description="Where to embed: `auto` takes a GPU where there is one."
-    )
+    device: Device = Field(default="auto", description="Where to embed: `auto` takes a GPU where there is one.")
     encode_batch_size: int = Field(default=64, ge=1, le=65_536, description="Questions in one forward pass.")
 
 
@@ -49,9 +47,7 @@ def embed_questions(
     parts = []
     for start in range(0, len(order), _CHUNK):
         chunk = [questions[i] for i in order[start : start + _CHUNK]]
-        parts.append(
-            model.encode(chunk, batch_size=batch_size, show_progress_bar=False, convert_to_numpy=True)
-        )
+        parts.append(model.encode(chunk, batch_size=batch_size, show_progress_bar=False, convert_to_numpy=True))
         on_progress(Advanced(stage, start + len(chunk), len(order)))
     stacked = np.concatenate(parts).astype(np.float32, copy=False)
     embeddings = np.empty_like(stacked)
@@ -71,9 +67,7 @@ def evaluate_pairs(
     Raises:
         PipelineError: when the table is empty or has one class only, or embeddings are not finite.
     """
-    texts = np.concatenate(
-        [table.pairs["question1"].to_numpy(object), table.pairs["question2"].to_numpy(object)]
-    )
+    texts = np.concatenate([table.pairs["question1"].to_numpy(object), table.pairs["question2"].to_numpy(object)])
     codes, distinct = pd.factorize(texts)
     embeddings = embed_questions(model, list(distinct), batch_size, on_progress, stage)
     n = len(table)

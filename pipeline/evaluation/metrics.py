@@ -66,15 +66,11 @@ def pair_scores(embeddings1: np.ndarray, embeddings2: np.ndarray) -> dict[str, n
         "dot": (util.pairwise_dot_score, 1),
     }
     return {
-        name: sign * functions[name][0](first, second).numpy()
-        for name in SIMILARITIES
-        for sign in [functions[name][1]]
+        name: sign * functions[name][0](first, second).numpy() for name in SIMILARITIES for sign in [functions[name][1]]
     }
 
 
-def similarity_metrics(
-    scores: np.ndarray, labels: np.ndarray, lower_is_better: bool = False
-) -> SimilarityMetrics:
+def similarity_metrics(scores: np.ndarray, labels: np.ndarray, lower_is_better: bool = False) -> SimilarityMetrics:
     """Best accuracy and best F1 over all thresholds, and average precision.
 
     A threshold lies midway between two neighbouring distinct scores, so tied pairs are never torn apart; of

@@ -65,9 +65,7 @@ class EvaluationReport(Reference):
     def data_version(self) -> str:
         """Hash of the result and what it was measured on; speed, device and folders don't count."""
         metrics = {name: values.model_dump() for name, values in self.metrics.items()}
-        return content_version(
-            [self.stage, self.model.version, self.eval_version, self.threshold_kind, metrics]
-        )
+        return content_version([self.stage, self.model.version, self.eval_version, self.threshold_kind, metrics])
 
     @property
     def cosine(self) -> SimilarityMetrics:
@@ -170,9 +168,7 @@ def read_results(path: Path) -> list[tuple[float, int, dict[str, SimilarityMetri
     with path.open(encoding="utf-8", newline="") as file:
         header, *rows = csv.reader(file)
     if tuple(header) != REFERENCE_COLUMNS:
-        raise PipelineError(
-            f"{path} is no results file: its header differs from the {len(REFERENCE_COLUMNS)} columns"
-        )
+        raise PipelineError(f"{path} is no results file: its header differs from the {len(REFERENCE_COLUMNS)} columns")
     width = len(_CSV_METRICS)
     return [
         (

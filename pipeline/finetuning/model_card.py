@@ -46,9 +46,7 @@ print(model.similarity(embeddings, embeddings))
 """
 
 
-def write_model_card(
-    result: FineTunedModel, reports: tuple[EvaluationReport, EvaluationReport] | None = None
-) -> None:
+def write_model_card(result: FineTunedModel, reports: tuple[EvaluationReport, EvaluationReport] | None = None) -> None:
     """Write the card beside the weights, replacing the one before.
 
     Args:
@@ -106,6 +104,4 @@ def _results(result: FineTunedModel, reports: tuple[EvaluationReport, Evaluation
     if not result.dev_average_precision:
         return "Not evaluated yet: materialise `post_train_eval_report`."
     rows = "\n".join(f"| {epoch} | {ap:.4f} |" for epoch, ap in enumerate(result.dev_average_precision, 1))
-    return (
-        f"On the dev split, cosine average precision after each epoch:\n\n| epoch | AP |\n|---|---|\n{rows}"
-    )
+    return f"On the dev split, cosine average precision after each epoch:\n\n| epoch | AP |\n|---|---|\n{rows}"

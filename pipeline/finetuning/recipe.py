@@ -16,9 +16,7 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    epochs: int = Field(
-        default=1, ge=1, le=1_000, description="Passes over the training pairs; the reference made 10."
-    )
+    epochs: int = Field(default=1, ge=1, le=1_000, description="Passes over the training pairs; the reference made 10.")
     batch_size: int = Field(
         default=32,
         ge=2,
@@ -38,9 +36,7 @@ class Recipe(BaseModel):
         le=10_000_000,
         description="Upper bound of the warm-up, in steps; then linear decay to 0.",
     )
-    max_grad_norm: float = Field(
-        default=1.0, gt=0, le=1_000, description="Gradients are clipped to this norm."
-    )
+    max_grad_norm: float = Field(default=1.0, gt=0, le=1_000, description="Gradients are clipped to this norm.")
     loss: Literal["online_contrastive"] = Field(
         default="online_contrastive",
         description="OnlineContrastiveLoss of sentence-transformers: learns from the hard pairs of a batch.",
@@ -58,18 +54,14 @@ class Recipe(BaseModel):
         description="Tokens a question is cut to; empty keeps the base model's limit.",
     )
     seed: int = Field(default=42, ge=0, le=2**32 - 1, description="Seed of the shuffle and of dropout.")
-    device: Device = Field(
-        default="auto", description="Where to train: `auto` takes a GPU where there is one."
-    )
+    device: Device = Field(default="auto", description="Where to train: `auto` takes a GPU where there is one.")
     checkpoint_steps: int = Field(
         default=500,
         ge=1,
         le=10_000_000,
         description="Steps between two checkpoints; the last step always has one.",
     )
-    keep_checkpoints: int = Field(
-        default=2, ge=1, le=1_000, description="How many of the newest checkpoints stay."
-    )
+    keep_checkpoints: int = Field(default=2, ge=1, le=1_000, description="How many of the newest checkpoints stay.")
     allow_slow: bool = Field(
         default=False,
         description="Train on a CPU even if it is estimated to take more than 12 hours.",

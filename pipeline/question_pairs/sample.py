@@ -161,9 +161,7 @@ def _check_family(family: Family) -> None:
     for wordings in family.meanings:
         used = {frozenset(_SLOT.findall(wording)) for wording in wordings}
         if len(used) != 1 or not used.pop() <= known:
-            raise ValueError(
-                f"family {family.name}: unlike or unknown slots in the paragraph of {wordings[0]!r}"
-            )
+            raise ValueError(f"family {family.name}: unlike or unknown slots in the paragraph of {wordings[0]!r}")
 
 
 def _shuffled_pairs(seed: int) -> list[Pair]:
@@ -287,9 +285,7 @@ def _ask(family: Family, meaning: int, wording: int, values: dict[str, int], rng
         if not slot.ordered and rng.random() < 0.5:  # "A and B" may as well be written "B and A".
             first, second = slot.names
             shown[first], shown[second] = shown[second], shown[first]
-    spellings = {
-        name: _spelling(slot.fillers[shown[name]], rng) for slot in family.slots for name in slot.names
-    }
+    spellings = {name: _spelling(slot.fillers[shown[name]], rng) for slot in family.slots for name in slot.names}
     text = _CHOICE.sub(lambda match: rng.choice(match[1].split("|")), template)
     text = _SLOT_AND_ARTICLE.sub(lambda match: _with_article(match[1] or "", spellings[match[2]]), text)
     text = " ".join(text.split())

@@ -20,12 +20,8 @@ PAIR_SCHEMA = pa.schema(
             nullable=False,
             metadata={"description": "the source's row id, else the row number"},
         ),
-        pa.field(
-            "question1_id", pa.int64(), nullable=False, metadata={"description": "id of the first question"}
-        ),
-        pa.field(
-            "question2_id", pa.int64(), nullable=False, metadata={"description": "id of the second question"}
-        ),
+        pa.field("question1_id", pa.int64(), nullable=False, metadata={"description": "id of the first question"}),
+        pa.field("question2_id", pa.int64(), nullable=False, metadata={"description": "id of the second question"}),
         pa.field(
             "question1",
             pa.large_string(),
@@ -38,9 +34,7 @@ PAIR_SCHEMA = pa.schema(
             nullable=False,
             metadata={"description": "second question; blank if the source has none"},
         ),
-        pa.field(
-            "is_duplicate", pa.bool_(), nullable=False, metadata={"description": "do both ask the same?"}
-        ),
+        pa.field("is_duplicate", pa.bool_(), nullable=False, metadata={"description": "do both ask the same?"}),
     ]
 )
 """Columns of a table of pairs, in order. Rows keep the order of their source."""
@@ -80,9 +74,7 @@ class PairTable:
 
     def take(self, rows: np.ndarray, dataset_version: str | None = None) -> "PairTable":
         """The rows at these positions, in this order."""
-        origin = self.origin.model_copy(
-            update={"dataset_version": dataset_version or self.origin.dataset_version}
-        )
+        origin = self.origin.model_copy(update={"dataset_version": dataset_version or self.origin.dataset_version})
         return PairTable(self.pairs.iloc[rows].reset_index(drop=True), origin)
 
     def to_arrow(self) -> pa.Table:
@@ -119,9 +111,7 @@ def table_version(table: pa.Table) -> str:
         digest.update(f"{name}:{len(values)}:".encode())
         if pa.types.is_large_string(values.type) or pa.types.is_string(values.type):
             strings = values.cast(pa.large_string())
-            offsets = np.frombuffer(strings.buffers()[1], dtype=np.int64)[strings.offset :][
-                : len(strings) + 1
-            ]
+            offsets = np.frombuffer(strings.buffers()[1], dtype=np.int64)[strings.offset :][: len(strings) + 1]
             digest.update(np.diff(offsets).astype("<i8").tobytes())
             if len(strings):
                 digest.update(memoryview(strings.buffers()[2])[offsets[0] : offsets[-1]])

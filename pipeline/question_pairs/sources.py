@@ -41,9 +41,7 @@ class PairSource(BaseModel):
         if self.source == "file" and not self.path:
             raise ValueError("source 'file' needs `path`: name the file of question pairs")
         if self.source != "file" and self.path:
-            raise ValueError(
-                f"`path` is set to {self.path!r} but source is {self.source!r}: set source to 'file'"
-            )
+            raise ValueError(f"`path` is set to {self.path!r} but source is {self.source!r}: set source to 'file'")
         return self
 
 
@@ -74,9 +72,7 @@ def load_pairs(source: PairSource) -> PairTable:
         return _with_version(PairTable(bundled_sample(source.sample_seed), origin))
     path = Path(str(source.path)).expanduser()
     if not path.is_file():
-        raise PipelineError(
-            f"no file of question pairs at {path.absolute()}: correct `path` of raw_quora_dataset"
-        )
+        raise PipelineError(f"no file of question pairs at {path.absolute()}: correct `path` of raw_quora_dataset")
     frame = _read(path)
     return _with_version(PairTable(_to_schema(frame, path), DataOrigin(source=path.name, synthetic=False)))
 

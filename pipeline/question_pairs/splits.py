@@ -34,9 +34,7 @@ class SplitPlan(BaseModel):
         description="Share of the training pairs set aside in dev_split, to watch and select on. 0: none, as the "
         "reference system; then the last model is the model.",
     )
-    seed: int = Field(
-        default=42, ge=0, le=2**32 - 1, description="Seed of the shuffle; the reference system used 42."
-    )
+    seed: int = Field(default=42, ge=0, le=2**32 - 1, description="Seed of the shuffle; the reference system used 42.")
     train_limit: int | None = Field(
         default=None,
         ge=1,
@@ -82,8 +80,9 @@ def split_pairs(table: PairTable, plan: SplitPlan) -> Splits:
             f"{len(table):,} pairs leave none to train on with eval_fraction {plan.eval_fraction} and dev_fraction "
             f"{plan.dev_fraction}: lower the fractions or bring more pairs"
         )
+    notes: dict[str, int | float | str] = {}
     if plan.strategy == "reference":
-        rows, notes = _reference_rows(len(table), n_eval, n_dev, plan.seed), {}
+        rows = _reference_rows(len(table), n_eval, n_dev, plan.seed)
     else:
         rows, notes = _disjoint_rows(table, n_eval, n_dev, plan.seed)
     train_rows = rows["train"][: plan.train_limit]
@@ -156,10 +155,7 @@ def _disjoint_rows(
             free = np.flatnonzero((side == 0) & ~oversized)
             side[free[_fill(sizes[free], target, generator, name)]] = number
     of_row = side[component]
-    rows = {
-        name: generator.permutation(np.flatnonzero(of_row == i))
-        for i, name in enumerate(("train", "eval", "dev"))
-    }
+    rows = {name: generator.permutation(np.flatnonzero(of_row == i)) for i, name in enumerate(("train", "eval", "dev"))}
     if not len(rows["train"]):
         raise PipelineError("no pairs are left to train on: lower eval_fraction or dev_fraction")
     notes: dict[str, int | float | str] = {
