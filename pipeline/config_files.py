@@ -54,7 +54,9 @@ class RunSettings:
         self._settings: dict[str, BaseModel] = {}
         for step, cls in STEP_SETTINGS.items():
             try:
-                self._settings[step] = cls.model_validate(dict(given.get(step) or {}))
+                self._settings[step] = cls.model_validate(
+                    {str(name): value for name, value in (given.get(step) or {}).items()}
+                )
             except ValidationError as error:
                 problems += [_problem(step, cls, dict(detail)) for detail in error.errors()]
         if problems:
@@ -86,7 +88,7 @@ def load_settings(path: Path | None = None, overrides: Sequence[str] = ()) -> Ru
             raise PipelineError(
                 f"{override!r} sets nothing: write step.setting=value, such as fine_tuned_model.epochs=3"
             )
-        steps[step] = {**steps.get(step, {}), name: yaml.safe_load(text) if text else None}
+        steps[step] = {**steps.get(step, {}), name: _parse(text, f"the value of {target}")}
     return RunSettings(steps)
 
 
@@ -95,17 +97,41 @@ def project_config(name: str) -> Path:
     return PROJECT_ROOT / "configs" / f"{name}.yaml"
 
 
+def _parse(text: str, what: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise PipelineError(f"can't read {what}: {' '.join(str(error).split())}") from error
+
+
 def _read(path: Path) -> dict[str, dict[str, Any]]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise PipelineError(f"no config file at {path.absolute()}; the project's own are in configs/") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise PipelineError(f"can't read the config file {path}: {' '.join(str(error).split())}") from error
-    try:
-        return {step: dict(entry.get("config") or {}) for step, entry in (content.get("ops") or {}).items()}
-    except AttributeError:
-        raise PipelineError(f"{path} is no run config: it must look like `ops: fine_tuned_model: config: …`") from None
+    steps = _only(_parse(text, f"the config file {path}"), "ops", path)
+    return {str(step): _mapping(_only(entry, "config", path), path) for step, entry in _mapping(steps, path).items()}
+
+
+def _only(value: Any, key: str, path: Path) -> Any:
+    """What stands under the one key that a mapping may have; None where it has none."""
+    mapping = _mapping(value, path)
+    if surplus := [str(name) for name in mapping if name != key]:
+        raise PipelineError(f"{path}: {surplus[0]!r} stands where only `{key}:` may; write {_SHAPE}")
+    return mapping.get(key)
+
+
+def _mapping(value: Any, path: Path) -> dict[Any, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise PipelineError(f"{path} is no run config: {value!r} stands where settings belong; write {_SHAPE}")
+    return value
+
+
+_SHAPE = "`ops: fine_tuned_model: config: epochs: 3`, a level a line"
 
 
 def _problem(step: str, cls: type[BaseModel], detail: dict[str, Any]) -> str:

@@ -129,7 +129,10 @@ class LogLines:
             self.log(describe(event))
 
     def _is_due(self, stage: str, done: int, total: int) -> bool:
-        share = done * self.limit // max(total, 1)
+        share = done * self.limit // total if total else 0
+        if share < self._reported.get(stage, 0):
+            # The stage began anew.
+            self._reported[stage] = 0
         if share <= self._reported.get(stage, 0):
             return False
         self._reported[stage] = share

@@ -127,16 +127,20 @@ def create_compute(kind: str, runs_folder: str) -> Compute:
     """
     if kind not in _COMPUTES:
         raise PipelineError(
-            f"PIPELINE_COMPUTE is {kind!r}, but there is only: {', '.join(_COMPUTES)}; unset it to compute on this machine"
+            f"PIPELINE_COMPUTE is {kind!r}, but there is only: {', '.join(_COMPUTES)}; unset it to compute here"
         )
     return _COMPUTES[kind](runs_folder)
 
 
 def default_resources() -> dict[str, Any]:
-    """The resources as environment variables choose them: they say *where*, config says *what*."""
+    """The resources as environment variables choose them: they say *where*, config says *what*.
+
+    Raises:
+        PipelineError: when they choose what there isn't, so that it shows when the definitions are loaded.
+    """
+    kind, runs_folder = os.environ.get("PIPELINE_COMPUTE") or "local", default_runs_folder()
+    create_compute(kind, runs_folder)
     return {
         "io_manager": VersionedIOManager(home=default_home()),
-        "compute": ComputeResource(
-            kind=os.environ.get("PIPELINE_COMPUTE") or "local", runs_folder=default_runs_folder()
-        ),
+        "compute": ComputeResource(kind=kind, runs_folder=runs_folder),
     }

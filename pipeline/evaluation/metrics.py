@@ -55,19 +55,19 @@ def pair_scores(embeddings1: np.ndarray, embeddings2: np.ndarray) -> dict[str, n
         broken = ~np.isfinite(embeddings).all(axis=1)
         if broken.any():
             raise PipelineError(
-                f"the model gave NaN or infinite embeddings for {int(broken.sum()):,} of {len(broken):,} questions: its "
-                "training has diverged or its weights are damaged"
+                f"the model gave NaN or infinite embeddings for {int(broken.sum()):,} of {len(broken):,} questions: "
+                "its training has diverged or its weights are damaged"
             )
     first, second = torch.from_numpy(embeddings1), torch.from_numpy(embeddings2)
-    functions: dict[str, tuple[Callable[[Any, Any], Any], int]] = {
-        "cosine": (util.pairwise_cos_sim, 1),
-        "manhattan": (util.pairwise_manhattan_sim, -1),
-        "euclidean": (util.pairwise_euclidean_sim, -1),
-        "dot": (util.pairwise_dot_score, 1),
+    functions: dict[str, Callable[[Any, Any], Any]] = {
+        "cosine": util.pairwise_cos_sim,
+        "manhattan": util.pairwise_manhattan_sim,
+        "euclidean": util.pairwise_euclidean_sim,
+        "dot": util.pairwise_dot_score,
     }
-    return {
-        name: sign * functions[name][0](first, second).numpy() for name in SIMILARITIES for sign in [functions[name][1]]
-    }
+    scores = {name: functions[name](first, second).numpy() for name in SIMILARITIES}
+    # The library's similarities grow with likeness: it negates distances.
+    return {name: -values if name in LOWER_IS_BETTER else values for name, values in scores.items()}
 
 
 def similarity_metrics(scores: np.ndarray, labels: np.ndarray, lower_is_better: bool = False) -> SimilarityMetrics:

@@ -82,7 +82,7 @@ def _with_version(table: PairTable) -> PairTable:
 
 
 def _read(path: Path) -> pd.DataFrame:
-    """The file's table, all text columns as strings; Parquet is recognised by its first bytes, else by its separator."""
+    """The file's table, text as strings; Parquet is recognised by its first bytes, TSV and CSV by the header line."""
     with path.open("rb") as file:
         is_parquet = file.read(4) == b"PAR1"
     try:
@@ -95,10 +95,14 @@ def _read(path: Path) -> pd.DataFrame:
             raise PipelineError(f"{path} is empty: it needs a header line and question pairs")
         separator = "\t" if "\t" in header else ","
         # `NA` and `null` are words that people ask about: only an empty field is a missing one.
-        return pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        frame = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except (pa.ArrowInvalid, pd.errors.ParserError, UnicodeDecodeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise PipelineError(f"can't read question pairs from {path}: {reason}") from error
+    if not isinstance(frame.index, pd.RangeIndex):
+        # pandas takes surplus fields for row labels and shifts the columns.
+        raise PipelineError(f"{path}: rows have more fields than the {len(frame.columns)} columns of the header")
+    return frame
 
 
 def _to_schema(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
@@ -140,8 +144,9 @@ def _labels(column: pd.Series, path: Path) -> np.ndarray:
     labels = texts.map(_LABELS)
     if labels.isna().any():
         bad = labels.isna()
+        first = int(np.flatnonzero(bad)[0])
         raise PipelineError(
-            f"{path}: {int(bad.sum()):,} of {len(bad):,} rows have an is_duplicate that is not 0 or 1, first in data row "
-            f"{int(np.flatnonzero(bad)[0]) + 1}: {column[bad].iloc[0]!r}"
+            f"{path}: {int(bad.sum()):,} of {len(bad):,} rows have an is_duplicate that is not 0 or 1; the first is data "
+            f"row {first + 1}: {column.iloc[first]!r}"
         )
     return labels.to_numpy(dtype=bool)

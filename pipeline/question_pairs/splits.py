@@ -170,22 +170,31 @@ def _disjoint_rows(
 def _fill(sizes: np.ndarray, target: int, generator: np.random.Generator, name: str) -> np.ndarray:
     """Positions of components whose sizes add up to `target` within the tolerance.
 
-    Components are taken in random order while they fit; what is then missing is filled with the largest
-    component that fits, again and again. Where that misses the tolerance, another order is drawn.
+    Every size class gives its share (systematic sampling over the components in order of size, shuffled within a
+    size): large components are mostly duplicates, and a plain draw that misses them shifts the positive rate.
+    The smallest beyond the target are put back, and what is missing is filled with the largest component that
+    fits, again and again. Where that misses the tolerance, another sample is drawn.
     """
     best = 0
+    share = target / max(int(sizes.sum()), 1)
     for _ in range(_DRAWS):
-        order = generator.permutation(len(sizes))
-        taken = int(np.searchsorted(np.cumsum(sizes[order]), target, side="right"))
-        chosen, rest = list(order[:taken]), order[taken:]
-        missing = target - int(sizes[order[:taken]].sum())
+        shuffled = generator.permutation(len(sizes))
+        by_size = shuffled[np.argsort(-sizes[shuffled], kind="stable")]
+        marks = np.floor(np.arange(len(sizes) + 1) * share + generator.random())
+        is_chosen = marks[1:] > marks[:-1]
+        chosen, rest = by_size[is_chosen], by_size[~is_chosen]
+        # Still in order of size: the head fits, the tail goes back.
+        fitting = int(np.searchsorted(np.cumsum(sizes[chosen]), target, side="right"))
+        rest = np.concatenate([rest, chosen[fitting:]])
+        picked = list(chosen[:fitting])
+        missing = target - int(sizes[chosen[:fitting]].sum())
         while missing and len(rest := rest[sizes[rest] <= missing]):
             at = int(np.argmax(sizes[rest]))
-            chosen.append(rest[at])
+            picked.append(rest[at])
             missing -= int(sizes[rest[at]])
             rest = np.delete(rest, at)
         if missing <= SIZE_TOLERANCE * target:
-            return np.array(chosen, dtype=np.int64)
+            return np.array(picked, dtype=np.int64)
         best = max(best, target - missing)
     raise PipelineError(
         f"{name}_split can't be filled with whole question components: {best:,} of {target:,} pairs is the closest in "

@@ -1,0 +1,43 @@
+"""What several test modules share: small inputs, and a home folder of the test's own."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pipeline.question_pairs.sample import bundled_sample
+
+
+@pytest.fixture
+def pipeline_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty `PIPELINE_HOME`, and no `DAGSTER_HOME` or other setting of the developer's."""
+    home = tmp_path / "home"
+    monkeypatch.setenv("PIPELINE_HOME", str(home))
+    for name in ("DAGSTER_HOME", "PIPELINE_RUNS_FOLDER", "PIPELINE_COMPUTE", "PIPELINE_PROGRESS_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    return home
+
+
+@pytest.fixture
+def small_pairs(tmp_path: Path) -> Path:
+    """A TSV of 240 generated pairs in the columns of Quora's release, by row number."""
+    pairs: pd.DataFrame = bundled_sample().head(240)
+    path = tmp_path / "pairs.tsv"
+    columns = {"pair_id": "id", "question1_id": "qid1", "question2_id": "qid2"}
+    pairs.rename(columns=columns).astype({"is_duplicate": int}).to_csv(path, sep="\t", index=False)
+    return path
+
+
+@pytest.fixture
+def small_config(tmp_path: Path, small_pairs: Path) -> Path:
+    """A run config that trains for seconds."""
+    path = tmp_path / "small.yaml"
+    path.write_text(
+        f"""
+ops:
+  raw_quora_dataset: {{config: {{source: file, path: {small_pairs}}}}}
+  splits: {{config: {{strategy: reference, eval_fraction: 0.2, dev_fraction: 0.2}}}}
+  fine_tuned_model: {{config: {{epochs: 2, batch_size: 16, max_seq_length: 16, checkpoint_steps: 5}}}}
+"""
+    )
+    return path

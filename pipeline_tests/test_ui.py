@@ -1,0 +1,148 @@
+"""Dagster's UI on a real `dagster dev`, driven in a real headless Chromium."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from pipeline.storage import PROJECT_ROOT
+
+CHROMIUM = shutil.which("chromium")
+STARTUP_SECONDS = 120
+RUN_SECONDS = 900
+# The UI polls, and two cores also train meanwhile.
+PATIENCE_MS = 60_000
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="needs the program `chromium`: apt-get install chromium"),
+]
+
+GROUPS = ("dataset", "model", "reports")
+ASSETS = (
+    "raw_quora_dataset",
+    "train_split",
+    "dev_split",
+    "eval_split",
+    "base_model",
+    "baseline_eval_report",
+    "fine_tuned_model",
+    "post_train_eval_report",
+)
+
+
+@pytest.fixture
+def webserver(tmp_path: Path, pipeline_home: Path) -> Iterator[str]:
+    """The address of a `dagster dev` with the project's own settings and empty folders."""
+    home = tmp_path / "dagster_home"
+    home.mkdir()
+    shutil.copy(PROJECT_ROOT / "deploy" / "dagster.yaml", home)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = tmp_path / "dagster-dev.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dagster", "dev", "-h", "127.0.0.1", "-p", str(port)],
+            cwd=PROJECT_ROOT,
+            # Its services are found beside this interpreter.
+            env={
+                **os.environ,
+                "DAGSTER_HOME": str(home),
+                "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            },
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        address = f"http://127.0.0.1:{port}"
+        try:
+            deadline = time.monotonic() + STARTUP_SECONDS
+            while not _answers(address):
+                assert process.poll() is None, log.read_text()
+                assert time.monotonic() < deadline, log.read_text()
+                time.sleep(0.5)
+            yield address
+        finally:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{address}/server_info", timeout=2):
+            return True
+    except OSError:
+        return False
+
+
+def _query(address: str, query: str) -> dict[str, object]:
+    request = urllib.request.Request(
+        f"{address}/graphql", json.dumps({"query": query}).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=30) as response:
+        data: dict[str, object] = json.load(response)["data"]
+    return data
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    """A page of a headless Chromium."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1600, "height": 900})
+        page.set_default_timeout(PATIENCE_MS)
+        yield page
+        browser.close()
+
+
+def _run_statuses(address: str) -> list[str]:
+    data = _query(address, "{ runsOrError { ... on Runs { results { status } } } }")
+    results = data["runsOrError"]["results"]  # type: ignore[index]
+    return [run["status"] for run in results]
+
+
+def test_the_ui_shows_the_lineage_and_materialises_all_with_a_click(
+    webserver: str, page: Page, tmp_path: Path, pipeline_home: Path
+) -> None:
+    pictures = Path(os.environ.get("SCREENSHOTS", tmp_path))
+    page.goto(f"{webserver}/asset-groups")
+    for group in GROUPS:
+        page.get_by_text(group, exact=True).last.click()
+    for asset in ASSETS:
+        expect(page.get_by_text(asset, exact=True).last).to_be_visible(timeout=PATIENCE_MS)
+    page.get_by_role("button", name="Materialize all").click()
+
+    deadline = time.monotonic() + RUN_SECONDS
+    while not (statuses := _run_statuses(webserver)) or statuses[0] not in ("SUCCESS", "FAILURE", "CANCELED"):
+        assert time.monotonic() < deadline, f"the run is still {statuses}"
+        time.sleep(1)
+    assert statuses == ["SUCCESS"]
+    assert list((pipeline_home / "runs").glob("*/manifest.json"))
+
+    page.reload()
+    for asset in ASSETS:
+        expect(page.get_by_text(asset, exact=True).last).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text("Materialized").first).to_be_visible(timeout=PATIENCE_MS)
+    page.screenshot(path=pictures / "lineage.png")
+
+    page.goto(f"{webserver}/assets/post_train_eval_report?view=overview")
+    expect(page.get_by_text("How well the fine-tuned model does").first).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text("cosine_ap_gain").first).to_be_visible(timeout=PATIENCE_MS)
+    for word in ("reports", "team:embeddings", "csv", "scikitlearn"):
+        expect(page.get_by_text(word).first).to_be_visible(timeout=PATIENCE_MS)
+    page.screenshot(path=pictures / "report.png")
