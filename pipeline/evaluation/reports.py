@@ -166,7 +166,7 @@ def read_results(path: Path) -> list[tuple[float, int, dict[str, SimilarityMetri
         PipelineError: when the header is not the reference system's.
     """
     with path.open(encoding="utf-8", newline="") as file:
-        header, *rows = csv.reader(file)
+        header, *rows = list(csv.reader(file)) or [[]]
     if tuple(header) != REFERENCE_COLUMNS:
         raise PipelineError(f"{path} is no results file: its header differs from the {len(REFERENCE_COLUMNS)} columns")
     width = len(_CSV_METRICS)

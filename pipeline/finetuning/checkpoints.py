@@ -13,6 +13,10 @@ _logger = logging.getLogger(__name__)
 SEAL = "checkpoint.json"
 """Step, fingerprint and SHA-256 of each file; a checkpoint without it, or with other files, is not used."""
 
+_PRUNED = ".pruned-"
+
+_CARD = "Checkpoint after step {step:,} of a training run; `manifest.json` of a finished run says which.\n"
+
 _PICKLES = ("training_args.bin",)
 """Written by the trainer, never read again, and code could hide in it."""
 
@@ -37,8 +41,10 @@ class CheckpointStore:
         return self.folder / ".staging"
 
     def clear_staging(self) -> None:
-        """Remove what an interrupted run left half-written."""
+        """Remove what an interrupted run left half-written or half-deleted."""
         shutil.rmtree(self.staging, ignore_errors=True)
+        for doomed in self.folder.glob(f"{_PRUNED}*"):
+            shutil.rmtree(doomed)
 
     def publish(self, staged: Path, step: int) -> Path:
         """Seal a staged checkpoint, move it to `<step>/`, and prune the oldest beyond `keep`.
@@ -48,15 +54,19 @@ class CheckpointStore:
         """
         for name in _PICKLES:
             (staged / name).unlink(missing_ok=True)
+        # The trainer's card quotes training questions.
+        (staged / "README.md").write_text(_CARD.format(step=step), encoding="utf-8")
         seal = {"step": step, "fingerprint": self.fingerprint, "sha256": folder_sha256(staged)}
         write_text(staged / SEAL, json_text(seal))
         final = self.folder / str(step)
         if final.exists():
             shutil.rmtree(final)
         staged.rename(final)
-        for old in self.steps()[: -self.keep]:
+        # Later steps were passed over when this training resumed: they are damaged or another training's.
+        later = [other for other in self.steps() if other > step]
+        for old in later + [other for other in self.steps() if other <= step][: -self.keep]:
             # Renamed first: a checkpoint that is being deleted must not look complete.
-            doomed = self.folder / f".pruned-{old}"
+            doomed = self.folder / f"{_PRUNED}{old}"
             (self.folder / str(old)).rename(doomed)
             shutil.rmtree(doomed)
         return final

@@ -75,13 +75,18 @@ def fine_tune(
             f"train_split has {len(train):,} pairs, fewer than one batch of {recipe.batch_size}: lower batch_size or "
             "bring more pairs"
         )
+    if len(dev) and dev.positive_rate in (0, 1):
+        raise PipelineError(
+            f"all {len(dev):,} pairs of dev_split have the same label, so nothing can be measured on them: raise "
+            "dev_fraction, or set it to 0"
+        )
     fingerprint = recipe.fingerprint(train.data_version, dev.data_version, base_model.version)
     if finished := run_folder.sealed_result(fingerprint):
         return finished
     quiet_libraries()
     device = resolve_device(recipe.device)
     model = load_model(base_model, device, recipe.max_seq_length)
-    # A widget of the library's choice would copy training questions into the checkpoints' cards.
+    # Keeps the library from embedding examples for a card of its own, which is not used.
     model.model_card_data.widget = [{"source_sentence": "A question?", "sentences": ["Another question?"]}]
     store = CheckpointStore(run_folder.checkpoints, fingerprint, recipe.keep_checkpoints)
     store.clear_staging()
@@ -177,7 +182,7 @@ def _refuse_if_slow(trainer: SentenceTransformerTrainer, total_steps: int) -> No
             seconds.append(time.perf_counter() - start)
     trainer.model.zero_grad()
     # The first batch also pays for memory and threads.
-    estimate = statistics.median(seconds[1:]) * total_steps
+    estimate = statistics.median(seconds[1:] or seconds) * total_steps
     if estimate > SLOW_SECONDS:
         raise PipelineError(
             f"{total_steps:,} steps on this CPU would take about {estimate / 3600:.0f} hours: use a GPU, set "

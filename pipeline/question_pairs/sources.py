@@ -101,7 +101,9 @@ def _read(path: Path) -> pd.DataFrame:
         raise PipelineError(f"can't read question pairs from {path}: {reason}") from error
     if not isinstance(frame.index, pd.RangeIndex):
         # pandas takes surplus fields for row labels and shifts the columns.
-        raise PipelineError(f"{path}: rows have more fields than the {len(frame.columns)} columns of the header")
+        raise PipelineError(
+            f"can't read question pairs from {path}: rows have more fields than the {len(frame.columns)} columns of its header"
+        )
     return frame
 
 
@@ -146,7 +148,7 @@ def _labels(column: pd.Series, path: Path) -> np.ndarray:
         bad = labels.isna()
         first = int(np.flatnonzero(bad)[0])
         raise PipelineError(
-            f"{path}: {int(bad.sum()):,} of {len(bad):,} rows have an is_duplicate that is not 0 or 1; the first is data "
-            f"row {first + 1}: {column.iloc[first]!r}"
+            f"{path}: {int(bad.sum()):,} of {len(bad):,} rows have an is_duplicate that is not 0 or 1; the first is "
+            f"data row {first + 1}: {column.iloc[first]!r}"
         )
     return labels.to_numpy(dtype=bool)

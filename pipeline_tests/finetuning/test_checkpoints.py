@@ -147,7 +147,6 @@ def test_whole_checkpoints_are_found_without_a_warning(
     assert caplog.records == []
 
 
-@pytest.mark.xfail(reason="pruning counts unusable checkpoints of later steps as the newest")
 def test_an_unusable_checkpoint_of_a_later_step_does_not_cost_the_new_one(tmp_path: Path) -> None:
     store = CheckpointStore(tmp_path, "ours", keep=1)
     publish(store, 20)

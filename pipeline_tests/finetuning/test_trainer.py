@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import StatisticsError
 
 import numpy as np
 import pandas as pd
@@ -153,7 +152,6 @@ def test_the_model_card_names_the_data_and_holds_no_question_of_it(undisturbed: 
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(reason="the library's card copies three training pairs into each checkpoint, under `Samples`")
 def test_the_checkpoints_cards_hold_no_question_of_the_data(undisturbed: Undisturbed) -> None:
     assert [card for card in undisturbed.folder.checkpoints.rglob("README.md") if questions_in(card)] == []
 
@@ -247,7 +245,6 @@ def test_a_training_that_would_take_too_long_is_refused(
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(raises=StatisticsError, reason="the probe takes the median of all batches but the first: of none")
 def test_the_speed_probe_copes_with_an_epoch_of_one_batch(
     base_model: ModelReference, runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

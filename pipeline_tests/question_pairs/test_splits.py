@@ -301,6 +301,4 @@ def test_real_pairs_are_cut_disjoint_with_like_rates_of_duplicates(real_pairs_pa
         assert len(splits.dev) == pytest.approx(0.09 * len(table), rel=0.01)
         rates = [getattr(splits, side).positive_rate for side in SIDES]
         spreads.append(max(rates) - min(rates))
-    # Large components are nearly all duplicates, so a draw may lie off: seed 42 is the worst of sixty, by 0.068.
-    assert float(np.median(spreads)) < 0.03, spreads
-    assert max(spreads) < 0.08, spreads
+    assert max(spreads) < 0.03, spreads
