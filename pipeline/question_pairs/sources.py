@@ -101,9 +101,7 @@ def _read(path: Path) -> pd.DataFrame:
         raise PipelineError(f"can't read question pairs from {path}: {reason}") from error
     if not isinstance(frame.index, pd.RangeIndex):
         # pandas takes surplus fields for row labels and shifts the columns.
-        raise PipelineError(
-            f"can't read question pairs from {path}: rows have more fields than the {len(frame.columns)} columns of its header"
-        )
+        raise PipelineError(f"can't read question pairs from {path}: rows have more fields than its header has columns")
     return frame
 
 

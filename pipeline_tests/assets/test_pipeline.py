@@ -16,7 +16,9 @@ from pipeline.references import FineTunedModel
 from pipeline.resources import ComputeResource, VersionedIOManager, load_value
 from pipeline.storage import VersionStore
 
-ASSETS = dg.load_assets_from_modules([dataset, model, reports])
+ASSETS = [
+    asset for asset in dg.load_assets_from_modules([dataset, model, reports]) if isinstance(asset, dg.AssetsDefinition)
+]
 EVERYTHING = dg.AssetSelection.all()
 DATASET = dg.AssetSelection.groups("dataset")
 

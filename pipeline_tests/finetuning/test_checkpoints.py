@@ -36,7 +36,7 @@ def test_publishing_moves_the_checkpoint_under_its_step_and_seals_it(store: Chec
     assert not (store.staging / "checkpoint-10").exists()
     seal = json.loads((path / SEAL).read_text())
     assert (seal["step"], seal["fingerprint"]) == (10, "ours")
-    assert set(seal["sha256"]) == {"model.safetensors", "1_Pooling/config.json"}
+    assert set(seal["sha256"]) == {"model.safetensors", "1_Pooling/config.json", "README.md"}
 
 
 def test_no_pickled_arguments_are_left(store: CheckpointStore) -> None:
