@@ -170,28 +170,23 @@ def _execute(instance: "dg.DagsterInstance", run_config: Mapping[str, Any], keys
     """Execute a run; returns its id and, if it failed, why, in one line."""
     import dagster as dg
 
-    with dg.execute_job(
-        dg.reconstructable(command_line_job),
-        instance=instance,
-        run_config=dict(run_config),
-        asset_selection=[dg.AssetKey.from_user_string(key) for key in sorted(keys)],
-        raise_on_error=False,
-    ) as result:
+    try:
+        execution = dg.execute_job(
+            dg.reconstructable(command_line_job),
+            instance=instance,
+            run_config=dict(run_config),
+            asset_selection=[dg.AssetKey.from_user_string(key) for key in sorted(keys)],
+            raise_on_error=False,
+        )
+    except dg.DagsterExecutionInterruptedError:
+        raise KeyboardInterrupt from None
+    with execution as result:
         if result.success:
             return result.run_id, None
         failures = [event for event in result.all_events if event.is_step_failure]
-        if not failures:
-            run = instance.get_run_by_id(result.run_id)
-            if run is not None and run.status in (
-                dg.DagsterRunStatus.CANCELED,
-                dg.DagsterRunStatus.CANCELING,
-            ):
-                raise KeyboardInterrupt
-            return (
-                result.run_id,
-                f"the Dagster run {result.run_id} failed; run again with --verbose to see its log",
-            )
-        return result.run_id, _reason(failures[0])
+        if failures:
+            return result.run_id, _reason(failures[0])
+        return result.run_id, f"the Dagster run {result.run_id} failed; run again with --verbose to see its log"
 
 
 def _reason(event: "dg.DagsterEvent") -> str:

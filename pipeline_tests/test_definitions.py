@@ -89,7 +89,7 @@ def test_every_setting_of_a_step_is_a_field_in_the_launchpad() -> None:
     for step, settings in STEP_SETTINGS.items():
         schema = defs.resolve_job_def("quickstart").get_node_named(step).definition.config_schema
         assert schema is not None
-        fields = schema.as_field().config_type.fields  # type: ignore[union-attr]
+        fields: dict[str, dg.Field] = vars(schema.as_field().config_type)["fields"]
         assert set(fields) == set(settings.model_fields)
         for name, field in fields.items():
             assert field.description, f"{step}.{name} has no description"
