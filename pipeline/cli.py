@@ -184,9 +184,16 @@ def _execute(instance: "dg.DagsterInstance", run_config: Mapping[str, Any], keys
         if result.success:
             return result.run_id, None
         failures = [event for event in result.all_events if event.is_step_failure]
+        if any(_was_interrupted(event) for event in failures):
+            raise KeyboardInterrupt
         if failures:
             return result.run_id, _reason(failures[0])
         return result.run_id, f"the Dagster run {result.run_id} failed; run again with --verbose to see its log"
+
+
+def _was_interrupted(event: "dg.DagsterEvent") -> bool:
+    error = event.step_failure_data.error
+    return error is not None and error.cls_name == "DagsterExecutionInterruptedError"
 
 
 def _reason(event: "dg.DagsterEvent") -> str:

@@ -15,6 +15,8 @@ def pipeline_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PIPELINE_HOME", str(home))
     for name in ("DAGSTER_HOME", "PIPELINE_RUNS_FOLDER", "PIPELINE_COMPUTE", "PIPELINE_PROGRESS_FILE"):
         monkeypatch.delenv(name, raising=False)
+    # Threads of several processes on a few cores spend their time waiting for each other.
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     return home
 
 
