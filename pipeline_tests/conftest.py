@@ -1,11 +1,13 @@
 """What several test modules share: small inputs, and a home folder of the test's own."""
 
+import os
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from pipeline.question_pairs.sample import bundled_sample
+from pipeline.storage import PROJECT_ROOT
 
 
 @pytest.fixture
@@ -42,4 +44,14 @@ ops:
   fine_tuned_model: {{config: {{epochs: 2, batch_size: 16, max_seq_length: 16, checkpoint_steps: 5}}}}
 """
     )
+    return path
+
+
+@pytest.fixture(scope="session")
+def real_pairs_path() -> Path:
+    """A file of real Quora pairs, which are no part of the project."""
+    beside = PROJECT_ROOT.parent / "shared" / "data" / "quora_pairs.parquet"
+    path = Path(os.environ.get("QUORA_PAIRS") or beside)
+    if not path.is_file():
+        pytest.skip("needs real Quora pairs: set QUORA_PAIRS to a file of them")
     return path

@@ -53,7 +53,7 @@ class RunFolder:
     def seal(self, result: FineTunedModel, fingerprint: str) -> None:
         """Write the manifest: the result and the SHA-256 of each file of the model, its card left out."""
         model = Path(result.model.location)
-        files = {f"{model.name}/{name}": digest for name, digest in folder_sha256(model, UNSEALED_FILES).items()}
+        files = _sealed_files(model)
         manifest = {"fingerprint": fingerprint, "result": result.model_dump(), "sha256": files}
         write_text(self.manifest, json_text(manifest))
 
@@ -72,8 +72,13 @@ class RunFolder:
             )
         result = FineTunedModel.model_validate(manifest["result"])
         model = Path(result.model.location)
-        found = {f"{model.name}/{name}": digest for name, digest in folder_sha256(model, UNSEALED_FILES).items()}
+        found = _sealed_files(model)
         for name in sorted({*found, *manifest["sha256"]}):
             if found.get(name) != manifest["sha256"].get(name):
                 raise PipelineError(f"{self.path / name} is not the file that was sealed: start a new run")
         return result
+
+
+def _sealed_files(model: Path) -> dict[str, str]:
+    """SHA-256 of each file that the seal covers, by path in the run folder."""
+    return {f"{model.name}/{name}": digest for name, digest in folder_sha256(model, UNSEALED_FILES).items()}

@@ -1,7 +1,6 @@
 """Checks that a file of pairs is read the same in every format, whole, or refused in one line."""
 
 import csv
-import os
 from pathlib import Path
 
 import pandas as pd
@@ -21,15 +20,6 @@ ROWS = [
     (2, 106, 107, "", "Was heißt 世界\tauf Deutsch? 🌍", 1),
     (3, 108, 109, "nan", "  blanks stay  ", 0),
 ]
-
-
-@pytest.fixture(scope="module")
-def real_pairs_path() -> Path:
-    beside = Path(__file__).resolve().parents[3] / "shared" / "data" / "quora_pairs.parquet"
-    path = Path(os.environ.get("QUORA_PAIRS") or beside)
-    if not path.is_file():
-        pytest.skip("needs real Quora pairs: set QUORA_PAIRS to a file of them")
-    return path
 
 
 def frame() -> pd.DataFrame:

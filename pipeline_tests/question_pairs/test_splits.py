@@ -1,6 +1,5 @@
 """Checks that the reference split is the library's, and that the disjoint one keeps every question on one side."""
 
-import os
 from pathlib import Path
 from typing import Literal
 
@@ -21,15 +20,6 @@ from pipeline.references import DataOrigin
 SIDES = ("train", "dev", "eval")
 Strategy = Literal["reference", "question_disjoint"]
 STRATEGIES: tuple[Strategy, Strategy] = ("reference", "question_disjoint")
-
-
-@pytest.fixture(scope="module")
-def real_pairs_path() -> Path:
-    beside = Path(__file__).resolve().parents[3] / "shared" / "data" / "quora_pairs.parquet"
-    path = Path(os.environ.get("QUORA_PAIRS") or beside)
-    if not path.is_file():
-        pytest.skip("needs real Quora pairs: set QUORA_PAIRS to a file of them")
-    return path
 
 
 @pytest.fixture(scope="module")
