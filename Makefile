@@ -7,7 +7,10 @@ CONFIG ?= configs/quickstart.yaml
 ARGS ?=
 
 BIN := .venv/bin
-export DAGSTER_HOME ?= $(CURDIR)/.dagster
+DAGSTER_HOME ?= $(CURDIR)/.dagster
+
+# Tests and benchmarks don't touch the history of the user's runs.
+materialize dev: export DAGSTER_HOME := $(DAGSTER_HOME)
 
 .PHONY: materialize dev test test-fast lint bench clean
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -60,7 +61,7 @@ def test_loading_the_definitions_imports_no_heavy_library() -> None:
     )
 
 
-def test_dagster_validates_the_workspace() -> None:
+def test_dagster_validates_the_workspace(pipeline_home: Path) -> None:
     command = [sys.executable, "-m", "dagster", "definitions", "validate", "-w", "workspace.yaml"]
     result = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
