@@ -283,39 +283,36 @@ def _print_comparison(console: Console, baseline: EvaluationReport, post: Evalua
 def finetune(config_path: Path | None, overrides: tuple[str, ...], output: Path | None) -> None:
     """Evaluate, train, evaluate, and print both results: what the reference's `python main.py` does.
 
-    Works without Dagster: nothing is recorded but the run folder.
+    Works without Dagster: nothing is recorded but the run folder. On several GPUs of one machine:
+    `torchrun --nproc-per-node 4 -m pipeline finetune …`; the batch is shared out among them.
     """
     settings = load_settings(config_path, overrides)
     # Imports that only this command needs.
     from pipeline.compute.base import RunIdentity
     from pipeline.compute.local import LocalCompute
-    from pipeline.embedding_models import resolve_base_model
+    from pipeline.embedding_models import resolve_base_model, resolve_device
+    from pipeline.finetuning import distributed
     from pipeline.finetuning.results import publish_results
     from pipeline.question_pairs.sources import load_pairs
     from pipeline.question_pairs.splits import split_pairs
 
-    console = Console()
+    recipe = settings.of("fine_tuned_model", Recipe)
+    distributed.join(resolve_device(recipe.device))
+    console, terminal = Console(quiet=not distributed.is_main()), Console(stderr=True, quiet=not distributed.is_main())
     compute = LocalCompute(output.absolute() if output else local_folder(default_runs_folder()))
     splits = split_pairs(load_pairs(settings.of("raw_quora_dataset", PairSource)), settings.of("splits", SplitPlan))
     base_model = resolve_base_model(settings.of("base_model", BaseModelChoice))
-    with _live_progress(Console(stderr=True)) as bar:
-        baseline = compute.evaluate(
-            "pre_train", base_model, splits.eval, settings.of("baseline_eval_report", EvaluationOptions), bar
-        )
+    before, after = (
+        settings.of(step, EvaluationOptions) for step in ("baseline_eval_report", "post_train_eval_report")
+    )
+    with _live_progress(terminal) as bar:
+        baseline = distributed.from_main(lambda: compute.evaluate("pre_train", base_model, splits.eval, before, bar))
     console.print(f"pre train eval {_reference_print(baseline)}", soft_wrap=True, highlight=False)
     identity = RunIdentity(owner=uuid.uuid4().hex, unix_time=int(time.time()))
-    with _live_progress(Console(stderr=True)) as bar:
-        model = compute.fine_tune(
-            splits.train, splits.dev, base_model, settings.of("fine_tuned_model", Recipe), identity, bar
-        )
-        post = compute.evaluate(
-            "post_train",
-            model.model,
-            splits.eval,
-            settings.of("post_train_eval_report", EvaluationOptions),
-            bar,
-        )
-    publish_results(model, baseline, post)
+    with _live_progress(terminal) as bar:
+        model = compute.fine_tune(splits.train, splits.dev, base_model, recipe, identity, bar)
+        post = distributed.from_main(lambda: compute.evaluate("post_train", model.model, splits.eval, after, bar))
+    distributed.from_main(lambda: publish_results(model, baseline, post))
     console.print(f"post train eval {_reference_print(post)}", soft_wrap=True, highlight=False)
     _print_comparison(console, baseline, post)
     _print_places(console, model)

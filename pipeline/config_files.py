@@ -140,6 +140,8 @@ def _problem(step: str, cls: type[BaseModel], detail: dict[str, Any]) -> str:
         return f"{step} has no setting {name!r}; it has: {', '.join(cls.model_fields)}"
     if not name:
         return f"{step}: {detail['msg'].removeprefix('Value error, ')}"
+    if detail["type"] == "value_error":
+        return f"{step}.{name}: {detail['msg'].removeprefix('Value error, ')}"
     schema = cls.model_json_schema()["properties"][name]
     return f"{step}.{name} can't be {detail['input']!r}: it must be {_allowed(schema)}"
 

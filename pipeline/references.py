@@ -56,6 +56,22 @@ class ModelReference(Reference):
         return self.version
 
 
+class DevEvaluation(BaseModel):
+    """The model in training, measured on the dev split.
+
+    Attributes:
+        epoch: passes over the training pairs so far, such as 1.5.
+        step: optimiser steps so far.
+        average_precision: by cosine.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epoch: float
+    step: int
+    average_precision: float
+
+
 class FineTunedModel(Reference):
     """A sealed training result.
 
@@ -68,10 +84,16 @@ class FineTunedModel(Reference):
         dev_version: data version of `dev_split`.
         origin: where the training pairs came from.
         train_pairs: rows trained on in each epoch.
+        pair_visits: rows trained on in all.
         steps: optimiser steps taken.
-        seconds: wall-clock time of the training, evaluation on the dev split included.
-        device: what it ran on, such as `cpu` or `cuda (NVIDIA H100)`.
-        dev_average_precision: cosine average precision on `dev_split` after each epoch; empty without one.
+        kept_step: the step whose weights the model has: the best on the dev split, or the last.
+        seconds: wall-clock time of the training, evaluation on the dev split included, since its last resumption.
+        device: what it ran on, such as `cpu (2 threads)` or `cuda (NVIDIA H100)`.
+        precision: `fp32`, or `bf16` (autocast).
+        layout: `packed` (no padding), or `padded`, with the reason.
+        token_budget: most tokens of a forward pass.
+        truncated_questions: distinct training questions that were cut to the model's limit.
+        dev_evaluations: in order; empty without a dev split.
         losses: (step, mean training loss since the step before), as logged.
     """
 
@@ -83,10 +105,16 @@ class FineTunedModel(Reference):
     dev_version: str
     origin: DataOrigin
     train_pairs: int
+    pair_visits: int
     steps: int
+    kept_step: int
     seconds: float
     device: str
-    dev_average_precision: list[float]
+    precision: str
+    layout: str
+    token_budget: int
+    truncated_questions: int
+    dev_evaluations: list[DevEvaluation]
     losses: list[tuple[int, float]]
 
     @property

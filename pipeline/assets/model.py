@@ -93,7 +93,13 @@ def _training_metadata(result: FineTunedModel) -> dict[str, Any]:
         "train_pairs": result.train_pairs,
         "steps": result.steps,
         "training_seconds": result.seconds,
-        "pairs_per_second": result.train_pairs * int(result.recipe["epochs"]) / result.seconds,
+        "pair_visits": result.pair_visits,
+        "pairs_per_second": result.pair_visits / result.seconds,
+        "kept_step": result.kept_step,
+        "precision": result.precision,
+        "layout": result.layout,
+        "token_budget": result.token_budget,
+        "truncated_questions": result.truncated_questions,
         "recipe": dg.MetadataValue.json(result.recipe),
         "loss_curve": dg.MetadataValue.table(
             records=[dg.TableRecord({"step": step, "loss": loss}) for step, loss in result.losses],
@@ -102,15 +108,18 @@ def _training_metadata(result: FineTunedModel) -> dict[str, Any]:
     }
     if result.losses:
         metadata["final_loss"] = result.losses[-1][1]
-    if result.dev_average_precision:
-        metadata["dev_average_precision"] = result.dev_average_precision[-1]
-        metadata["dev_average_precision_by_epoch"] = dg.MetadataValue.table(
-            records=[
-                dg.TableRecord({"epoch": epoch, "average_precision": ap})
-                for epoch, ap in enumerate(result.dev_average_precision, 1)
-            ],
-            schema=dg.TableSchema([dg.TableColumn("epoch", "int"), dg.TableColumn("average_precision", "float")]),
+    if result.dev_evaluations:
+        metadata["dev_average_precision"] = max(e.average_precision for e in result.dev_evaluations)
+        metadata["dev_evaluations"] = dg.MetadataValue.table(
+            records=[dg.TableRecord(evaluation.model_dump()) for evaluation in result.dev_evaluations],
+            schema=dg.TableSchema(
+                [
+                    dg.TableColumn("epoch", "float"),
+                    dg.TableColumn("step", "int"),
+                    dg.TableColumn("average_precision", "float"),
+                ]
+            ),
         )
     else:
-        metadata["dev_average_precision_by_epoch"] = "none: dev_split is empty (dev_fraction: 0)"
+        metadata["dev_evaluations"] = "none: dev_split is empty (dev_fraction: 0)"
     return metadata

@@ -7,6 +7,7 @@ from pipeline.compute.base import RunIdentity
 from pipeline.embedding_models import describe_device, load_model, quiet_libraries, resolve_device
 from pipeline.evaluation.evaluate import EvaluationOptions, timed_evaluation
 from pipeline.evaluation.reports import EvaluationReport, Stage
+from pipeline.finetuning import distributed
 from pipeline.finetuning.recipe import Recipe
 from pipeline.finetuning.run_folder import RunFolder
 from pipeline.progress import OnProgress, ignore
@@ -35,9 +36,10 @@ class LocalCompute:
     ) -> FineTunedModel:
         """See `Compute.fine_tune`."""
         # Imports torch, which the definitions must not.
-        from pipeline.finetuning.trainer import fine_tune
+        from pipeline.finetuning.fine_tune import fine_tune
 
-        folder = RunFolder.claim(self.runs_folder, run.unix_time, run.owner)
+        distributed.join(resolve_device(recipe.device))
+        folder = distributed.from_main(lambda: RunFolder.claim(self.runs_folder, run.unix_time, run.owner))
         return fine_tune(train, dev, base_model, recipe, folder, on_progress)
 
     def evaluate(

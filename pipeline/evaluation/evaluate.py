@@ -1,6 +1,7 @@
 """Embeds the questions of a split and measures how well their similarity tells duplicates from others."""
 
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +17,7 @@ from pipeline.question_pairs.schema import PairTable
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-_CHUNK = 2_048
+_REPORTED_EVERY = 2_048
 """Questions embedded between two progress events."""
 
 
@@ -36,23 +37,56 @@ def embed_questions(
     on_progress: OnProgress = ignore,
     stage: str = "embedding questions",
 ) -> np.ndarray:
-    """Embed questions, longest first so that a batch needs little padding.
+    """Embed questions in fp32, without padding where the model can do without.
 
     Returns:
         float32 of shape (len(questions), dimensions), in the order of `questions`.
     """
+    from pipeline.packing import why_not_packed
+
     if not questions:
         raise PipelineError("there are no questions to embed: the split is empty")
-    order = np.argsort([-len(question) for question in questions], kind="stable")
-    parts = []
-    for start in range(0, len(order), _CHUNK):
-        chunk = [questions[i] for i in order[start : start + _CHUNK]]
-        parts.append(model.encode(chunk, batch_size=batch_size, show_progress_bar=False, convert_to_numpy=True))
-        on_progress(Advanced(stage, start + len(chunk), len(order)))
+    model.eval()
+    batches = _padded_batches if why_not_packed(model) else _packed_batches
+    done, order, parts = 0, [], []
+    for indices, part in batches(model, questions, batch_size):
+        order.append(indices)
+        parts.append(part)
+        if (done + len(indices)) // _REPORTED_EVERY > done // _REPORTED_EVERY or done + len(indices) == len(questions):
+            on_progress(Advanced(stage, done + len(indices), len(questions)))
+        done += len(indices)
     stacked = np.concatenate(parts).astype(np.float32, copy=False)
     embeddings = np.empty_like(stacked)
-    embeddings[order] = stacked
+    embeddings[np.concatenate(order)] = stacked
     return embeddings
+
+
+def _packed_batches(
+    model: "SentenceTransformer", questions: list[str], batch_size: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(indices of some questions, their embeddings), again and again."""
+    import torch
+
+    from pipeline.packing import pack, packed_attention, to_device, tokenize
+
+    tokens = tokenize(model, questions)
+    order = np.argsort(tokens.lengths, kind="stable")
+    with packed_attention(model) as packing, torch.inference_mode():
+        for start in range(0, len(order), batch_size):
+            chosen = order[start : start + batch_size]
+            features = to_device(pack(tokens, chosen, packing.first_position), model.device)
+            yield chosen, model(features)["sentence_embedding"].float().cpu().numpy()
+
+
+def _padded_batches(
+    model: "SentenceTransformer", questions: list[str], batch_size: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """As `_packed_batches`, by the model's own `encode`; questions of like length together need little padding."""
+    order = np.argsort([len(question) for question in questions], kind="stable")
+    for start in range(0, len(order), batch_size):
+        chosen = order[start : start + batch_size]
+        texts = [questions[i] for i in chosen]
+        yield chosen, model.encode(texts, batch_size=batch_size, show_progress_bar=False, convert_to_numpy=True)
 
 
 def evaluate_pairs(

@@ -38,7 +38,8 @@ print(model.similarity(embeddings, embeddings))
 |---|---|
 {recipe}
 
-{steps:,} optimiser steps in {seconds:,.0f} s on {device}.
+{steps:,} optimiser steps ({pair_visits:,} pair visits) in {seconds:,.0f} s on {device}, {precision}; the weights are
+those of step {kept_step:,}. {truncated:,} distinct questions were cut to the model's limit.
 
 ## Results
 
@@ -92,6 +93,10 @@ def write_model_card(result: FineTunedModel, reports: tuple[EvaluationReport, Ev
         steps=result.steps,
         seconds=result.seconds,
         device=result.device,
+        precision=result.precision,
+        pair_visits=result.pair_visits,
+        kept_step=result.kept_step,
+        truncated=result.truncated_questions,
         results=_results(result, reports),
     )
     write_text(folder / "README.md", text)
@@ -101,7 +106,7 @@ def _results(result: FineTunedModel, reports: tuple[EvaluationReport, Evaluation
     if reports:
         baseline, post = reports
         return post.to_markdown(baseline)
-    if not result.dev_average_precision:
+    if not result.dev_evaluations:
         return "Not evaluated yet: materialise `post_train_eval_report`."
-    rows = "\n".join(f"| {epoch} | {ap:.4f} |" for epoch, ap in enumerate(result.dev_average_precision, 1))
-    return f"On the dev split, cosine average precision after each epoch:\n\n| epoch | AP |\n|---|---|\n{rows}"
+    rows = "\n".join(f"| {e.epoch:g} | {e.step:,} | {e.average_precision:.4f} |" for e in result.dev_evaluations)
+    return f"On the dev split, by cosine:\n\n| epoch | step | average precision |\n|---|---|---|\n{rows}"

@@ -1,168 +1,166 @@
-"""Fine-tunes a model with sentence-transformers' own trainer, and leaves a sealed run folder."""
+"""sentence-transformers' trainer, fed with planned batches of distinct questions.
+
+The library's trainer keeps what it is good at: optimiser, schedule, accumulation, processes, callbacks, checkpoints.
+Replaced are the data path (`batches`), the loss's forward pass (`losses`) and the moments of evaluation. On two CPU
+cores the loop around forward, backward and optimiser takes under 1 % of a step (`benchmarks/training_throughput.py
+--profile`), so a loop of our own would gain nothing there.
+"""
 
 import math
-import shutil
-import statistics
 import time
+from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import torch
-from datasets import Dataset
+import numpy as np
 from sentence_transformers import (
     SentenceTransformer,
     SentenceTransformerTrainer,
     SentenceTransformerTrainingArguments,
 )
 from sentence_transformers.sentence_transformer.evaluation import SentenceEvaluator
-from sentence_transformers.sentence_transformer.losses import OnlineContrastiveLoss
-from transformers import PrinterCallback, TrainerCallback
+from torch.utils.data import DataLoader
+from transformers import PrinterCallback, TrainerCallback, TrainerState
+from transformers.trainer import TRAINER_STATE_NAME
 
-from pipeline.embedding_models import (
-    describe_device,
-    load_model,
-    model_folder_version,
-    quiet_libraries,
-    resolve_device,
-)
 from pipeline.errors import PipelineError
 from pipeline.evaluation.evaluate import evaluate_pairs
 from pipeline.evaluation.metrics import SIMILARITIES, SimilarityMetrics
-from pipeline.evaluation.reports import EPOCH_RESULTS_FILE_NAME, csv_row, csv_text
+from pipeline.finetuning import distributed
+from pipeline.finetuning.averaging import WeightAverage
+from pipeline.finetuning.batches import BatchPlan, PairCollator, PairIndices, PlannedBatches
 from pipeline.finetuning.checkpoints import CheckpointStore
-from pipeline.finetuning.model_card import write_model_card
+from pipeline.finetuning.losses import PairLoss
+from pipeline.finetuning.precision import Precision, has_tf32
 from pipeline.finetuning.recipe import Recipe
-from pipeline.finetuning.run_folder import RunFolder
-from pipeline.progress import CheckpointSaved, DevEvaluated, OnProgress, TrainingStep, ignore
+from pipeline.progress import CheckpointSaved, DevEvaluated, OnProgress, TrainingStep
 from pipeline.question_pairs.schema import PairTable
-from pipeline.references import FineTunedModel, ModelReference
-from pipeline.storage import write_text
-
-SLOW_SECONDS = 12 * 3600
-"""A training on a CPU that would take longer is refused unless `allow_slow` says otherwise."""
-
-_PROBE_BATCHES = 4
-_PROBE_FROM_STEPS = 500
-"""Shorter trainings are not worth an estimate: even at 10 s a step they end within the bound."""
 
 _DEV_BATCH_SIZE = 64
 _LOGS = 100
 """Points of the loss curve: enough to draw it, few enough not to slow a GPU down."""
 
+_CUDA_LOADERS = 2
+"""Processes that prepare batches while a GPU computes; a CPU has nothing to overlap."""
 
-def fine_tune(
-    train: PairTable,
-    dev: PairTable,
-    base_model: ModelReference,
-    recipe: Recipe,
-    run_folder: RunFolder,
-    on_progress: OnProgress = ignore,
-) -> FineTunedModel:
-    """Fine-tune `base_model` and seal the run folder; resume where an interrupted run of the same training stopped.
 
-    On a CPU the same arguments give the same weights, bit for bit, on the same machine.
+class PairTrainer(SentenceTransformerTrainer):
+    """Trains on a plan's batches.
 
-    Args:
-        train: pairs to learn from.
-        dev: pairs to watch on after each epoch; may be empty.
-
-    Raises:
-        PipelineError: when the data or the device doesn't suit, the training diverges, the folder holds another
-            training, or a CPU would need more than 12 hours and `allow_slow` is not set.
+    Attributes:
+        plan: the batches of the whole training; for the trainer they are one epoch.
+        average: the moving average of the weights, if there is one.
     """
-    if len(train) < recipe.batch_size:
-        raise PipelineError(
-            f"train_split has {len(train):,} pairs, fewer than one batch of {recipe.batch_size}: lower batch_size or "
-            "bring more pairs"
-        )
-    if len(dev) and dev.positive_rate in (0, 1):
-        raise PipelineError(
-            f"all {len(dev):,} pairs of dev_split have the same label, so nothing can be measured on them: raise "
-            "dev_fraction, or set it to 0"
-        )
-    fingerprint = recipe.fingerprint(train.data_version, dev.data_version, base_model.version)
-    if finished := run_folder.sealed_result(fingerprint):
-        return finished
-    quiet_libraries()
-    device = resolve_device(recipe.device)
-    model = load_model(base_model, device, recipe.max_seq_length)
-    # Keeps the library from embedding examples for a card of its own, which is not used.
-    model.model_card_data.widget = [{"source_sentence": "A question?", "sentences": ["Another question?"]}]
-    store = CheckpointStore(run_folder.checkpoints, fingerprint, recipe.keep_checkpoints)
-    store.clear_staging()
-    resume_from = store.newest()
-    steps_per_epoch = math.ceil(len(train) / recipe.batch_size)
-    total_steps = steps_per_epoch * recipe.epochs
 
-    trainer = SentenceTransformerTrainer(
-        model=model,
-        args=_arguments(recipe, store.staging, total_steps, steps_per_epoch if len(dev) else None, device),
-        train_dataset=Dataset.from_dict(
-            {
-                "sentence1": train.pairs["question1"].tolist(),
-                "sentence2": train.pairs["question2"].tolist(),
-                "label": train.labels,
-            }
-        ),
-        loss=OnlineContrastiveLoss(model, margin=recipe.margin),
-        evaluator=_DevEvaluator(dev, on_progress) if len(dev) else None,
-        callbacks=[_Watcher(store, on_progress, recipe.batch_size)],
-    )
-    # It would print each log entry to standard output; the watcher reports them as events.
-    trainer.remove_callback(PrinterCallback)
-    if device == "cpu" and not recipe.allow_slow and total_steps > _PROBE_FROM_STEPS:
-        _refuse_if_slow(trainer, total_steps)
-    start = time.perf_counter()
-    trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
-    seconds = time.perf_counter() - start
+    def __init__(
+        self,
+        model: SentenceTransformer,
+        plan: BatchPlan,
+        collator: PairCollator,
+        recipe: Recipe,
+        precision: Precision,
+        device: str,
+        store: CheckpointStore,
+        dev: PairTable,
+        on_progress: OnProgress,
+    ) -> None:
+        self.plan = plan
+        self.average = WeightAverage(model, recipe.average_decay) if recipe.average_decay else None
+        self._collator = collator
+        evaluations = plan.evaluation_steps(recipe.evaluations_per_epoch) if len(dev) else frozenset()
+        arguments = _arguments(recipe, store.staging, plan.steps, precision, device)
+        # One process, one GPU: otherwise the library would put several under DataParallel, which can't cut these
+        # batches up. `torchrun` starts a process for each.
+        arguments._n_gpu = min(arguments.n_gpu, 1)
+        super().__init__(
+            model=model,
+            args=arguments,
+            loss=PairLoss(model, recipe, precision),
+            evaluator=_DevEvaluator(dev, plan, on_progress) if len(dev) else None,
+            callbacks=[_Watcher(store, self, recipe, evaluations, on_progress)],
+        )
+        # It would print each log entry to standard output; the watcher reports them as events.
+        self.remove_callback(PrinterCallback)
 
-    history = trainer.state.log_history
-    epochs = [
-        (entry["epoch"], entry["step"], _DevEvaluator.metrics_of(entry))
-        for entry in history
-        if _DevEvaluator.KEY in entry
-    ]
-    result = FineTunedModel(
-        model=_save(model, run_folder.model(base_model.name), epochs),
-        base_model=base_model,
-        run_folder=str(run_folder.path),
-        recipe=recipe.model_dump(),
-        train_version=train.data_version,
-        dev_version=dev.data_version,
-        origin=train.origin,
-        train_pairs=len(train),
-        steps=int(trainer.state.global_step),
-        seconds=seconds,
-        device=describe_device(device),
-        dev_average_precision=[metrics["cosine"].ap for _, _, metrics in epochs],
-        losses=[(int(entry["step"]), float(entry["loss"])) for entry in history if "loss" in entry],
-    )
-    write_model_card(result)
-    run_folder.seal(result, fingerprint)
-    return result
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """The plan's batches, shared out among the processes."""
+        loader = DataLoader(
+            PairIndices(len(self.plan.order)),
+            batch_sampler=PlannedBatches(self.plan),
+            collate_fn=self._collator,
+            num_workers=self.args.dataloader_num_workers,
+            pin_memory=self.args.dataloader_pin_memory,
+        )
+        # Batches come in multiples of the processes; none is to be filled up with repeated pairs.
+        self.accelerator.even_batches = False
+        prepared: DataLoader[Any] = self.accelerator.prepare(loader)
+        return prepared
+
+    def collect_features(self, inputs: dict[str, Any]) -> tuple[Any, Any]:
+        """What `PairLoss` is given: the features, and the rest of the batch."""
+        return inputs["features"], inputs
+
+    def largest_batch(self) -> np.ndarray:
+        """Pair indices of the batch with most tokens."""
+        tokens = np.concatenate([[0], np.cumsum(self._collator.tokens(self.plan.order))])
+        return self.plan.batch(int(np.argmax(np.diff(tokens[self.plan.ends], prepend=0))))
+
+    def forward_backward(self, indices: np.ndarray) -> None:
+        """The gradients of one batch, added to those that are there."""
+        inputs = self._prepare_inputs(self._collator(indices))
+        self.compute_loss(self.model, inputs).backward()
+
+    def restore(self, checkpoint: Path) -> None:
+        """Take weights and history from the checkpoint of a training that has ended."""
+        self._load_from_checkpoint(str(checkpoint))
+        self.state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+        if self.average:
+            self.average.load(checkpoint)
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Evaluate the averaged model, where there is one."""
+        with self.average.applied() if self.average else nullcontext():
+            metrics: dict[str, float] = super().evaluate(*args, **kwargs)
+        return metrics
+
+    def evaluations(self) -> list[tuple[float, int, dict[str, SimilarityMetrics]]]:
+        """(epoch, step, metrics on the dev split) of each evaluation, those before a resumption included."""
+        return [
+            (self.plan.epoch_after(entry["step"]), entry["step"], _DevEvaluator.metrics_of(entry))
+            for entry in self.state.log_history
+            if _DevEvaluator.KEY in entry
+        ]
+
+    def losses(self) -> list[tuple[int, float]]:
+        """(step, mean loss since the step before), as logged."""
+        return [(int(e["step"]), float(e["loss"])) for e in self.state.log_history if "loss" in e]
 
 
 def _arguments(
-    recipe: Recipe, staging: Path, total_steps: int, eval_steps: int | None, device: str
+    recipe: Recipe, staging: Path, total_steps: int, precision: Precision, device: str
 ) -> SentenceTransformerTrainingArguments:
     return SentenceTransformerTrainingArguments(
         output_dir=str(staging),
-        num_train_epochs=recipe.epochs,
+        # The plan holds all epochs.
+        num_train_epochs=1,
         per_device_train_batch_size=recipe.batch_size,
+        gradient_accumulation_steps=recipe.gradient_accumulation,
         learning_rate=recipe.learning_rate,
-        lr_scheduler_type="linear",
+        lr_scheduler_type=recipe.scheduler,
         warmup_steps=recipe.warmup_steps(total_steps),
         weight_decay=recipe.weight_decay,
         max_grad_norm=recipe.max_grad_norm,
-        optim="adamw_torch",
+        optim="adamw_torch_fused" if device in ("cpu", "cuda") else "adamw_torch",
+        # Autocast is `PairLoss`'s, around the training's forward pass alone: evaluation stays in fp32.
+        tf32=True if precision != "fp32" and has_tf32(device) else None,
         seed=recipe.seed,
         data_seed=recipe.seed,
         use_cpu=device == "cpu",
         dataloader_pin_memory=device == "cuda",
-        # Evaluated and saved by steps, in this order at the same step: a checkpoint at the end of an epoch then
-        # holds that epoch's result, and a resumed run lacks none.
-        eval_strategy="steps" if eval_steps else "no",
-        eval_steps=eval_steps,
+        dataloader_num_workers=_CUDA_LOADERS if device == "cuda" else 0,
+        # The watcher asks for evaluations; they come before a checkpoint at the same step, so that it holds them.
+        eval_strategy="no",
         save_strategy="steps",
         save_steps=recipe.checkpoint_steps,
         logging_steps=max(1, total_steps // _LOGS),
@@ -172,57 +170,24 @@ def _arguments(
     )
 
 
-def _refuse_if_slow(trainer: SentenceTransformerTrainer, total_steps: int) -> None:
-    """Time a few batches forwards and backwards, without a trace in weights or random state."""
-    seconds = []
-    with torch.random.fork_rng(devices=[]):
-        for _, batch in zip(range(_PROBE_BATCHES), trainer.get_train_dataloader(), strict=False):
-            start = time.perf_counter()
-            trainer.compute_loss(trainer.model, batch).backward()
-            seconds.append(time.perf_counter() - start)
-    trainer.model.zero_grad()
-    # The first batch also pays for memory and threads.
-    estimate = statistics.median(seconds[1:] or seconds) * total_steps
-    if estimate > SLOW_SECONDS:
-        raise PipelineError(
-            f"{total_steps:,} steps on this CPU would take about {estimate / 3600:.0f} hours: use a GPU, set "
-            "train_limit or fewer epochs, or set allow_slow: true"
-        )
-
-
-def _save(
-    model: SentenceTransformer, folder: Path, epochs: list[tuple[float, int, dict[str, SimilarityMetrics]]]
-) -> ModelReference:
-    """Write the model folder whole: it takes its name when all is in it."""
-    staged = folder.with_name(f".{folder.name}.staged")
-    for leftover in (staged, folder):
-        shutil.rmtree(leftover, ignore_errors=True)
-    model.save_pretrained(str(staged), create_model_card=False)
-    if epochs:
-        rows = [csv_row(metrics, epoch, step) for epoch, step, metrics in epochs]
-        write_text(staged / "eval" / EPOCH_RESULTS_FILE_NAME, csv_text(rows))
-    staged.rename(folder)
-    return ModelReference(
-        kind="fine_tuned", name=folder.name, location=str(folder), version=model_folder_version(folder)
-    )
-
-
 class _DevEvaluator(SentenceEvaluator):
     """Evaluates the model in training on the dev split, with the metrics of the reports."""
 
     KEY = "eval_cosine_ap"
 
-    def __init__(self, dev: PairTable, on_progress: OnProgress) -> None:
+    def __init__(self, dev: PairTable, plan: BatchPlan, on_progress: OnProgress) -> None:
         super().__init__()
         self.primary_metric = "cosine_ap"
         self._dev = dev
+        self._plan = plan
         self._on_progress = on_progress
 
     def __call__(
         self, model: SentenceTransformer, output_path: str | None = None, epoch: float = -1, steps: int = -1
     ) -> dict[str, float]:
+        # Of several processes the library asks the first, and tells the others.
         metrics = evaluate_pairs(model, self._dev, _DEV_BATCH_SIZE)
-        self._on_progress(DevEvaluated(epoch, steps, metrics["cosine"].ap))
+        self._on_progress(DevEvaluated(self._plan.epoch_after(steps), steps, metrics["cosine"].ap))
         return {
             f"{name}_{metric}": value
             for name, values in metrics.items()
@@ -230,7 +195,7 @@ class _DevEvaluator(SentenceEvaluator):
         }
 
     @staticmethod
-    def metrics_of(entry: dict[str, Any]) -> dict[str, SimilarityMetrics]:
+    def metrics_of(entry: Mapping[str, Any]) -> dict[str, SimilarityMetrics]:
         """The metrics in an entry of the trainer's log history, where each key bears the prefix `eval_`."""
         return {
             name: SimilarityMetrics(
@@ -240,36 +205,81 @@ class _DevEvaluator(SentenceEvaluator):
         }
 
 
-class _Watcher(TrainerCallback):
-    """Turns the trainer's callbacks into progress events and published checkpoints, and stops a diverged training."""
+def dev_scores(log_history: list[dict[str, Any]]) -> list[float]:
+    """Average precision on the dev split, evaluation after evaluation."""
+    return [float(entry[_DevEvaluator.KEY]) for entry in log_history if _DevEvaluator.KEY in entry]
 
-    def __init__(self, store: CheckpointStore, on_progress: OnProgress, batch_size: int) -> None:
+
+def is_out_of_patience(scores: list[float], patience: int | None) -> bool:
+    """Whether the last `patience` evaluations brought no new best."""
+    return patience is not None and bool(scores) and len(scores) - 1 - scores.index(max(scores)) >= patience
+
+
+class _Watcher(TrainerCallback):
+    """Turns the trainer's callbacks into progress events, evaluations and published checkpoints; stops a training
+    that has diverged or no longer improves."""
+
+    def __init__(
+        self,
+        store: CheckpointStore,
+        trainer: PairTrainer,
+        recipe: Recipe,
+        evaluation_steps: frozenset[int],
+        on_progress: OnProgress,
+    ) -> None:
         self._store = store
+        self._trainer = trainer
+        self._recipe = recipe
+        self._evaluation_steps = evaluation_steps
         self._on_progress = on_progress
-        self._batch_size = batch_size
         self._last = (0, 0.0)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._last = (state.global_step, time.perf_counter())
 
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self._trainer.average:
+            self._trainer.average.update()
+        if state.global_step in self._evaluation_steps:
+            control.should_evaluate = True
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        *before, score = dev_scores(state.log_history)
+        if self._recipe.keep == "best" and score > max(before, default=-math.inf):
+            control.should_save = True
+        if is_out_of_patience([*before, score], self._recipe.patience):
+            control.should_training_stop = control.should_save = True
+
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **kwargs: Any) -> None:
         if "loss" not in logs:
             return
-        loss = float(logs["loss"])
+        loss, step, plan = float(logs["loss"]), int(state.global_step), self._trainer.plan
         if not math.isfinite(loss):
             raise PipelineError(
-                f"the training diverged: the loss is {loss} at step {state.global_step:,}; lower learning_rate "
+                f"the training diverged: the loss is {loss} at step {step:,}; lower learning_rate "
                 f"(now {args.learning_rate:g}) or max_grad_norm"
             )
         now = time.perf_counter()
-        rate = (state.global_step - self._last[0]) * self._batch_size / (now - self._last[1])
-        self._last = (state.global_step, now)
+        rate = (plan.pairs_after(step) - plan.pairs_after(self._last[0])) / (now - self._last[1])
+        self._last = (step, now)
         learning_rate = float(logs["learning_rate"])
-        self._on_progress(
-            TrainingStep(state.global_step, state.max_steps, float(state.epoch), loss, learning_rate, rate)
-        )
+        self._on_progress(TrainingStep(step, plan.steps, plan.epoch_after(step), loss, learning_rate, rate))
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        step = state.global_step
-        path = self._store.publish(self._store.staging / f"checkpoint-{step}", step)
+        step = int(state.global_step)
+        staged = self._store.staging / f"checkpoint-{step}"
+        history = state.log_history
+        score = float(history[-1][_DevEvaluator.KEY]) if history and _is_evaluation(history[-1], step) else None
+
+        def publish() -> Path:
+            if self._trainer.average:
+                self._trainer.average.save(staged)
+            return self._store.publish(staged, step, score)
+
+        distributed.wait()
+        path = distributed.from_main(publish)
         self._on_progress(CheckpointSaved(step, str(path)))
+
+
+def _is_evaluation(entry: Mapping[str, Any], step: int) -> bool:
+    return _DevEvaluator.KEY in entry and entry["step"] == step

@@ -7,7 +7,7 @@ import pytest
 from pipeline.embedding_models import model_folder_version
 from pipeline.errors import PipelineError
 from pipeline.finetuning.run_folder import RunFolder
-from pipeline.references import DataOrigin, FineTunedModel, ModelReference
+from pipeline.references import DataOrigin, DevEvaluation, FineTunedModel, ModelReference
 
 FINGERPRINT = "0123456789abcdef"
 
@@ -35,10 +35,16 @@ def finish(folder: RunFolder) -> FineTunedModel:
         dev_version="d",
         origin=DataOrigin(source="made up", synthetic=True),
         train_pairs=48,
+        pair_visits=48,
         steps=6,
+        kept_step=6,
         seconds=1.5,
         device="cpu (1 threads)",
-        dev_average_precision=[0.5],
+        precision="fp32",
+        layout="packed",
+        token_budget=1024,
+        truncated_questions=0,
+        dev_evaluations=[DevEvaluation(epoch=1, step=6, average_precision=0.5)],
         losses=[(3, 0.25), (6, 0.125)],
     )
     folder.seal(result, FINGERPRINT)

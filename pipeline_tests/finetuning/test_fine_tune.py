@@ -14,10 +14,10 @@ from transformers import AutoModel
 from pipeline.embedding_models import BaseModelChoice, resolve_base_model
 from pipeline.errors import PipelineError
 from pipeline.evaluation.reports import EPOCH_RESULTS_FILE_NAME, read_results
-from pipeline.finetuning import trainer
+from pipeline.finetuning import fine_tune as fine_tuning
+from pipeline.finetuning.fine_tune import fine_tune
 from pipeline.finetuning.recipe import Recipe
 from pipeline.finetuning.run_folder import RunFolder
-from pipeline.finetuning.trainer import fine_tune
 from pipeline.progress import CheckpointSaved, DevEvaluated, ProgressEvent, TrainingStep
 from pipeline.question_pairs.schema import PairTable
 from pipeline.references import DataOrigin, FineTunedModel, ModelReference
@@ -86,6 +86,10 @@ def weights(result: FineTunedModel) -> bytes:
     return (Path(result.model.location) / "model.safetensors").read_bytes()
 
 
+def dev_scores(result: FineTunedModel) -> list[float]:
+    return [evaluation.average_precision for evaluation in result.dev_evaluations]
+
+
 def steps(events: list[ProgressEvent]) -> list[int]:
     return [event.step for event in events if isinstance(event, TrainingStep)]
 
@@ -96,7 +100,8 @@ def test_a_run_leaves_checkpoints_a_model_and_a_manifest(undisturbed: Undisturbe
     names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
     assert names == {"checkpoints", "sentence-transformers--all-MiniLM-L6-v2-ft", "manifest.json"}
     checkpoints = [path.name for path in (folder / "checkpoints").iterdir() if not path.name.startswith(".")]
-    assert sorted(checkpoints, key=int) == ["8", "12"]
+    # The newest two, and the best on the dev split.
+    assert sorted(checkpoints, key=int) == ["6", "8", "12"]
     assert list(folder.rglob("training_args.bin")) == []
     result = undisturbed.result
     assert (result.steps, result.train_pairs, result.model.kind) == (12, 48, "fine_tuned")
@@ -109,10 +114,10 @@ def test_a_run_leaves_checkpoints_a_model_and_a_manifest(undisturbed: Undisturbe
 def test_progress_tells_steps_checkpoints_and_dev_results(undisturbed: Undisturbed) -> None:
     events = undisturbed.events
     assert steps(events) == list(range(1, 13))
-    assert [event.step for event in events if isinstance(event, CheckpointSaved)] == [4, 8, 12]
+    assert [event.step for event in events if isinstance(event, CheckpointSaved)] == [4, 6, 8, 12]
     dev = [event for event in events if isinstance(event, DevEvaluated)]
     assert [event.step for event in dev] == [6, 12]
-    assert [event.average_precision for event in dev] == undisturbed.result.dev_average_precision
+    assert [event.average_precision for event in dev] == dev_scores(undisturbed.result)
     rates = [event.learning_rate for event in events if isinstance(event, TrainingStep)]
     assert max(rates) <= RECIPE.learning_rate
     assert rates[-1] < rates[5]
@@ -133,7 +138,7 @@ def test_the_model_loads_in_both_libraries_and_they_agree(undisturbed: Undisturb
 def test_the_eval_file_has_one_row_an_epoch(undisturbed: Undisturbed) -> None:
     rows = read_results(Path(undisturbed.result.model.location) / "eval" / EPOCH_RESULTS_FILE_NAME)
     assert [(epoch, step) for epoch, step, _ in rows] == [(1, 6), (2, 12)]
-    assert [metrics["cosine"].ap for _, _, metrics in rows] == undisturbed.result.dev_average_precision
+    assert [metrics["cosine"].ap for _, _, metrics in rows] == dev_scores(undisturbed.result)
 
 
 def questions_in(card: Path) -> list[str]:
@@ -176,7 +181,7 @@ def test_a_sealed_folder_of_another_recipe_is_refused(undisturbed: Undisturbed, 
 def test_the_speed_probe_leaves_no_trace_in_the_weights_and_a_repeat_is_bit_identical(
     undisturbed: Undisturbed, base_model: ModelReference, runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trainer, "_PROBE_FROM_STEPS", 1)
+    monkeypatch.setattr(fine_tuning, "_PROBE_FROM_STEPS", 1)
     probed = fine_tune(
         TRAIN, DEV, base_model, RECIPE.model_copy(update={"allow_slow": False}), RunFolder.claim(runs, 1, "probed")
     )
@@ -193,7 +198,7 @@ def test_the_same_arguments_give_the_same_weights_in_another_folder(
     again = fine_tune(TRAIN, DEV, base_model, RECIPE, RunFolder.claim(runs, 1, "again"))
     assert weights(again) == undisturbed.weights
     assert again.losses == undisturbed.result.losses
-    assert again.dev_average_precision == undisturbed.result.dev_average_precision
+    assert dev_scores(again) == dev_scores(undisturbed.result)
 
 
 @pytest.mark.slow
@@ -214,7 +219,7 @@ def test_an_interrupted_training_resumes_to_the_same_weights(
     resumed = fine_tune(TRAIN, DEV, base_model, RECIPE, folder, events.append)
     assert steps(events) == list(range(interrupted_at + 1, 13))
     assert weights(resumed) == undisturbed.weights
-    assert resumed.dev_average_precision == undisturbed.result.dev_average_precision
+    assert dev_scores(resumed) == dev_scores(undisturbed.result)
     assert [step for step, _ in resumed.losses] == list(range(1, 13))
 
 
@@ -225,7 +230,7 @@ def test_another_seed_gives_other_weights_and_no_dev_split_no_eval_file(
     recipe = RECIPE.model_copy(update={"epochs": 1, "seed": 7})
     result = fine_tune(TRAIN, NO_DEV, base_model, recipe, RunFolder.claim(runs, 1, "no dev"))
     assert not (Path(result.model.location) / "eval").exists()
-    assert result.dev_average_precision == []
+    assert result.dev_evaluations == []
     assert "Not evaluated yet" in (Path(result.model.location) / "README.md").read_text()
     assert weights(result) != undisturbed.weights
 
@@ -234,8 +239,8 @@ def test_another_seed_gives_other_weights_and_no_dev_split_no_eval_file(
 def test_a_training_that_would_take_too_long_is_refused(
     base_model: ModelReference, runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trainer, "SLOW_SECONDS", 1e-6)
-    monkeypatch.setattr(trainer, "_PROBE_FROM_STEPS", 1)
+    monkeypatch.setattr(fine_tuning, "SLOW_SECONDS", 1e-6)
+    monkeypatch.setattr(fine_tuning, "_PROBE_FROM_STEPS", 1)
     folder = RunFolder.claim(runs, 1, "slow")
     events: list[ProgressEvent] = []
     with pytest.raises(PipelineError, match=r"12 steps on this CPU would take .*allow_slow"):
@@ -248,7 +253,7 @@ def test_a_training_that_would_take_too_long_is_refused(
 def test_the_speed_probe_copes_with_an_epoch_of_one_batch(
     base_model: ModelReference, runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trainer, "_PROBE_FROM_STEPS", 1)
+    monkeypatch.setattr(fine_tuning, "_PROBE_FROM_STEPS", 1)
     recipe = RECIPE.model_copy(update={"allow_slow": False})
     result = fine_tune(made_up_pairs(8, seed=1), NO_DEV, base_model, recipe, RunFolder.claim(runs, 1, "one batch"))
     assert result.steps == 2

@@ -1,0 +1,225 @@
+"""Average precision on real pairs: the reference recipe against configs/best.yaml, at equal wall time and equal visits.
+
+    python benchmarks/recipes.py --pairs path/to/quora_pairs.parquet --output docs/images/recipes
+
+For each split strategy and seed (which draws the split and seeds the training), three trainings of the bundled model:
+
+- *reference*: the reference system's recipe by sentence-transformers' own trainer at its settings (batch 32, fp32), on
+  the first `--visits` training pairs;
+- *best, equal visits*: configs/best.yaml by this project's engine, on the same pairs;
+- *best, equal time*: the same recipe on as many pairs as this engine trains in the reference's wall time; the number
+  comes from the speed of the run before, and the time that it took is printed.
+
+Each evaluates the base model and the trained one on the whole eval split, in fp32. Training time leaves out loading
+and evaluation. A learning curve is several such trainings of rising length, each with its own schedule: a point of a
+curve is what that much training gives, not a snapshot of a longer one.
+"""
+
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import click
+import numpy as np
+import torch
+from datasets import Dataset
+from sentence_transformers import (
+    SentenceTransformer,
+    SentenceTransformerTrainer,
+    SentenceTransformerTrainingArguments,
+)
+from sentence_transformers.sentence_transformer.losses import OnlineContrastiveLoss
+from transformers import PrinterCallback
+
+from pipeline.config_files import load_settings, project_config
+from pipeline.embedding_models import BaseModelChoice, load_model, quiet_libraries, resolve_base_model
+from pipeline.evaluation.evaluate import evaluate_pairs
+from pipeline.finetuning.fine_tune import fine_tune
+from pipeline.finetuning.recipe import Recipe
+from pipeline.finetuning.run_folder import RunFolder
+from pipeline.question_pairs.schema import PairTable
+from pipeline.question_pairs.sources import PairSource, load_pairs
+from pipeline.question_pairs.splits import SplitPlan, Splits, split_pairs
+from pipeline.references import ModelReference
+
+Strategy = Literal["reference", "question_disjoint"]
+STRATEGIES: tuple[Strategy, ...] = ("reference", "question_disjoint")
+EVAL_BATCH = 64
+AXES = {"visits": "pair visits", "seconds": "minutes of training"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One training.
+
+    Attributes:
+        visits: pairs trained on.
+        seconds: of training.
+        ap: cosine average precision on the eval split.
+    """
+
+    recipe: str
+    strategy: str
+    seed: int
+    visits: int
+    seconds: float
+    ap: float
+
+
+def stock(model: SentenceTransformer, table: PairTable, recipe: Recipe) -> float:
+    """Train by sentence-transformers' trainer at the reference's settings; returns the seconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        steps = -(-len(table) // recipe.batch_size)
+        trainer = SentenceTransformerTrainer(
+            model=model,
+            args=SentenceTransformerTrainingArguments(
+                output_dir=folder,
+                num_train_epochs=1,
+                per_device_train_batch_size=recipe.batch_size,
+                learning_rate=recipe.learning_rate,
+                weight_decay=recipe.weight_decay,
+                warmup_steps=recipe.warmup_steps(steps),
+                max_grad_norm=recipe.max_grad_norm,
+                seed=recipe.seed,
+                use_cpu=not torch.cuda.is_available(),
+                dataloader_pin_memory=False,
+                save_strategy="no",
+                report_to="none",
+                logging_steps=10**9,
+                disable_tqdm=True,
+            ),
+            train_dataset=Dataset.from_dict(
+                {
+                    "sentence1": table.pairs["question1"].tolist(),
+                    "sentence2": table.pairs["question2"].tolist(),
+                    "label": table.labels,
+                }
+            ),
+            loss=OnlineContrastiveLoss(model, margin=recipe.margin),
+        )
+        trainer.remove_callback(PrinterCallback)
+        start = time.perf_counter()
+        trainer.train()
+        return time.perf_counter() - start
+
+
+def average_precision(model: SentenceTransformer, table: PairTable) -> float:
+    """By cosine, in fp32."""
+    return evaluate_pairs(model, table, EVAL_BATCH)["cosine"].ap
+
+
+def by_engine(base: ModelReference, table: PairTable, recipe: Recipe, splits: Splits) -> tuple[float, float]:
+    """Train by this project's engine, without a dev split; returns (average precision on the eval split, seconds)."""
+    nothing = table.take(np.arange(0))
+    with tempfile.TemporaryDirectory() as folder:
+        result = fine_tune(table, nothing, base, recipe, RunFolder.claim(Path(folder), 1, "benchmark"))
+        return average_precision(load_model(result.model, "cpu"), splits.eval), result.seconds
+
+
+def outcomes(
+    pairs: PairTable, base: ModelReference, reference: Recipe, best: Recipe, strategy: Strategy, seed: int, visits: int
+) -> Iterator[Outcome]:
+    """The three trainings of one strategy and seed, and the base model."""
+    splits = split_pairs(pairs, SplitPlan(strategy=strategy, eval_fraction=0.1, dev_fraction=0, seed=seed))
+    same = splits.train.take(np.arange(visits))
+    model = load_model(base, "cuda" if torch.cuda.is_available() else "cpu")
+    yield Outcome("base model", strategy, seed, 0, 0.0, average_precision(model, splits.eval))
+    seconds = stock(model, same, reference.model_copy(update={"seed": seed}))
+    yield Outcome("reference", strategy, seed, visits, seconds, average_precision(model, splits.eval))
+    seeded = best.model_copy(update={"seed": seed})
+    ap, fast = by_engine(base, same, seeded, splits)
+    yield Outcome("best, equal visits", strategy, seed, visits, fast, ap)
+    more = min(int(visits * seconds / fast), len(splits.train))
+    ap, taken = by_engine(base, splits.train.take(np.arange(more)), seeded, splits)
+    yield Outcome("best, equal time", strategy, seed, more, taken, ap)
+
+
+@click.command()
+@click.option("--pairs", "path", required=True, help="File of real question pairs.")
+@click.option("--visits", multiple=True, type=int, default=[4096], show_default=True, help="Pairs of the reference.")
+@click.option("--seeds", multiple=True, type=int, default=[1, 2, 3], show_default=True)
+@click.option("--output", type=click.Path(path_type=Path), help="Where outcomes (.jsonl) and a plot (.svg) are kept.")
+@click.option("--only-plot", is_flag=True, help="Print and plot the outcomes that are there.")
+def main(path: str, visits: tuple[int, ...], seeds: tuple[int, ...], output: Path | None, only_plot: bool) -> None:
+    """Train, print the table, draw the curves."""
+    quiet_libraries()
+    # One pass, the last model: the length of the training is what is varied.
+    fixed = {"epochs": 1, "keep": "last", "patience": None, "checkpoint_steps": 10**7, "allow_slow": True}
+    reference, best = (
+        load_settings(project_config(name)).of("fine_tuned_model", Recipe).model_copy(update=fixed)
+        for name in ("reference", "best")
+    )
+    results: list[Outcome] = []
+    record = output.with_suffix(".jsonl") if output else None
+    if only_plot and record:
+        results = [Outcome(**json.loads(line)) for line in record.read_text().splitlines()]
+    else:
+        pairs, base = load_pairs(PairSource(source="file", path=path)), resolve_base_model(BaseModelChoice())
+        for seed in seeds:
+            for strategy in STRATEGIES:
+                for size in visits:
+                    for outcome in outcomes(pairs, base, reference, best, strategy, seed, size):
+                        print(json.dumps(asdict(outcome)), flush=True)
+                        results.append(outcome)
+                        if record:
+                            with record.open("a") as file:
+                                file.write(json.dumps(asdict(outcome)) + "\n")
+    print_table(results)
+    if output:
+        plot(results, output.with_suffix(".svg"))
+
+
+def print_table(results: list[Outcome]) -> None:
+    """Means over the seeds, and the gain over the reference seed by seed."""
+    print("\n| split | training | pair visits | seconds | AP, mean ± standard deviation | gain over reference |")
+    print("|---|---|---|---|---|---|")
+    for strategy in STRATEGIES:
+        rows = [result for result in results if result.strategy == strategy]
+        references = {result.seed: result.ap for result in rows if result.recipe == "reference"}
+        for recipe in dict.fromkeys(result.recipe for result in rows):
+            of_recipe = [result for result in rows if result.recipe == recipe]
+            gains = [result.ap - references[result.seed] for result in of_recipe if result.seed in references]
+            print(
+                f"| {strategy} | {recipe} | {statistics.mean(r.visits for r in of_recipe):,.0f} | "
+                f"{statistics.mean(r.seconds for r in of_recipe):,.0f} | {spread([r.ap for r in of_recipe])} | "
+                f"{'' if recipe in ('base model', 'reference') else spread(gains, signed=True)} |"
+            )
+
+
+def spread(values: list[float], signed: bool = False) -> str:
+    """Mean ± standard deviation."""
+    deviation = statistics.stdev(values) if len(values) > 1 else float("nan")
+    return f"{statistics.mean(values):{'+' if signed else ''}.4f} ± {deviation:.4f}"
+
+
+def plot(results: list[Outcome], path: Path) -> None:
+    """Average precision over pair visits and over minutes."""
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(2, 2, figsize=(9, 7), sharey="row", layout="constrained")
+    for row, strategy in zip(axes, STRATEGIES, strict=True):
+        for axis, measure, label in zip(
+            row, ("visits", "seconds"), ("pair visits", "minutes of training"), strict=True
+        ):
+            for name, marker, prefix in (("reference", "o", "reference"), ("best", "s", "best")):
+                chosen = [r for r in results if r.strategy == strategy and r.recipe.startswith(prefix)]
+                scale = 60 if measure == "seconds" else 1
+                points = [(getattr(r, measure) / scale, r.ap) for r in chosen]
+                axis.scatter(*zip(*points, strict=True), marker=marker, label=name, alpha=0.8)
+            base = statistics.mean(r.ap for r in results if r.strategy == strategy and r.recipe == "base model")
+            axis.axhline(base, color="grey", linestyle=":", label="base model")
+            axis.set_xlabel(label)
+            axis.set_title(f"split: {strategy}")
+            axis.grid(alpha=0.3)
+        row[0].set_ylabel("average precision")
+    axes[0][0].legend()
+    figure.savefig(path, metadata={"Date": None})
+
+
+if __name__ == "__main__":
+    main()

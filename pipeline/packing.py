@@ -1,0 +1,237 @@
+"""Runs a sentence-embedding model on questions laid end to end, so that no computation is spent on padding.
+
+A padded batch is as wide as its longest question: on Quora's pairs three of five tokens of a random batch of 128 pairs
+are padding. Here all questions of a batch form one sequence of tokens. Everything but attention works on each token
+by itself and needs no change; attention is computed within each question, by one call for all questions of a length
+(on a CPU and in fp32), or by `torch.nn.attention.varlen` (on CUDA in half precision). It goes in through transformers'
+`AttentionInterface`, and sentence-transformers' pooling understands the layout (`cu_seq_lens_q`).
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling, Transformer
+from torch.nn.attention.varlen import varlen_attn
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+ATTENTION = "packed"
+"""Name under which the attention is registered with transformers."""
+
+_PACKED_KEYS = {"cu_seq_lens_q", "max_length_q", "length_groups"}
+_TOKENIZE_CHUNK = 4_096
+_PROBES = ("Is it?", "How do I learn to play the violin?", "What is the best way to get from the airport to the city?")
+_PROBE_TOLERANCE = 1e-4
+_AFTER_THE_TRANSFORMER = (Pooling, Normalize, Dense)
+
+
+@dataclass(frozen=True)
+class QuestionTokens:
+    """Token ids of questions, special tokens included, one question after the other.
+
+    Attributes:
+        ids: int32 of shape (tokens,).
+        offsets: int64 of shape (questions + 1,): question i is `ids[offsets[i]:offsets[i + 1]]`.
+        truncated: how many questions were cut to the model's limit.
+    """
+
+    ids: np.ndarray
+    offsets: np.ndarray
+    truncated: int
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each question: int64 of shape (questions,)."""
+        return np.diff(self.offsets)
+
+
+def tokenize(model: SentenceTransformer, questions: Sequence[str]) -> QuestionTokens:
+    """Tokenise questions as the model's own `encode` does, in bulk."""
+    ids, lengths = [np.empty(0, dtype=np.int32)], [np.empty(0, dtype=np.int64)]
+    for start in range(0, len(questions), _TOKENIZE_CHUNK):
+        features = model.preprocess(list(questions[start : start + _TOKENIZE_CHUNK]))
+        mask = features["attention_mask"].bool()
+        ids.append(features["input_ids"][mask].numpy().astype(np.int32))
+        lengths.append(mask.sum(dim=1).numpy())
+    length = np.concatenate(lengths)
+    at_limit = np.flatnonzero(length == model.max_seq_length)
+    truncated = sum(
+        len(model.tokenizer(questions[i], truncation=False, verbose=False)["input_ids"]) > length[i]
+        for i in at_limit.tolist()
+    )
+    return QuestionTokens(np.concatenate(ids), np.concatenate([[0], np.cumsum(length)]), truncated)
+
+
+def pack(tokens: QuestionTokens, questions: np.ndarray, first_position: int = 0) -> dict[str, Any]:
+    """The features of some questions, end to end.
+
+    Args:
+        questions: indices of distinct questions in ascending order of length, of shape (n,).
+        first_position: position id of a question's first token; see `Packing`.
+    """
+    lengths = tokens.lengths[questions]
+    ends = np.cumsum(lengths)
+    starts = ends - lengths
+    within = np.arange(ends[-1]) - np.repeat(starts, lengths)
+    flat = tokens.ids[np.repeat(tokens.offsets[questions], lengths) + within]
+    distinct, counts = np.unique(lengths, return_counts=True)
+    if (lengths[1:] < lengths[:-1]).any():
+        raise ValueError("questions must come in ascending order of length")
+    return {
+        "input_ids": torch.from_numpy(flat.astype(np.int64))[None],
+        "position_ids": torch.from_numpy(within + first_position)[None],
+        "cu_seq_lens_q": torch.from_numpy(np.concatenate([[0], ends]).astype(np.int32)),
+        "max_length_q": int(lengths[-1]),
+        # (length, how many questions have it), in order.
+        "length_groups": tuple(zip(distinct.tolist(), counts.tolist(), strict=True)),
+    }
+
+
+def _packed_attention(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    **kwargs: Any,
+) -> tuple[torch.Tensor, None]:
+    """Attention within each question; query, key and value have the shape (1, heads, tokens, head dimensions).
+
+    Without the keys of `pack` among the arguments, ordinary attention: `encode` still works meanwhile.
+
+    Returns:
+        (1, tokens, heads, head dimensions).
+    """
+    if "length_groups" not in kwargs:
+        output: tuple[torch.Tensor, None] = sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
+        )
+        return output
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    if uses_varlen(query.device.type, query.dtype, dropout):
+        heads_last = [tensor[0].transpose(0, 1) for tensor in (query, key, value)]
+        ends, longest = kwargs["cu_seq_lens_q"], kwargs["max_length_q"]
+        attended = varlen_attn(*heads_last, ends, ends, longest, longest, scale=scale)
+        return attended[None], None
+    groups = kwargs["length_groups"]
+    sizes = [length * count for length, count in groups]
+    # Split, not sliced: a slice's gradient would be as large as the whole.
+    parts = zip(*(tensor[0].split(sizes, dim=1) for tensor in (query, key, value)), strict=True)
+    outputs = []
+    for (length, count), part in zip(groups, parts, strict=True):
+        # (count, heads, length, head dimensions)
+        queries, keys, values = (tensor.unflatten(1, (count, length)).transpose(0, 1) for tensor in part)
+        if query.device.type == "cpu":
+            # Torch's fused attention on a CPU takes five times as long backwards for sequences this short.
+            weights = torch.softmax(queries @ keys.transpose(-1, -2) * scale, dim=-1)
+            weights = torch.nn.functional.dropout(weights, dropout, training=dropout > 0)
+            attended = weights.to(values.dtype) @ values
+        else:
+            attended = torch.nn.functional.scaled_dot_product_attention(
+                queries, keys, values, dropout_p=dropout, scale=scale
+            )
+        outputs.append(attended.transpose(1, 2).flatten(0, 1))
+    return torch.cat(outputs)[None], None
+
+
+def uses_varlen(device: str, dtype: torch.dtype, dropout: float) -> bool:
+    """Whether packed attention is `varlen_attn`, which has no dropout and is for CUDA in half precision."""
+    return device == "cuda" and dtype in (torch.bfloat16, torch.float16) and dropout == 0
+
+
+AttentionInterface.register(ATTENTION, _packed_attention)
+AttentionMaskInterface.register(ATTENTION, sdpa_mask)
+
+
+@dataclass(frozen=True)
+class Packing:
+    """What a model needs to know of the layout.
+
+    Attributes:
+        first_position: position id of a question's first token: 0, but for RoBERTa's family.
+    """
+
+    first_position: int
+
+
+@contextmanager
+def packed_attention(model: SentenceTransformer) -> Iterator[Packing]:
+    """Let the model take packed features in the block.
+
+    Raises:
+        ValueError: when `why_not_packed` has a reason.
+    """
+    if reason := _obstacle(model):
+        raise ValueError(reason)
+    transformer = model[0]
+    before, parameters = transformer.config._attn_implementation, transformer.model_forward_params
+    transformer.model.set_attn_implementation(ATTENTION)
+    if parameters is not None:
+        # Not named by the model's forward, which hands them on to its attention.
+        transformer.model_forward_params = parameters | _PACKED_KEYS
+    try:
+        yield Packing(_first_position(transformer.model))
+    finally:
+        transformer.model.set_attn_implementation(before)
+        transformer.model_forward_params = parameters
+
+
+def why_not_packed(model: SentenceTransformer) -> str | None:
+    """Why this model must be given padded batches, or None when packed ones give the same embeddings.
+
+    Tried out on three questions, so that an architecture whose attention doesn't go through transformers'
+    interface is noticed.
+    """
+    if reason := _obstacle(model):
+        return reason
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode(), packed_attention(model) as packing:
+            tokens = tokenize(model, _PROBES)
+            order = np.argsort(tokens.lengths, kind="stable")
+            features = to_device(pack(tokens, order, packing.first_position), model.device)
+            packed = model(features)["sentence_embedding"].float().cpu()
+            padded = model(to_device(model.preprocess([_PROBES[i] for i in order]), model.device))
+        difference = float((packed - padded["sentence_embedding"].float().cpu()).abs().max())
+    except (TypeError, RuntimeError, ValueError, KeyError) as error:
+        return f"it can't run on them ({' '.join(str(error).split())[:200]})"
+    finally:
+        model.train(was_training)
+    return None if difference < _PROBE_TOLERANCE else f"its embeddings would differ by {difference:.2g}"
+
+
+def _obstacle(model: SentenceTransformer) -> str | None:
+    first, *others = model
+    if not isinstance(first, Transformer) or not all(isinstance(module, _AFTER_THE_TRANSFORMER) for module in others):
+        return f"it is made of {', '.join(type(module).__name__ for module in model)}"
+    if model.default_prompt_name:
+        return "it has a default prompt"
+    if getattr(first.config, "is_decoder", False):
+        return "its attention is causal"
+    return None
+
+
+def _first_position(model: torch.nn.Module) -> int:
+    """RoBERTa's family counts positions from its padding index plus one."""
+    for module in model.modules():
+        padding = getattr(module, "padding_idx", None)
+        if isinstance(padding, int) and isinstance(getattr(module, "position_embeddings", None), torch.nn.Embedding):
+            return padding + 1
+    return 0
+
+
+def to_device(features: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    """The features with every tensor on a device."""
+    return {
+        name: value.to(device, non_blocking=True) if isinstance(value, torch.Tensor) else value
+        for name, value in features.items()
+    }
