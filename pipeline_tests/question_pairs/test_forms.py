@@ -301,3 +301,18 @@ def test_texts_of_every_kind_and_length_are_kept(tmp_path: Path, form: str) -> N
     assert pairs.audit.facts["longest question (characters)"] == 100_000
     # Of the twelve questions two are blank; they stand in two pairs.
     assert pairs.audit.found["with a blank question"] == 2
+
+
+@pytest.mark.slow
+def test_the_whole_release_is_the_same_data_in_every_form(tmp_path: Path) -> None:
+    from quora_like import PAIRS, WRITERS, quora_like
+
+    table = quora_like()
+    versions = set()
+    for write in WRITERS.values():
+        write(table, tmp_path / "pairs")
+        pairs = load_audited(PairSource(source="file", path=str(tmp_path / "pairs")))
+        assert pairs.audit.read == pairs.audit.kept == PAIRS
+        versions.add(pairs.table.data_version)
+    assert len(versions) == 1
+    assert pairs.table.positive_rate == pytest.approx(0.369, abs=0.005)
