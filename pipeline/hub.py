@@ -14,8 +14,13 @@ from pipeline.errors import PipelineError
 TIMEOUT = 10.0
 """Seconds after which the hub counts as unreachable."""
 
-HUB_ERRORS = (OSError, HFValidationError)
-"""What the client raises when it can't give what was asked for; its HTTP errors are OSErrors."""
+HUB_ERRORS: tuple[type[Exception], ...] = (
+    OSError,
+    HFValidationError,
+    *(base for base in HfHubHTTPError.__bases__ if issubclass(base, Exception)),
+)
+"""What the client raises when it can't give what was asked for. The base of its HTTP errors is that of the HTTP library
+under it (httpx or httpx2), whose time-outs and refused connections come through as they are."""
 
 _ACCESS_DENIED = (401, 403)
 
