@@ -223,11 +223,13 @@ class _Delimited:
     def __init__(self, data: pa.Buffer, name: str, start: int) -> None:
         self._data = data
         end = re.compile(rb"[\r\n]").search(data, start)
-        header = data[start : end.start() if end else data.size].to_pybytes()
-        try:
-            line = header.decode()
-        except UnicodeDecodeError as error:
-            raise _unreadable(name, f"it is no UTF-8: {error.reason} in its header") from error
+        if (bad := _line_that_is_no_utf8(data)) is not None:
+            raise _unreadable(name, f"line {bad:,} is no UTF-8: save the file as UTF-8")
+        line = data[start : end.start() if end else data.size].to_pybytes().decode()
+        if "\0" in line:
+            raise _unreadable(
+                name, "it is none of Parquet, Arrow, JSON lines, TSV and CSV: its first line has a NUL byte"
+            )
         self._separator = next((separator for separator in _SEPARATORS if separator in line), ",")
         self.format = "TSV" if self._separator == "\t" else "CSV"
         self.columns = tuple(next(csv.reader([line], delimiter=self._separator)))
@@ -250,27 +252,22 @@ class _Delimited:
         if not self._has_rows:
             return RawRows(pa.table({name: pa.array([], pa.large_string()) for name in wanted}))
         malformed = _Malformed()
-        try:
-            table = pacsv.read_csv(
-                pa.BufferReader(self._data),
-                read_options=pacsv.ReadOptions(block_size=_BLOCK),
-                parse_options=pacsv.ParseOptions(
-                    delimiter=self._separator,
-                    quote_char='"' if self._is_quoted else False,
-                    newlines_in_values=self._is_quoted,
-                    invalid_row_handler=malformed,
-                ),
-                # `NA` and `null` are words that people ask about: only an empty field is a missing one.
-                convert_options=pacsv.ConvertOptions(
-                    include_columns=wanted,
-                    column_types={name: pa.large_string() for name in wanted},
-                    strings_can_be_null=False,
-                ),
-            )
-        except pa.ArrowInvalid as error:
-            if (line := _first_line_that_is_no_utf8(self._data)) is None:
-                raise
-            raise ValueError(f"line {line:,} is no UTF-8: save the file as UTF-8") from error
+        table = pacsv.read_csv(
+            pa.BufferReader(self._data),
+            read_options=pacsv.ReadOptions(block_size=_BLOCK),
+            parse_options=pacsv.ParseOptions(
+                delimiter=self._separator,
+                quote_char='"' if self._is_quoted else False,
+                newlines_in_values=self._is_quoted,
+                invalid_row_handler=malformed,
+            ),
+            # `NA` and `null` are words that people ask about: only an empty field is a missing one.
+            convert_options=pacsv.ConvertOptions(
+                include_columns=wanted,
+                column_types={name: pa.large_string() for name in wanted},
+                strings_can_be_null=False,
+            ),
+        )
         return RawRows(table, malformed.count, tuple(malformed.first))
 
 
@@ -313,9 +310,14 @@ def _line_of(data: pa.Buffer, position: int) -> int:
     return int(np.count_nonzero(np.frombuffer(data, dtype=np.uint8)[:position] == ord("\n"))) + 1
 
 
-def _first_line_that_is_no_utf8(data: pa.Buffer) -> int | None:
+def _line_that_is_no_utf8(data: pa.Buffer) -> int | None:
+    """The first such line, or None. pyarrow's reader would not tell of a malformed row whose text it can't decode."""
+    offsets = pa.py_buffer(np.array([0, data.size], dtype=np.int64))
     try:
-        str(memoryview(data), "utf-8")
-    except UnicodeDecodeError as error:
-        return _line_of(data, error.start)
+        pa.Array.from_buffers(pa.large_string(), 1, [None, offsets, data]).validate(full=True)
+    except pa.ArrowInvalid:
+        try:
+            str(memoryview(data), "utf-8")
+        except UnicodeDecodeError as error:
+            return _line_of(data, error.start)
     return None
