@@ -88,6 +88,17 @@ def _fail(message: str, status: int) -> None:
     sys.exit(status)
 
 
+# --- the settings ----------------------------------------------------------------------------------------------
+
+
+@cli.command("config")
+@_config_option
+@_set_option
+def print_config(config_path: Path | None, overrides: tuple[str, ...]) -> None:
+    """Print a run config with every setting, what it means and allows; with --config, what that file amounts to."""
+    click.echo(load_settings(config_path, overrides).explained(), nl=False)
+
+
 # --- materialise, with Dagster ---------------------------------------------------------------------------------
 
 

@@ -204,10 +204,16 @@ def test_a_failed_step_replaces_nothing_of_its_own(
 
 def test_the_account_of_the_rows_is_in_the_metadata(pipeline_home: Path, tmp_path: Path) -> None:
     path = tmp_path / "pairs.tsv"
-    path.write_bytes(HEADER + ROWS + b"40\t0\t1\tWhy 0?\tHow 0?\t1\n" + b"41\t90\t91\ta\tb\t7\n")
+    path.write_bytes(
+        HEADER.replace(b"is_duplicate", b"duplicate")
+        + ROWS
+        + b"40\t0\t1\tWhy 0?\tHow 0?\t1\n"
+        + b"41\t90\t91\ta\tb\t7\n"
+    )
     result = materialize(
         pipeline_home, "raw_quora_dataset.source=file", f"raw_quora_dataset.path={path}",
         "raw_quora_dataset.max_rejected_share=0.1", "raw_quora_dataset.repeated_pairs=drop",
+        "raw_quora_dataset.columns={is_duplicate: duplicate}",
     )  # fmt: skip
     assert result.success
     (event,) = result.asset_materializations_for_node("raw_quora_dataset")
