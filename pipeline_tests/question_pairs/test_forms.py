@@ -316,3 +316,25 @@ def test_the_whole_release_is_the_same_data_in_every_form(tmp_path: Path) -> Non
         versions.add(pairs.table.data_version)
     assert len(versions) == 1
     assert pairs.table.positive_rate == pytest.approx(0.369, abs=0.005)
+
+
+def test_real_pairs_are_the_same_data_in_every_format(tmp_path: Path, real_pairs_path: Path) -> None:
+    def version(name: str) -> str:
+        return load_pairs(PairSource(source="file", path=str(tmp_path / name))).data_version
+
+    pairs = load_pairs(PairSource(source="file", path=str(real_pairs_path))).pairs
+    rows = pairs[["pair_id", "question1", "question2", "is_duplicate"]]
+    rows.to_parquet(tmp_path / "parquet")
+    rows.to_csv(tmp_path / "csv", index=False)
+    rows.to_csv(tmp_path / "all-quoted.tsv", index=False, sep="\t", quoting=csv.QUOTE_ALL)
+    rows.to_json(tmp_path / "jsonl", orient="records", lines=True)
+    assert {version(name) for name in ("csv", "all-quoted.tsv", "jsonl")} == {version("parquet")}
+
+    # GLUE's form holds no line's end within a text.
+    flat = rows.assign(
+        **{name: rows[name].str.replace(r"[\r\n]", " ", regex=True) for name in ("question1", "question2")}
+    )
+    flat.to_parquet(tmp_path / "flat")
+    lines = ["\t".join(map(str, row)) for row in [tuple(flat.columns), *flat.itertuples(index=False)]]
+    (tmp_path / "glue.tsv").write_text("\n".join(lines), encoding="utf-8")
+    assert version("glue.tsv") == version("flat")
