@@ -10,6 +10,12 @@ class PipelineError(Exception):
 
 
 _REASON_LENGTH = 200
+_EXCERPT_LENGTH = 60
+
+
+def excerpt(text: str) -> str:
+    """A user's text as a message may show it: quoted, in one line, at most 60 characters of it."""
+    return repr(text if len(text) <= _EXCERPT_LENGTH else text[: _EXCERPT_LENGTH - 1] + "…")
 
 
 def reason_of(error: BaseException) -> str:

@@ -8,8 +8,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.errors import excerpt
+
 _EXAMPLES = 3
-_EXCERPT = 60
 
 CONTRADICTORY = "contradictory"
 REPEATED = "repeated"
@@ -102,11 +103,9 @@ def excerpts(flags: np.ndarray, pairs: pa.Table) -> tuple[str, ...]:
     """The first flagged pairs, as a person wants to see them."""
     rows = np.flatnonzero(flags)[:_EXAMPLES]
     shown = pairs.take(rows).select(["row", "question1", "question2"]).to_pylist()
-    return tuple(f"data row {row['row'] + 1:,}: {_cut(row['question1'])} / {_cut(row['question2'])}" for row in shown)
-
-
-def _cut(text: str) -> str:
-    return repr(text if len(text) <= _EXCERPT else text[: _EXCERPT - 1] + "…")
+    return tuple(
+        f"data row {row['row'] + 1:,}: {excerpt(row['question1'])} / {excerpt(row['question2'])}" for row in shown
+    )
 
 
 def blank(texts: pa.Array | pa.ChunkedArray) -> np.ndarray:

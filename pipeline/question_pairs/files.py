@@ -63,8 +63,8 @@ def find_files(location: str) -> list[DataFile]:
         raise
     except Exception as error:  # A file system behind a URL raises whatever its client library raises.
         raise PipelineError(
-            f"can't reach {shown} ({type(error).__name__}: {reason_of(error).replace(location, shown)}): correct "
-            "`path` of raw_quora_dataset, or install what its protocol needs"
+            f"can't reach {shown} ({_reason(error, location)}): correct `path` of raw_quora_dataset, or install what "
+            "its protocol needs"
         ) from error
     return [DataFile(str(path) if isinstance(path, Path) else shown, path)]
 
@@ -72,6 +72,14 @@ def find_files(location: str) -> list[DataFile]:
 def _path(location: str) -> Path | UPath:
     path = UPath(location)
     return Path(path.path).expanduser() if path.protocol in ("", "file", "local") else path
+
+
+def _reason(error: Exception, location: str) -> str:
+    """What an error says, unless a credential of the URL is in it; then only what kind it is."""
+    kind = type(error).__name__
+    parts = urlsplit(location) if "://" in location else urlsplit("")
+    secrets = (parts.username, parts.password, parts.query)
+    return kind if any(secret and secret in str(error) for secret in secrets) else f"{kind}: {reason_of(error)}"
 
 
 def without_credentials(location: str) -> str:
@@ -117,8 +125,8 @@ def read_bytes(file: DataFile, limit: int) -> pa.Buffer:
     try:
         raw = _raw(file.path, limit)
     except Exception as error:  # As in `find_files`.
-        raise PipelineError(f"can't read question pairs from {file.name}: {reason_of(error)}") from error
-    if len(raw) > limit:
+        raise PipelineError(f"can't read question pairs from {file.name}: {_reason(error, str(file.path))}") from error
+    if raw is None:
         raise _too_large(file, limit)
     for magic, what in _PACKED.items():
         if raw.startswith(magic):
@@ -132,15 +140,18 @@ def read_bytes(file: DataFile, limit: int) -> pa.Buffer:
         raise PipelineError(f"can't read question pairs from {file.name}: {reason_of(error)}") from error
 
 
-def _raw(path: Path | UPath, limit: int) -> bytes:
-    """The bytes as they are stored; of a file that is too large only so many that it shows."""
+def _raw(path: Path | UPath, limit: int) -> bytes | None:
+    """The bytes as they are stored, or None if they are more than the limit."""
+    if isinstance(path, Path):
+        return path.read_bytes() if path.stat().st_size <= limit else None
+    # A server need not say how much there is.
     with path.open("rb") as stream:
         blocks = []
         size = 0
         while size <= limit and (block := stream.read(_READ)):
             blocks.append(block)
             size += len(block)
-    return b"".join(blocks)
+    return b"".join(blocks) if size <= limit else None
 
 
 def _too_large(file: DataFile, limit: int) -> PipelineError:

@@ -15,14 +15,13 @@ import pyarrow.csv as pacsv
 import pyarrow.json as pajson
 import pyarrow.parquet as pq
 
-from pipeline.errors import PipelineError, reason_of
+from pipeline.errors import PipelineError, excerpt, reason_of
 
 _BLOCK = 8 << 20
 """Bytes that a reader parses at once; a row that is longer is refused."""
 
 _BATCH_ROWS = 1 << 16
 _EXAMPLES = 3
-_EXCERPT = 60
 _SAMPLED_LINES = 100
 _SEPARATORS = "\t,;"
 _BOM = b"\xef\xbb\xbf"
@@ -211,12 +210,8 @@ class _Malformed:
     def __call__(self, row: pacsv.InvalidRow) -> str:
         self.count += 1
         if len(self.first) < _EXAMPLES:
-            self.first.append(f"{row.actual_columns} instead of {row.expected_columns} fields: {_excerpt(row.text)}")
+            self.first.append(f"{row.actual_columns} instead of {row.expected_columns} fields: {excerpt(row.text)}")
         return "skip"
-
-
-def _excerpt(text: str) -> str:
-    return repr(text if len(text) <= _EXCERPT else text[: _EXCERPT - 1] + "…")
 
 
 class _Delimited:

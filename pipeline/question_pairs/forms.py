@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, excerpt
 from pipeline.question_pairs.formats import RawRows, TableFile
 
 PAIR_COLUMNS = ("pair_id", "question1_id", "question2_id", "question1", "question2", "is_duplicate")
@@ -29,7 +29,7 @@ NOT_TWO_QUESTIONS = "not two questions"
 MALFORMED = "another number of fields than the header"
 
 _EXAMPLES = 3
-_EXCERPT = 60
+_MOST_COLUMNS = 20
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class FormPairs:
     Attributes:
         form: what people call the form.
         pairs: question1 and question2 (large_string, no nulls), is_duplicate (bool) and row (int64: the pair's
-            number in the file, rejected ones counted).
+            number in the file; rejected ones count, malformed ones don't).
         ids: pair_id, question1_id and question2_id as int64, where every row has one.
         read: number of pairs in the file, rejected ones counted.
         rejected: number of rejected pairs by reason.
@@ -121,9 +121,12 @@ def _first(names: Iterable[str], found: Sequence[str]) -> str | None:
     return next((name for name in names if name in found), None)
 
 
-def _listing(names: Sequence[str], most: int = 20) -> str:
-    shown = [name if len(name) <= _EXCERPT else name[: _EXCERPT - 1] + "…" for name in names[:most]]
-    return " ".join(", ".join(shown).split()) + (f" and {len(names) - most:,} more" if len(names) > most else "")
+def _listing(names: Sequence[str]) -> str:
+    # Blanks around a name and control characters in it are not seen without quotes.
+    is_plain = [name.isprintable() and name == name.strip() and len(name) <= len(excerpt(name)) for name in names]
+    shown = [name if plain else excerpt(name) for name, plain in zip(names, is_plain, strict=True)]
+    more = f" and {len(names) - _MOST_COLUMNS:,} more" if len(names) > _MOST_COLUMNS else ""
+    return ", ".join(shown[:_MOST_COLUMNS]) + more
 
 
 def _unnested(table: Mapping[str, pa.ChunkedArray], name: str) -> dict[str, pa.ChunkedArray]:
@@ -209,10 +212,7 @@ def _checked(form: str, table: Mapping[str, pa.Array], raw: RawRows, pairs_per_r
 
 
 def _example(row: int, column: pa.Array) -> str:
-    value = column[row].as_py()
-    text = value if isinstance(value, str) else str(value)
-    shown = repr(text if len(text) <= _EXCERPT else text[: _EXCERPT - 1] + "…")
-    return f"data row {row + 1:,}: {shown}"
+    return f"data row {row + 1:,}: {excerpt(str(column[row].as_py()))}"
 
 
 def _texts(column: pa.ChunkedArray | pa.Array, part: str, name: str) -> pa.Array:
