@@ -25,6 +25,7 @@ _EXAMPLES = 3
 _SAMPLED_LINES = 100
 _SEPARATORS = "\t,;"
 _BOM = b"\xef\xbb\xbf"
+_END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def open_table(data: pa.Buffer, name: str) -> TableFile:
             raise PipelineError(f"{name} is empty: it needs a header line and question pairs")
         match first[0]:
             case b"{":
-                return _JsonLines(data)
+                return _JsonLines(data.slice(first.start()))
             case b"[":
                 raise _unreadable(name, "it starts like a JSON array: write JSON lines, one object a line")
             case _:
@@ -137,6 +138,9 @@ class _ArrowIpc:
     format = "Arrow"
 
     def __init__(self, data: pa.Buffer, is_stream: bool) -> None:
+        if is_stream and data.slice(max(0, data.size - len(_END_OF_STREAM))).to_pybytes() != _END_OF_STREAM:
+            # A reader would take what is there for the whole.
+            raise ValueError("the Arrow stream has no end mark: it was cut, or its writer was not closed")
         self._data, self._is_stream = data, is_stream
         self.columns = tuple(self._open(None).schema.names)
 
@@ -180,7 +184,7 @@ class _JsonLines:
 def _lines(data: pa.Buffer) -> Iterator[bytes]:
     """The lines that aren't blank, without reading further than asked."""
     for match in re.compile(rb"[^\r\n]*[^\s][^\r\n]*").finditer(data):
-        yield match[0].removeprefix(_BOM)
+        yield match[0]
 
 
 def _json_type(sample: Any) -> pa.DataType:

@@ -171,6 +171,7 @@ def _read(files: Sequence[DataFile], name: str, source: PairSource) -> tuple[lis
             raise PipelineError(
                 f"{name} mixes files: {files[0].name} holds {kinds[0]}, {file.name} {kinds[-1]}; keep those of one kind"
             )
+    shown = files[0].name if len(files) == 1 else name
     audit = _account(parts, {"form": kinds[0], "files": len(files)})
     rejected = sum(audit.rejected.values())
     if rejected > source.max_rejected_share * audit.read:
@@ -179,11 +180,11 @@ def _read(files: Sequence[DataFile], name: str, source: PairSource) -> tuple[lis
             for reason, count in audit.rejected.items()
         )
         raise PipelineError(
-            f"{files[0].name if len(files) == 1 else name}: {rejected:,} of {audit.read:,} rows are broken: {reasons}; "
-            f"correct them, or raise `max_rejected_share` of raw_quora_dataset, now {source.max_rejected_share:g}"
+            f"{shown}: {rejected:,} of {audit.read:,} rows are broken: {reasons}; correct them, or raise "
+            f"`max_rejected_share` of raw_quora_dataset, now {source.max_rejected_share:g}"
         )
     if not audit.kept:
-        raise PipelineError(f"{files[0].name if len(files) == 1 else name} has a header but no question pairs")
+        raise PipelineError(f"{shown} has a header but no question pairs")
     return parts, audit
 
 
@@ -213,28 +214,16 @@ def _curated(
     """Find what is said twice, drop what the settings say, and give ids where the source has none."""
     codes = ids_by_text(pairs["question1"], pairs["question2"])
     twice = repetitions(*codes, np.asarray(pairs["is_duplicate"]))
-    found = {CONTRADICTORY: twice.contradictory, REPEATED: twice.repeated, MIRRORED: twice.mirrored}
-    examples = {kind: excerpts(flags, pairs) for kind, flags in found.items() if flags.any()}
-    if source.contradictory_pairs == "fail" and twice.contradictory.any():
-        raise PipelineError(
-            f"{origin.source}: {int(twice.contradictory.sum()):,} rows have the same two questions as another row and "
-            f"the other label (the first: {examples[CONTRADICTORY][0]}): correct them, or set `contradictory_pairs` of "
-            "raw_quora_dataset to keep or drop"
-        )
-    settings = {
-        CONTRADICTORY: source.contradictory_pairs,
-        REPEATED: source.repeated_pairs,
-        MIRRORED: source.mirrored_pairs,
+    found = {
+        CONTRADICTORY: twice.contradictory,
+        REPEATED: twice.repeated,
+        MIRRORED: twice.mirrored,
+        BLANK: blank(pairs["question1"]) | blank(pairs["question2"]),
     }
-    is_kept = np.ones(len(pairs), dtype=bool)
-    dropped: dict[str, int] = {}
-    for kind, flags in found.items():
-        if settings[kind] == "drop" and (count := int((flags & is_kept).sum())):
-            dropped[kind] = count
-            is_kept &= ~flags
-    if not is_kept.any():
-        raise PipelineError(f"{origin.source}: all {len(pairs):,} pairs are dropped by the settings: keep some kind")
     has_ids = "question1_id" in ids and "question2_id" in ids
+    lengths = [int(pc.max(pc.utf8_length(pairs[name])).as_py()) for name in ("question1", "question2")]
+    examples = {kind: excerpts(flags, pairs) for kind, flags in found.items() if flags.any()}
+    is_kept, dropped = _kept(found, examples, origin, source)
     columns = {
         "pair_id": ids.get("pair_id", pairs["row"]),
         "question1_id": ids["question1_id"] if has_ids else pa.array(codes[0]),
@@ -244,18 +233,40 @@ def _curated(
     table = pa.table(columns, schema=PAIR_SCHEMA)
     if dropped:
         table = table.filter(is_kept)
-    is_blank = blank(pairs["question1"]) | blank(pairs["question2"])
-    lengths = [int(pc.max(pc.utf8_length(pairs[name])).as_py()) for name in ("question1", "question2")]
-    audit = replace(
-        audit,
-        dropped=dropped,
-        found={**{kind: int(flags.sum()) for kind, flags in found.items()}, BLANK: int(is_blank.sum())},
-        examples={**audit.examples, **examples, **({BLANK: excerpts(is_blank, pairs)} if is_blank.any() else {})},
-        facts={
-            **audit.facts,
-            "question ids": "of the source" if has_ids else "by text",
-            "longest question (characters)": max(lengths),
-        },
+    facts = {"question ids": "of the source" if has_ids else "by text", "longest question (characters)": max(lengths)}
+    return AuditedPairs(
+        PairTable(table.to_pandas(), origin.model_copy(update={"dataset_version": table_version(table)})),
+        replace(
+            audit,
+            dropped=dropped,
+            found={kind: int(flags.sum()) for kind, flags in found.items()},
+            examples={**audit.examples, **examples},
+            facts={**audit.facts, **facts},
+        ),
     )
-    version = table_version(table)
-    return AuditedPairs(PairTable(table.to_pandas(), origin.model_copy(update={"dataset_version": version})), audit)
+
+
+def _kept(
+    found: Mapping[str, np.ndarray], examples: Mapping[str, tuple[str, ...]], origin: DataOrigin, source: PairSource
+) -> tuple[np.ndarray, dict[str, int]]:
+    """Which pairs the settings keep, and how many they drop by reason; a pair is dropped for one reason only."""
+    if source.contradictory_pairs == "fail" and CONTRADICTORY in examples:
+        raise PipelineError(
+            f"{origin.source}: {int(found[CONTRADICTORY].sum()):,} rows have the same two questions as another row and "
+            f"the other label (the first: {examples[CONTRADICTORY][0]}): correct them, or set `contradictory_pairs` of "
+            "raw_quora_dataset to keep or drop"
+        )
+    settings = {
+        CONTRADICTORY: source.contradictory_pairs,
+        REPEATED: source.repeated_pairs,
+        MIRRORED: source.mirrored_pairs,
+    }
+    is_kept = np.ones(len(found[BLANK]), dtype=bool)
+    dropped: dict[str, int] = {}
+    for kind, setting in settings.items():
+        if setting == "drop" and (count := int((found[kind] & is_kept).sum())):
+            dropped[kind] = count
+            is_kept &= ~found[kind]
+    if not is_kept.any():
+        raise PipelineError(f"{origin.source}: all {len(is_kept):,} pairs are dropped by the settings: keep some kind")
+    return is_kept, dropped

@@ -133,6 +133,22 @@ def test_the_same_pairs_have_the_same_version_in_every_form(
     assert table.data_version == table.origin.dataset_version == expected
 
 
+@pytest.mark.parametrize("form", ["kaggle", "glue", "json-lines"])
+def test_a_byte_order_mark_is_no_part_of_the_data(tmp_path: Path, expected: str, form: str) -> None:
+    path = tmp_path / "pairs"
+    FORMS[form](path)
+    path.write_bytes("\ufeff".encode() + path.read_bytes())
+    assert load_pairs(PairSource(source="file", path=str(path))).data_version == expected
+
+
+def test_an_arrow_stream_that_is_cut_between_batches_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "pairs"
+    arrow(path, stream=True)
+    path.write_bytes(path.read_bytes()[:-8])
+    with pytest.raises(PipelineError, match="the Arrow stream has no end mark"):
+        load(path)
+
+
 def test_quoted_newlines_and_tabs_are_a_part_of_the_text(tmp_path: Path) -> None:
     rows = FRAME.assign(question1=["a\nb\tc", "a\r\nb", "\n", 'x""y', "last,one"])
     for separator in ("\t", ","):
