@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import huggingface_hub.constants
+import numpy as np
 import pytest
 import torch
 from loopback_hub import LoopbackHub, Repository, loopback_hub
@@ -45,6 +46,13 @@ def test_the_bundled_model_has_a_content_version_and_loads(bundled: ModelReferen
     embeddings = model.encode(["How do I learn to swim?", "What is a good way to learn swimming?", "Who was Nero?"])
     assert embeddings.shape == (3, 384)
     assert embeddings[0] @ embeddings[1] > 0.7 > 0.3 > embeddings[0] @ embeddings[2]
+
+
+def test_texts_of_every_kind_and_length_are_embedded(bundled: ModelReference) -> None:
+    texts = ["word " * 20_000, "😀" * 100_000, "ما هو الحل الأفضل؟ \u200fשלום", " \t \u00a0 ", "", "?!… —"]
+    embeddings = load_model(bundled, "cpu").encode(texts)
+    assert np.isfinite(embeddings).all()
+    assert np.linalg.norm(embeddings, axis=1) == pytest.approx(np.ones(len(texts)), abs=1e-3)
 
 
 def test_a_length_limit_reaches_the_model(bundled: ModelReference) -> None:

@@ -18,7 +18,10 @@ from pydantic import ValidationError
 from upath import UPath
 
 from pipeline.errors import PipelineError
+from pipeline.question_pairs.schema import PairTable
 from pipeline.question_pairs.sources import PairSource, load_audited, load_pairs
+from pipeline.question_pairs.splits import SplitPlan, split_pairs
+from pipeline.resources import write_value
 
 QUESTIONS = [
     ("How do I swim?", "How can one learn to swim?", 1),
@@ -318,6 +321,15 @@ def test_texts_of_every_kind_and_length_are_kept(tmp_path: Path, form: str) -> N
     assert pairs.audit.facts["longest question (characters)"] == 100_000
     # Of the twelve questions two are blank; they stand in two pairs.
     assert pairs.audit.found["with a blank question"] == 2
+    write_value(tmp_path, pairs.table)
+    (stored,) = tmp_path.glob("*.parquet")
+    back = PairTable.from_arrow(pq.read_table(stored))
+    assert back.data_version == pairs.table.data_version
+    for strategy in ("reference", "question_disjoint"):
+        plan = SplitPlan.model_validate({"strategy": strategy, "eval_fraction": 0.33, "dev_fraction": 0.5})
+        sides = split_pairs(back, plan)
+        rows = pd.concat([sides.train.pairs, sides.dev.pairs, sides.eval.pairs]).sort_values("pair_id")
+        assert rows["question1"].tolist() == texts
 
 
 @pytest.mark.slow
