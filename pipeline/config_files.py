@@ -202,9 +202,9 @@ def _allowed(schema: dict[str, Any]) -> str:
         "array": "a list",
     }
     words = kinds.get(schema.get("type", ""), "another type")
-    for key, joint in (("items", "of"), ("additionalProperties", "to")):
+    for key, what in (("items", "of values"), ("additionalProperties", "of names to values")):
         if isinstance(schema.get(key), dict):
-            words += f" {'of names ' if joint == 'to' else ''}{joint} values, each {_allowed(schema[key])}"
+            words += f" {what}, each {_allowed(schema[key])}"
     bounds = {
         "minimum": "at least",
         "exclusiveMinimum": "above",

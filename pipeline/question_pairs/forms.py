@@ -129,21 +129,24 @@ def _listing(names: Sequence[str]) -> str:
     return ", ".join(shown[:_MOST_COLUMNS]) + more
 
 
-def _unnested(table: Mapping[str, pa.ChunkedArray], name: str) -> dict[str, pa.ChunkedArray]:
-    """The hub's form: `questions` holds two texts (and their ids), as a struct of lists or a list of structs."""
+def _unnested(table: Mapping[str, pa.ChunkedArray], name: str) -> dict[str, pa.Array]:
+    """The hub's form: `questions` holds two texts (and their ids), as a struct of lists or a list of structs.
+
+    The result has a flag beside the columns, `is_pair`: were there two?
+    """
     questions = table["questions"].combine_chunks()
     kind = questions.type
     if pa.types.is_struct(kind) and kind.get_field_index("text") >= 0:
         lists = {part: pc.struct_field(questions, part) for part in ("text", "id") if kind.get_field_index(part) >= 0}
         if not all(_is_list(values.type) for values in lists.values()):
             raise _not_text("questions", kind, name)
-        is_pair = pc.equal(pc.list_value_length(lists["text"]), 2)
-        if "id" in lists and not pc.all(pc.equal(pc.list_value_length(lists["id"]), 2)).as_py():
+        is_pair = _has_two(lists["text"])
+        if "id" in lists and not _has_two(lists["id"])[is_pair].all():
             del lists["id"]
         first = {part: _element(values, is_pair, 0) for part, values in lists.items()}
         second = {part: _element(values, is_pair, 1) for part, values in lists.items()}
     elif _is_list(kind) and pa.types.is_struct(kind.value_type) and kind.value_type.get_field_index("text") >= 0:
-        is_pair = pc.equal(pc.list_value_length(questions), 2)
+        is_pair = _has_two(questions)
         both = [_element(questions, is_pair, at) for at in (0, 1)]
         parts = [part for part in ("text", "id") if kind.value_type.get_field_index(part) >= 0]
         first, second = ({part: pc.struct_field(values, part) for part in parts} for values in both)
@@ -152,19 +155,21 @@ def _unnested(table: Mapping[str, pa.ChunkedArray], name: str) -> dict[str, pa.C
     unnested = {"question1": first["text"], "question2": second["text"], "label": table["label"]}
     if "id" in first:
         unnested |= {"question1_id": first["id"], "question2_id": second["id"]}
-    return {**unnested, "is_pair": pc.fill_null(is_pair, False)}
+    return {**unnested, "is_pair": is_pair}
 
 
 def _is_list(kind: pa.DataType) -> bool:
     return pa.types.is_list(kind) or pa.types.is_large_list(kind)
 
 
-def _element(lists: pa.Array, is_pair: pa.Array, at: int) -> pa.Array:
-    """The element of each list that has two, null elsewhere."""
-    whole = pc.fill_null(is_pair, False)
-    elements = pc.list_element(lists.filter(whole), at) if pc.any(whole).as_py() else pa.nulls(0, lists.type.value_type)
-    order = np.cumsum(whole.to_numpy(zero_copy_only=False)) - 1
-    return elements.take(pa.array(order, mask=~whole.to_numpy(zero_copy_only=False)))
+def _has_two(lists: pa.Array) -> np.ndarray:
+    return _numpy(pc.fill_null(pc.equal(pc.list_value_length(lists), 2), False))
+
+
+def _element(lists: pa.Array, is_pair: np.ndarray, at: int) -> pa.Array:
+    """The element of each list that is a pair, null elsewhere."""
+    elements = pc.list_element(lists.filter(is_pair), at) if is_pair.any() else pa.nulls(0, lists.type.value_type)
+    return elements.take(pa.array(np.cumsum(is_pair) - 1, mask=~is_pair))
 
 
 def _from_triplets(table: Mapping[str, pa.ChunkedArray], name: str) -> dict[str, pa.ChunkedArray]:
@@ -188,7 +193,7 @@ def _checked(form: str, table: Mapping[str, pa.Array], raw: RawRows, pairs_per_r
     label, defects = _label(table["label"], name)
     defects[NUL_BYTE] = _numpy(pc.or_(_has_nul(first), _has_nul(second)))
     if "is_pair" in table:
-        defects = {NOT_TWO_QUESTIONS: ~_numpy(table["is_pair"]), **defects}
+        defects = {NOT_TWO_QUESTIONS: ~table["is_pair"], **defects}
     rejected: dict[str, int] = {}
     examples: dict[str, tuple[str, ...]] = {}
     if raw.malformed:

@@ -203,6 +203,20 @@ def test_a_stray_quote_in_a_quoted_tsv_is_refused(tmp_path: Path) -> None:
         load(path)
 
 
+@pytest.mark.parametrize("broken", [{"id": [8], "text": ["x"]}, {"id": [], "text": []}, None])
+def test_nested_rows_without_two_questions_are_rejected_and_the_others_keep_their_ids(
+    tmp_path: Path, broken: dict[str, Any] | None
+) -> None:
+    path = tmp_path / "pairs.parquet"
+    rows = [*nested_rows()[:3], {"questions": broken, "is_duplicate": True}, nested_rows()[3]]
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    pairs = load_audited(PairSource(source="file", path=str(path), max_rejected_share=0.2))
+    assert pairs.audit.rejected == {"not two questions": 1}
+    assert pairs.audit.facts["question ids"] == "of the source"
+    assert pairs.table.pairs["pair_id"].tolist() == [0, 1, 2, 4]
+    assert pairs.table.pairs["question2_id"].tolist() == [1, 2, 4, 6]
+
+
 def test_anchor_and_positive_are_duplicates(tmp_path: Path) -> None:
     path = tmp_path / "pair.parquet"
     pd.DataFrame({"anchor": ["a", "b"], "positive": ["c", "d"]}).to_parquet(path)
