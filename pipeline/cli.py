@@ -88,6 +88,39 @@ def _fail(message: str, status: int) -> None:
     sys.exit(status)
 
 
+# --- looking before starting -----------------------------------------------------------------------------------
+
+
+@cli.command("config")
+@_config_option
+@_set_option
+def print_config(config_path: Path | None, overrides: tuple[str, ...]) -> None:
+    """Print a run config with every setting, what it means and allows; with --config, what that file amounts to."""
+    click.echo(load_settings(config_path, overrides).explained(), nl=False)
+
+
+@cli.command()
+@_config_option
+@_set_option
+def pairs(config_path: Path | None, overrides: tuple[str, ...]) -> None:
+    """Read the question pairs and split them, and print what became of each row. Nothing is written."""
+    settings = load_settings(config_path, overrides)
+    from pipeline.question_pairs.sources import load_audited
+    from pipeline.question_pairs.splits import split_pairs
+
+    read = load_audited(settings.of("raw_quora_dataset", PairSource))
+    click.echo(
+        f"{read.table.origin.source}: {', '.join(f'{name} {value}' for name, value in read.audit.facts.items())}"
+    )
+    click.echo(f"data version {read.table.data_version}, {read.table.positive_rate:.1%} duplicates")
+    click.echo(f"\n{read.audit.table()}\n")
+    sides = split_pairs(read.table, settings.of("splits", SplitPlan))
+    for name, side in (("train", sides.train), ("dev", sides.dev), ("eval", sides.eval)):
+        click.echo(
+            f"{name}_split: {len(side):,} pairs" + (f", {side.positive_rate:.1%} duplicates" if len(side) else "")
+        )
+
+
 # --- materialise, with Dagster ---------------------------------------------------------------------------------
 
 

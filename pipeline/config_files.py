@@ -6,8 +6,11 @@ The same file serves `python -m pipeline`, `dagster asset materialize --config`,
       fine_tuned_model:
         config:
           epochs: 10
+
+`python -m pipeline config` prints one with every setting, explained.
 """
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -60,7 +63,8 @@ class RunSettings:
             except ValidationError as error:
                 problems += [_problem(step, cls, dict(detail)) for detail in error.errors()]
         if problems:
-            raise PipelineError("; ".join(problems))
+            # A value that fits none of several types is reported once for each.
+            raise PipelineError("; ".join(dict.fromkeys(problems)))
 
     def of(self, step: str, cls: type[SettingsT]) -> SettingsT:
         """The settings of one step, as its class."""
@@ -72,6 +76,23 @@ class RunSettings:
     def run_config(self, steps: Sequence[str] = tuple(STEP_SETTINGS)) -> dict[str, Any]:
         """Dagster's run config for these steps, with every value written out."""
         return {"ops": {step: {"config": self._settings[step].model_dump()} for step in steps}}
+
+    def explained(self) -> str:
+        """The run config of all steps as YAML, with what each setting means, allows and is by default above it."""
+        lines = [
+            "# Every setting of every step. Leave out what you don't change: it takes its default.",
+            "ops:",
+        ]
+        for step, settings in self._settings.items():
+            lines += ["", *_comment(_first_paragraph(STEP_SETTINGS[step].__doc__ or step), 2)]
+            lines += [f"  {step}:", "    config:"]
+            properties = STEP_SETTINGS[step].model_json_schema()["properties"]
+            for name, field in STEP_SETTINGS[step].model_fields.items():
+                default = _yaml(field.get_default(call_default_factory=True))
+                lines += _comment(field.description or "", 6)
+                lines += _comment(f"Allowed: {_allowed(properties[name])}. Default: {default}", 6)
+                lines.append(f"      {name}: {_yaml(getattr(settings, name))}")
+        return "\n".join(lines) + "\n"
 
 
 def load_settings(path: Path | None = None, overrides: Sequence[str] = ()) -> RunSettings:
@@ -134,6 +155,25 @@ def _mapping(value: Any, path: Path) -> dict[Any, Any]:
 _SHAPE = "`ops: fine_tuned_model: config: epochs: 3`, a level a line"
 
 
+def _comment(text: str, indent: int) -> list[str]:
+    """A text as comment lines."""
+    start = " " * indent + "# "
+    return textwrap.wrap(text, 110, initial_indent=start, subsequent_indent=start, break_on_hyphens=False)
+
+
+def _first_paragraph(docstring: str) -> str:
+    return " ".join(docstring.partition("\n\n")[0].split())
+
+
+def _yaml(value: Any) -> str:
+    """A value as YAML in one line."""
+    return (
+        yaml.safe_dump(value, default_flow_style=True, width=float("inf"), allow_unicode=True)
+        .partition("\n...")[0]
+        .strip()
+    )
+
+
 def _problem(step: str, cls: type[BaseModel], detail: dict[str, Any]) -> str:
     name = str(detail["loc"][0]) if detail["loc"] else ""
     if detail["type"] == "extra_forbidden":
@@ -158,8 +198,13 @@ def _allowed(schema: dict[str, Any]) -> str:
         "string": "a text",
         "boolean": "true or false",
         "null": "empty",
+        "object": "a mapping",
+        "array": "a list",
     }
     words = kinds.get(schema.get("type", ""), "another type")
+    for key, what in (("items", "of values"), ("additionalProperties", "of names to values")):
+        if isinstance(schema.get(key), dict):
+            words += f" {what}, each {_allowed(schema[key])}"
     bounds = {
         "minimum": "at least",
         "exclusiveMinimum": "above",

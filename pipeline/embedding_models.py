@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, reason_of
 from pipeline.references import ModelReference
 from pipeline.storage import content_version, folder_sha256
 
@@ -43,7 +43,7 @@ def resolve_base_model(choice: BaseModelChoice) -> ModelReference:
     """Find the model once, so that everything downstream means the same one.
 
     Raises:
-        PipelineError: when it can't be found, or has no safetensors weights.
+        PipelineError: when it can't be found, or has no safetensors weights or damaged ones.
     """
     if choice.model == "bundled":
         _refuse_revision(choice)
@@ -54,6 +54,12 @@ def resolve_base_model(choice: BaseModelChoice) -> ModelReference:
     folder = Path(choice.model).expanduser()
     if folder.is_dir():
         _refuse_revision(choice)
+        if not any((folder / name).is_file() for name in ("modules.json", "config.json")):
+            raise PipelineError(
+                f"the model folder {folder.resolve()} has neither modules.json nor config.json: name the folder that "
+                "`save_pretrained` wrote"
+            )
+        _refuse_damaged_weights(folder)
         return ModelReference(
             kind="folder",
             name=folder.resolve().name,
@@ -86,14 +92,10 @@ def _refuse_revision(choice: BaseModelChoice) -> None:
 def _download(hub_id: str, revision: str | None) -> tuple[Path, str]:
     """The model's folder in the hub cache, and its commit."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import (
-        HfHubHTTPError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
 
-    wanted = f"{hub_id!r}" + (f" at {revision!r}" if revision else "")
+    from pipeline.hub import HUB_ERRORS, TIMEOUT, hub_error
+
+    wanted = f"base model {hub_id!r}" + (f" at revision {revision!r}" if revision else "")
     try:
         folder = Path(
             snapshot_download(
@@ -101,23 +103,17 @@ def _download(hub_id: str, revision: str | None) -> tuple[Path, str]:
                 revision=revision,
                 allow_patterns=["*.json", "*.txt", "*.model", "*.safetensors", "*.jinja"],
                 ignore_patterns=["onnx/*", "openvino/*"],
+                etag_timeout=TIMEOUT,
             )
         )
-    except RepositoryNotFoundError as error:
-        raise PipelineError(
-            f"no base model {wanted} on the Hugging Face hub: correct `model`, or set HF_TOKEN if it is private"
-        ) from error
-    except RevisionNotFoundError as error:
-        raise PipelineError(f"the Hugging Face hub has no {wanted}: correct `revision` of base_model") from error
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise PipelineError(
-            f"can't fetch base model {wanted} from the Hugging Face hub ({reason}): check the network, or use "
-            "`bundled` or a folder"
-        ) from error
+    except HUB_ERRORS as error:
+        raise hub_error(error, wanted, "`model` and `revision` of base_model") from error
     if not any(folder.rglob("*.safetensors")):
-        raise PipelineError(f"base model {wanted} has no safetensors weights: choose a revision that has")
+        raise PipelineError(f"{wanted} has no safetensors weights: choose a revision that has")
     return folder, folder.name
+
+
+_PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
 def model_folder_version(folder: Path) -> str:
@@ -127,10 +123,26 @@ def model_folder_version(folder: Path) -> str:
         PipelineError: when the folder has no safetensors weights.
     """
     if not any(folder.rglob("*.safetensors")):
+        pickled = sorted(path.name for path in folder.rglob("*") if path.suffix in _PICKLED)
+        only = f", only pickled ones ({', '.join(pickled)}), which could run code when loaded" if pickled else ""
         raise PipelineError(
-            f"the model folder {folder} has no *.safetensors weights: save the model with safe serialisation"
+            f"the model folder {folder} has no *.safetensors weights{only}: save the model with safe serialisation"
         )
     return content_version(folder_sha256(folder, ignore=UNSEALED_FILES))
+
+
+def _refuse_damaged_weights(folder: Path) -> None:
+    import safetensors
+
+    for weights in sorted(folder.rglob("*.safetensors")):
+        try:
+            # Reads the header alone, which says how long the file must be.
+            with safetensors.safe_open(weights, framework="np"):
+                pass
+        except (safetensors.SafetensorError, OSError) as error:
+            raise PipelineError(
+                f"the weights {weights} are damaged ({reason_of(error)}): copy or save them again"
+            ) from error
 
 
 def load_model(reference: ModelReference, device: str, max_seq_length: int | None = None) -> "SentenceTransformer":

@@ -24,6 +24,7 @@ class DataOrigin(BaseModel):
         source: a name that a person recognises, such as a file's name.
         synthetic: true for generated pairs. Synthetic and real results are never compared.
         dataset_version: data version of the whole dataset that the rows were taken from.
+        revision: commit of a hub dataset; None elsewhere.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -31,6 +32,7 @@ class DataOrigin(BaseModel):
     source: str
     synthetic: bool
     dataset_version: str | None = None
+    revision: str | None = None
 
 
 class ModelReference(Reference):

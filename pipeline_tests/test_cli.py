@@ -65,6 +65,27 @@ def test_a_bad_setting_is_refused_before_anything_starts(
     assert not pipeline_home.exists()
 
 
+def test_config_prints_a_file_that_materialize_takes(pipeline_home: Path, tmp_path: Path) -> None:
+    printed = pipeline("config", "--set", "splits.eval_fraction=0.25")
+    assert printed.returncode == 0, printed.stderr
+    assert "      # Share of all pairs in eval_split" in printed.stdout
+    path = tmp_path / "all.yaml"
+    path.write_text(printed.stdout)
+    assert "eval_fraction: 0.25" in pipeline("config", "--config", str(path)).stdout
+    assert_one_line_error(pipeline("config", "--set", "splits.eval_fraction=2"), "splits.eval_fraction", "below 1")
+
+
+def test_pairs_are_looked_at_and_nothing_is_written(pipeline_home: Path, small_pairs: Path) -> None:
+    source = ("--set", "raw_quora_dataset.source=file", "--set", f"raw_quora_dataset.path={small_pairs}")
+    looked = pipeline("pairs", *source)
+    assert looked.returncode == 0, looked.stderr
+    assert "| **kept** | 240 | |" in looked.stdout
+    assert "eval_split: 24 pairs" in looked.stdout
+    small_pairs.write_text("question1,question2\na,b\n")
+    assert_one_line_error(pipeline("pairs", *source), "lacks the column is_duplicate")
+    assert not pipeline_home.exists()
+
+
 def test_finetune_refuses_the_same_settings(pipeline_home: Path) -> None:
     assert_one_line_error(pipeline("finetune", "--set", "fine_tuned_model.epochs=0"), "fine_tuned_model.epochs")
     assert not pipeline_home.exists()

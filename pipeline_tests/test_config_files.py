@@ -1,10 +1,11 @@
 """Checks that config files are read whole, and that what is refused is named with what is allowed."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import pytest
 import yaml
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from pipeline.config_files import STEP_SETTINGS, RunSettings, load_settings, project_config
 from pipeline.embedding_models import BaseModelChoice
@@ -117,6 +118,11 @@ def test_an_override_that_sets_nothing_is_quoted(override: str) -> None:
         ("base_model.model=[a, b]", ["base_model.model", "['a', 'b']", "a text"]),
         ("post_train_eval_report.encode_batch_size=0", ["post_train_eval_report.encode_batch_size", "at least 1"]),
         ("raw_quora_dataset.source=file", ["raw_quora_dataset", "needs `path`"]),
+        ("raw_quora_dataset.source=web", ["raw_quora_dataset.source", "'bundled_sample'", "'file'", "'hub'"]),
+        ("raw_quora_dataset.max_rejected_share=1", ["raw_quora_dataset.max_rejected_share", "at least 0", "below 1"]),
+        ("raw_quora_dataset.repeated_pairs=fail", ["raw_quora_dataset.repeated_pairs", "'keep' or 'drop'"]),
+        ("raw_quora_dataset.columns=question1", ["raw_quora_dataset.columns", "a mapping of names to values"]),
+        ("raw_quora_dataset.columns={q: x}", ["raw_quora_dataset", "the part 'q'", "question1"]),
         ("raw_quora_dataset.path=a.tsv", ["raw_quora_dataset", "'a.tsv'", "'bundled_sample'"]),
     ],
 )
@@ -205,3 +211,64 @@ def test_an_override_that_is_no_yaml_is_named(value: str) -> None:
     with pytest.raises(PipelineError, match=r"the value of fine_tuned_model\.epochs") as error:
         load_settings(overrides=[f"fine_tuned_model.epochs={value}"])
     assert "\n" not in str(error.value)
+
+
+def test_the_explained_settings_are_all_there_and_are_taken_again(tmp_path: Path) -> None:
+    text = RunSettings().explained()
+    assert load_settings(written(tmp_path, text)).run_config() == RunSettings().run_config()
+    assert max(map(len, text.splitlines())) <= 120
+    words = " ".join(text.replace("\n      # ", " ").split())
+    for cls in STEP_SETTINGS.values():
+        for name, field in cls.model_fields.items():
+            assert f"{' '.join((field.description or '').split())} Allowed: " in words, name
+    assert "# Allowed: a whole number at least 1 and at most 1,000. Default: 1\n      epochs: 1\n" in text
+    assert "# Allowed: 'keep' or 'drop' or 'fail'. Default: keep\n      contradictory_pairs: keep\n" in text
+    assert "# Allowed: a text or empty. Default: null\n      path: null\n" in text
+
+
+def test_a_files_settings_are_explained_beside_the_defaults(tmp_path: Path) -> None:
+    settings = load_settings(
+        project_config("laptop"), ["raw_quora_dataset.columns={question1: 'a: b', question2: 'ü'}"]
+    )
+    text = settings.explained()
+    assert load_settings(written(tmp_path, text)).run_config() == settings.run_config()
+    assert "Default: null\n      train_limit: 8192\n" in text
+    assert "columns: {question1: 'a: b', question2: ü}\n" in text
+
+
+class Odd(BaseModel):
+    """Settings of every type that a step may have.
+
+    More about them.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(default="auto", description="A word or a number.")
+    weights: dict[str, float] = Field(default_factory=dict, description="Weights by name.")
+    names: list[str] = Field(default=["a", "b"], description="Some names.")
+    rate: float | None = Field(default=None, gt=0, description="A rate, or none.")
+
+    @field_validator("weights")
+    @classmethod
+    def _not_negative(cls, weights: dict[str, float]) -> dict[str, float]:
+        if any(weight < 0 for weight in weights.values()):
+            raise ValueError("a weight is negative")
+        return weights
+
+
+def test_settings_of_every_type_are_explained_and_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.config_files.STEP_SETTINGS", {"odd": Odd})
+    text = load_settings(None, ["odd.weights={a: 0.5, b: 2}", "odd.limit=3"]).explained()
+    assert "  # Settings of every type that a step may have.\n  odd:\n    config:\n" in text
+    assert "# Allowed: 'auto' or a whole number at least 1. Default: auto\n      limit: 3\n" in text
+    assert (
+        "# Allowed: a mapping of names to values, each a number. Default: {}\n      weights: {a: 0.5, b: 2.0}" in text
+    )
+    assert "# Allowed: a list of values, each a text. Default: [a, b]\n      names: [a, b]\n" in text
+    assert load_settings(written(tmp_path, text)).of("odd", Odd).weights == {"a": 0.5, "b": 2.0}
+    message = refusal(None, "odd.limit=0", "odd.weights={a: -1}")
+    assert (
+        message
+        == "odd.limit can't be 0: it must be 'auto' or a whole number at least 1; odd.weights: a weight is negative"
+    )

@@ -1,12 +1,14 @@
 """The question pairs: the whole dataset, and its three sides."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 
 from pipeline.assets.common import OWNERS, one_line_failures, table_metadata
+from pipeline.question_pairs.audit import Audit
 from pipeline.question_pairs.schema import PairTable
-from pipeline.question_pairs.sources import PairSource, load_pairs
+from pipeline.question_pairs.sources import PairSource, load_audited
 from pipeline.question_pairs.splits import SplitPlan, split_pairs
 
 GROUP = "dataset"
@@ -24,16 +26,31 @@ class SplitConfig(SplitPlan, dg.Config):
 def raw_quora_dataset(config: DatasetConfig) -> dg.MaterializeResult[PairTable]:
     """Question pairs with a label: do both ask the same?
 
-    Made from the bundled sample (generated, so that a fresh clone works without a download) or from a file of
-    your own: Quora's TSV, CSV or Parquet. Rows keep the order of their source and none is dropped.
+    Made from the bundled sample (generated, so that a fresh clone works without a download), from files of your
+    own in any form that Quora's pairs circulate in, or from the Hugging Face hub. Rows keep the order of their source.
+    The `account` says what became of each row, and which pairs are there twice or contradict each other.
 
     **Next:** materialise the splits, or choose your own pairs with `source: file` and `path` in the Launchpad.
     """
     with one_line_failures():
-        table = load_pairs(config)
+        pairs = load_audited(config)
     return dg.MaterializeResult(
-        value=table, data_version=dg.DataVersion(table.data_version), metadata=table_metadata(table)
+        value=pairs.table,
+        data_version=dg.DataVersion(pairs.table.data_version),
+        metadata={**table_metadata(pairs.table), **_account(pairs.audit)},
     )
+
+
+def _account(audit: Audit) -> dict[str, Any]:
+    """Numbers under keys that stay, so that Dagster plots them over the materialisations, and the whole in a table."""
+    return {
+        "pairs_read": audit.read,
+        "pairs_rejected": sum(audit.rejected.values()),
+        "pairs_dropped": sum(audit.dropped.values()),
+        **{f"pairs_{kind.replace(' ', '_')}": count for kind, count in audit.found.items()},
+        **audit.facts,
+        "account": dg.MetadataValue.md(audit.table()),
+    }
 
 
 def _side(description: str) -> dg.AssetOut:

@@ -1,33 +1,85 @@
-"""Reads question pairs from a local file or the bundled sample into the one schema."""
+"""Reads question pairs from a file, a folder, a URL, the Hugging Face hub or the bundled sample into the one schema."""
 
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pipeline.errors import PipelineError
-from pipeline.question_pairs.schema import PAIR_SCHEMA, PairTable, ids_by_text
+from pipeline.question_pairs.audit import BLANK, CONTRADICTORY, MIRRORED, REPEATED, Audit, blank, excerpts, repetitions
+from pipeline.question_pairs.files import DataFile, find_files, read_bytes, without_credentials
+from pipeline.question_pairs.formats import open_table, readable
+from pipeline.question_pairs.forms import PAIR_COLUMNS, FormPairs, read_pairs
+from pipeline.question_pairs.schema import PAIR_SCHEMA, PairTable, ids_by_text, table_version
 from pipeline.references import DataOrigin
+
+Keep = Literal["keep", "drop"]
 
 
 class PairSource(BaseModel):
-    """Where the question pairs come from."""
+    """Where the question pairs come from, and what is done with those that are broken or stand there twice."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    source: Literal["bundled_sample", "file"] = Field(
+    source: Literal["bundled_sample", "file", "hub"] = Field(
         default="bundled_sample",
         description="`bundled_sample`: about 4,000 generated Quora-like pairs, no download. "
-        "`file`: question pairs of your own in `path`.",
+        "`file`: question pairs of your own in `path`. `hub`: a dataset of the Hugging Face hub.",
     )
     path: str | None = Field(
         default=None,
-        description="TSV, CSV or Parquet file with the columns question1, question2 and is_duplicate "
-        "(and, if it has them, id, qid1 and qid2). A relative path starts at the working directory.",
+        description="File, folder of files or fsspec URL of question pairs: TSV, CSV, Parquet, Arrow or JSON lines, "
+        "plain or compressed by gzip, zstd or bzip2. A relative path starts at the working directory.",
+    )
+    hub_id: str = Field(
+        default="quora-competitions/quora",
+        min_length=1,
+        description="Id of the dataset on the Hugging Face hub; by default Quora's whole release, 404,290 pairs.",
+    )
+    hub_config: str | None = Field(
+        default="default",
+        description="Configuration of the hub dataset: the folder that its files are in. Empty: the only one it has.",
+    )
+    hub_revision: str = Field(
+        default="refs/convert/parquet",
+        min_length=1,
+        description="Branch, tag or commit. By default the hub's own conversion to Parquet, which datasets that were "
+        "published as a script need too; `main`: the files as they were uploaded.",
+    )
+    hub_split: str = Field(default="train", min_length=1, description="Split of the hub dataset to read.")
+    columns: dict[str, str] = Field(
+        default={},
+        description="Your names of columns, where they are others than those known: `{question1: first, question2: "
+        "second, is_duplicate: same}`; also pair_id, question1_id and question2_id.",
+    )
+    max_rejected_share: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Share of rows that may be broken (no label, a label other than 0, 1, true or false, a wrong "
+        "number of fields, a NUL byte). They are left out and counted; more of them are refused.",
+    )
+    repeated_pairs: Keep = Field(
+        default="keep",
+        description="Pairs that an earlier row has in the same order: `keep` them, or `drop` all but the first.",
+    )
+    mirrored_pairs: Keep = Field(
+        default="keep",
+        description="Pairs whose first row has the two questions the other way round: `keep` or `drop` them.",
+    )
+    contradictory_pairs: Literal["keep", "drop", "fail"] = Field(
+        default="keep",
+        description="Rows with the same two questions and different labels: `keep` them, `drop` them all, or `fail`.",
+    )
+    max_bytes: int = Field(
+        default=2 << 30,
+        ge=1 << 10,
+        le=1 << 40,
+        description="Bytes of decompressed data beyond which a file is refused, so that a wrong one fills no memory.",
     )
     sample_seed: int = Field(
         default=42,
@@ -37,116 +89,184 @@ class PairSource(BaseModel):
     )
 
     @model_validator(mode="after")
-    def _path_goes_with_file(self) -> "PairSource":
+    def _settings_go_together(self) -> "PairSource":
         if self.source == "file" and not self.path:
             raise ValueError("source 'file' needs `path`: name the file of question pairs")
         if self.source != "file" and self.path:
             raise ValueError(f"`path` is set to {self.path!r} but source is {self.source!r}: set source to 'file'")
+        if unknown := [part for part in self.columns if part not in PAIR_COLUMNS]:
+            raise ValueError(
+                f"`columns` names the part {unknown[0]!r}, but the parts are: {', '.join(PAIR_COLUMNS)} (each with "
+                "your column's name behind it)"
+            )
         return self
 
 
-_TEXT_COLUMNS = ("question1", "question2")
-_LABEL_COLUMN = "is_duplicate"
-_ID_COLUMNS = {
-    "pair_id": ("pair_id", "id"),
-    "question1_id": ("question1_id", "qid1"),
-    "question2_id": ("question2_id", "qid2"),
-}
-_LABELS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
+@dataclass(frozen=True)
+class AuditedPairs:
+    """Question pairs and the account of all rows that their source had."""
+
+    table: PairTable
+    audit: Audit
 
 
 def load_pairs(source: PairSource) -> PairTable:
-    """Read the pairs of a source; rows keep their order, none is dropped, missing texts become empty strings.
+    """The pairs of `load_audited`, for those who don't look at the account."""
+    return load_audited(source).table
 
-    Question ids come from the file when every row has them; otherwise distinct texts are numbered in order of
-    first appearance.
+
+def load_audited(source: PairSource) -> AuditedPairs:
+    """Read the pairs of a source; rows keep their order, and missing texts become empty strings.
+
+    Question ids come from the source when every row has them; otherwise distinct texts are numbered in order of
+    first appearance. Pairs without an id get their row number, rejected rows counted.
+
+    The data version is the hash of the rows that are kept, so the same rows have the same version in whatever form
+    they come; a hub dataset's commit is in the origin.
 
     Raises:
-        PipelineError: when the file is missing, unreadable, empty or lacks a column, or a label is not 0 or 1.
+        PipelineError: when the source is missing, unreachable, unreadable or empty, lacks a column, has more broken
+            rows than `max_rejected_share`, or contradictory pairs where they shall fail.
     """
     if source.source == "bundled_sample":
         # Imported here because only this source needs the sentences.
         from pipeline.question_pairs.sample import bundled_sample
 
         origin = DataOrigin(source=f"bundled sample, seed {source.sample_seed}", synthetic=True)
-        return _with_version(PairTable(bundled_sample(source.sample_seed), origin))
-    path = Path(str(source.path)).expanduser()
-    if not path.is_file():
-        raise PipelineError(f"no file of question pairs at {path.absolute()}: correct `path` of raw_quora_dataset")
-    frame = _read(path)
-    return _with_version(PairTable(_to_schema(frame, path), DataOrigin(source=path.name, synthetic=False)))
+        sample = PairTable(bundled_sample(source.sample_seed), origin).to_arrow()
+        ids = {name: sample[name].combine_chunks() for name in ("pair_id", "question1_id", "question2_id")}
+        pairs = sample.select(["question1", "question2", "is_duplicate"]).append_column("row", [ids["pair_id"]])
+        return _curated(pairs, ids, origin, Audit(len(sample), facts={"form": "bundled sample"}), source)
+    if source.source == "hub":
+        # Imported here because only this source needs the hub's client.
+        from pipeline.question_pairs.hub import fetch_dataset
 
-
-def _with_version(table: PairTable) -> PairTable:
-    return PairTable(table.pairs, table.origin.model_copy(update={"dataset_version": table.data_version}))
-
-
-def _read(path: Path) -> pd.DataFrame:
-    """The file's table, text as strings; Parquet is recognised by its first bytes, TSV and CSV by the header line."""
-    with path.open("rb") as file:
-        is_parquet = file.read(4) == b"PAR1"
-    try:
-        if is_parquet:
-            frame: pd.DataFrame = pq.read_table(path).to_pandas()
-            return frame
-        with path.open(encoding="utf-8-sig") as file:
-            header = file.readline()
-        if not header.strip():
-            raise PipelineError(f"{path} is empty: it needs a header line and question pairs")
-        separator = "\t" if "\t" in header else ","
-        # `NA` and `null` are words that people ask about: only an empty field is a missing one.
-        frame = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (pa.ArrowInvalid, pd.errors.ParserError, UnicodeDecodeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise PipelineError(f"can't read question pairs from {path}: {reason}") from error
-    if not isinstance(frame.index, pd.RangeIndex):
-        # pandas takes surplus fields for row labels and shifts the columns.
-        raise PipelineError(f"can't read question pairs from {path}: rows have more fields than its header has columns")
-    return frame
-
-
-def _to_schema(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
-    missing = [name for name in (*_TEXT_COLUMNS, _LABEL_COLUMN) if name not in frame.columns]
-    if missing:
-        found = ", ".join(map(str, frame.columns))
-        raise PipelineError(f"{path} lacks the column {', '.join(missing)}; it has: {found}")
-    if frame.empty:
-        raise PipelineError(f"{path} has a header but no question pairs")
-    question1, question2 = (frame[name].astype("object").fillna("").astype(str) for name in _TEXT_COLUMNS)
-    ids = {name: _integer_column(frame, aliases) for name, aliases in _ID_COLUMNS.items()}
-    question_ids = (ids["question1_id"], ids["question2_id"])
-    if question_ids[0] is None or question_ids[1] is None:
-        question_ids = ids_by_text(question1, question2)
-    pair_id = ids["pair_id"]
-    columns = {
-        "pair_id": np.arange(len(frame)) if pair_id is None else pair_id,
-        "question1_id": question_ids[0],
-        "question2_id": question_ids[1],
-        "question1": question1,
-        "question2": question2,
-        "is_duplicate": _labels(frame[_LABEL_COLUMN], path),
-    }
-    return pd.DataFrame(columns).reset_index(drop=True)[PAIR_SCHEMA.names]
-
-
-def _integer_column(frame: pd.DataFrame, aliases: tuple[str, ...]) -> np.ndarray | None:
-    """The first of these columns that is there and an integer in every row, as int64."""
-    for name in aliases:
-        if name in frame.columns:
-            numbers = pd.to_numeric(frame[name], errors="coerce")
-            if numbers.notna().all() and (numbers % 1 == 0).all():
-                return numbers.to_numpy(dtype=np.int64)
-    return None
-
-
-def _labels(column: pd.Series, path: Path) -> np.ndarray:
-    texts = column.astype(str).str.strip().str.lower()
-    labels = texts.map(_LABELS)
-    if labels.isna().any():
-        bad = labels.isna()
-        first = int(np.flatnonzero(bad)[0])
-        raise PipelineError(
-            f"{path}: {int(bad.sum()):,} of {len(bad):,} rows have an is_duplicate that is not 0 or 1; the first is "
-            f"data row {first + 1}: {column.iloc[first]!r}"
+        dataset = fetch_dataset(
+            source.hub_id, source.hub_config, source.hub_revision, source.hub_split, source.max_bytes
         )
-    return labels.to_numpy(dtype=bool)
+        origin = DataOrigin(source=source.hub_id, synthetic=False, revision=dataset.commit)
+        name, files = f"hub dataset {source.hub_id!r}", dataset.files
+    else:
+        name = str(source.path)
+        files = find_files(name)
+        name = without_credentials(name)
+        origin = DataOrigin(source=name.rstrip("/").rpartition("/")[2] or name, synthetic=False)
+    parts, audit = _read(files, name, source)
+    if origin.revision:
+        audit = replace(audit, facts={**audit.facts, "commit": origin.revision})
+    return _curated(*_joined(parts), origin, audit, source)
+
+
+def _read(files: Sequence[DataFile], name: str, source: PairSource) -> tuple[list[FormPairs], Audit]:
+    """The pairs of each file, rejected rows left out, and the account so far."""
+    parts: list[FormPairs] = []
+    kinds: list[str] = []
+    for file in files:
+        data = read_bytes(file, source.max_bytes)
+        table = open_table(data, file.name)
+        with readable(file.name):
+            parts.append(read_pairs(table, file.name, source.columns, source.max_bytes))
+        kinds.append(f"{parts[-1].form} in {table.format}")
+        if kinds[-1] != kinds[0]:
+            raise PipelineError(
+                f"{name} mixes files: {files[0].name} holds {kinds[0]}, {file.name} {kinds[-1]}; keep those of one kind"
+            )
+    shown = files[0].name if len(files) == 1 else name
+    audit = _account(parts, {"form": kinds[0], "files": len(files)})
+    rejected = sum(audit.rejected.values())
+    if rejected > source.max_rejected_share * audit.read:
+        reasons = "; ".join(
+            f"{count:,} with {reason} (the first: {audit.examples[reason][0]})"
+            for reason, count in audit.rejected.items()
+        )
+        raise PipelineError(
+            f"{shown}: {rejected:,} of {audit.read:,} rows are broken: {reasons}; correct them, or raise "
+            f"`max_rejected_share` of raw_quora_dataset, now {source.max_rejected_share:g}"
+        )
+    if not audit.kept:
+        raise PipelineError(f"{shown} has a header but no question pairs")
+    return parts, audit
+
+
+def _account(parts: Sequence[FormPairs], facts: Mapping[str, str | int]) -> Audit:
+    rejected: dict[str, int] = {}
+    examples: dict[str, tuple[str, ...]] = {}
+    for part in parts:
+        for reason, count in part.rejected.items():
+            rejected[reason] = rejected.get(reason, 0) + count
+            examples.setdefault(reason, part.examples[reason])
+    return Audit(sum(part.read for part in parts), rejected, examples=examples, facts=facts)
+
+
+def _joined(parts: Sequence[FormPairs]) -> tuple[pa.Table, dict[str, pa.Array]]:
+    """One table of the parts, its rows numbered through all of them, and the ids that every row has."""
+    offsets = np.cumsum([0] + [part.read for part in parts[:-1]])
+    rows = [pc.add(part.pairs["row"], int(offset)) for part, offset in zip(parts, offsets, strict=True)]
+    joined = pa.concat_tables(part.pairs for part in parts).drop_columns("row")
+    whole = {name for name in parts[0].ids if all(name in part.ids for part in parts)}
+    ids = {name: pa.concat_arrays([part.ids[name] for part in parts]) for name in whole}
+    return joined.append_column("row", [chunk for row in rows for chunk in row.chunks]).combine_chunks(), ids
+
+
+def _curated(
+    pairs: pa.Table, ids: Mapping[str, pa.Array], origin: DataOrigin, audit: Audit, source: PairSource
+) -> AuditedPairs:
+    """Find what is said twice, drop what the settings say, and give ids where the source has none."""
+    codes = ids_by_text(pairs["question1"], pairs["question2"])
+    twice = repetitions(*codes, np.asarray(pairs["is_duplicate"]))
+    found = {
+        CONTRADICTORY: twice.contradictory,
+        REPEATED: twice.repeated,
+        MIRRORED: twice.mirrored,
+        BLANK: blank(pairs["question1"]) | blank(pairs["question2"]),
+    }
+    has_ids = "question1_id" in ids and "question2_id" in ids
+    lengths = [int(pc.max(pc.utf8_length(pairs[name])).as_py()) for name in ("question1", "question2")]
+    examples = {kind: excerpts(flags, pairs) for kind, flags in found.items() if flags.any()}
+    is_kept, dropped = _kept(found, examples, origin, source)
+    columns = {
+        "pair_id": ids.get("pair_id", pairs["row"]),
+        "question1_id": ids["question1_id"] if has_ids else pa.array(codes[0]),
+        "question2_id": ids["question2_id"] if has_ids else pa.array(codes[1]),
+        **{name: pairs[name] for name in ("question1", "question2", "is_duplicate")},
+    }
+    table = pa.table(columns, schema=PAIR_SCHEMA)
+    if dropped:
+        table = table.filter(is_kept)
+    facts = {"question ids": "of the source" if has_ids else "by text", "longest question (characters)": max(lengths)}
+    return AuditedPairs(
+        PairTable(table.to_pandas(), origin.model_copy(update={"dataset_version": table_version(table)})),
+        replace(
+            audit,
+            dropped=dropped,
+            found={kind: int(flags.sum()) for kind, flags in found.items()},
+            examples={**audit.examples, **examples},
+            facts={**audit.facts, **facts},
+        ),
+    )
+
+
+def _kept(
+    found: Mapping[str, np.ndarray], examples: Mapping[str, tuple[str, ...]], origin: DataOrigin, source: PairSource
+) -> tuple[np.ndarray, dict[str, int]]:
+    """Which pairs the settings keep, and how many they drop by reason; a pair is dropped for one reason only."""
+    if source.contradictory_pairs == "fail" and CONTRADICTORY in examples:
+        raise PipelineError(
+            f"{origin.source}: {int(found[CONTRADICTORY].sum()):,} rows have the same two questions as another row and "
+            f"the other label (the first: {examples[CONTRADICTORY][0]}): correct them, or set `contradictory_pairs` of "
+            "raw_quora_dataset to keep or drop"
+        )
+    settings = {
+        CONTRADICTORY: source.contradictory_pairs,
+        REPEATED: source.repeated_pairs,
+        MIRRORED: source.mirrored_pairs,
+    }
+    is_kept = np.ones(len(found[BLANK]), dtype=bool)
+    dropped: dict[str, int] = {}
+    for kind, setting in settings.items():
+        if setting == "drop" and (count := int((found[kind] & is_kept).sum())):
+            dropped[kind] = count
+            is_kept &= ~found[kind]
+    if not is_kept.any():
+        raise PipelineError(f"{origin.source}: all {len(is_kept):,} pairs are dropped by the settings: keep some kind")
+    return is_kept, dropped

@@ -71,7 +71,8 @@ def split_pairs(table: PairTable, plan: SplitPlan) -> Splits:
     """Divide the pairs by a plan; every row lands on one side, but for those that `train_limit` leaves out.
 
     Raises:
-        PipelineError: when a side would be empty, or can't be filled to within 1 % of its target size.
+        PipelineError: when all pairs have one label, a side would be empty, or can't be filled to within 1 % of its
+            target size.
     """
     n_eval = _side_size(len(table), plan.eval_fraction, "eval_fraction")
     n_dev = _side_size(len(table) - n_eval, plan.dev_fraction, "dev_fraction") if plan.dev_fraction else 0
@@ -79,6 +80,11 @@ def split_pairs(table: PairTable, plan: SplitPlan) -> Splits:
         raise PipelineError(
             f"{len(table):,} pairs leave none to train on with eval_fraction {plan.eval_fraction} and dev_fraction "
             f"{plan.dev_fraction}: lower the fractions or bring more pairs"
+        )
+    if table.positive_rate in (0.0, 1.0):
+        raise PipelineError(
+            f"all {len(table):,} pairs of {table.origin.source} are {'' if table.positive_rate else 'not '}duplicates: "
+            "a model can't be measured on one class; bring pairs of both"
         )
     notes: dict[str, int | float | str] = {}
     if plan.strategy == "reference":

@@ -174,8 +174,8 @@ def test_a_table_of_something_else_is_refused(rename: bool) -> None:
 @settings(derandomize=True, deadline=None, max_examples=60)
 @given(st.lists(st.tuples(st.sampled_from(["a", "b", "A", "", "é"]) | TEXT, st.sampled_from(["a", "b", ""]) | TEXT)))
 def test_texts_are_numbered_in_order_of_first_appearance(texts: list[tuple[str, str]]) -> None:
-    one = pd.Series([pair[0] for pair in texts], dtype="str")
-    two = pd.Series([pair[1] for pair in texts], dtype="str")
+    one = pa.chunked_array([pa.array([pair[0] for pair in texts], pa.large_string())])
+    two = pa.chunked_array([pa.array([pair[1] for pair in texts], pa.large_string())])
     numbers: dict[str, int] = {}
     expected = [(numbers.setdefault(a, len(numbers)), numbers.setdefault(b, len(numbers))) for a, b in texts]
     first, second = ids_by_text(one, two)

@@ -246,6 +246,16 @@ def test_too_few_rows_are_refused_in_one_line(
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize(("label", "said"), [(True, "are duplicates"), (False, "are not duplicates")])
+def test_pairs_of_one_class_are_refused_in_one_line(strategy: Strategy, label: bool, said: str) -> None:
+    table = strangers(100)
+    one_class = PairTable(table.pairs.assign(is_duplicate=label), table.origin)
+    with pytest.raises(PipelineError, match=f"all 100 pairs of made for a test {said}") as caught:
+        split_pairs(one_class, SplitPlan(strategy=strategy))
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
 def test_three_rows_are_enough_for_three_sides(strategy: Strategy) -> None:
     splits = split_pairs(strangers(3), SplitPlan(strategy=strategy))
     assert (len(splits.train), len(splits.dev), len(splits.eval)) == (1, 1, 1)

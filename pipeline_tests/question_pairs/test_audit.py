@@ -1,0 +1,122 @@
+"""Checks that every row is accounted for, and that what is said twice is found and treated as the settings say."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.errors import PipelineError
+from pipeline.question_pairs.audit import repetitions
+from pipeline.question_pairs.sources import AuditedPairs, PairSource, load_audited
+
+HEADER = "question1,question2,is_duplicate\n"
+
+
+def audited(tmp_path: Path, body: str, **settings: Any) -> AuditedPairs:
+    path = tmp_path / "pairs.csv"
+    path.write_text(HEADER + body)
+    return load_audited(PairSource(source="file", path=str(path), **settings))
+
+
+@settings(derandomize=True, deadline=None, max_examples=200)
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.booleans()), max_size=12))
+def test_repetitions_are_what_a_plain_search_finds(rows: list[tuple[int, int, bool]]) -> None:
+    first, second, labels = (np.array([row[at] for row in rows], dtype=kind) for at, kind in enumerate("qq?"))
+    found = repetitions(first, second, labels)
+    for at, (one, two, label) in enumerate(rows):
+        same = [other for other in rows if {other[0], other[1]} == {one, two}]
+        assert found.contradictory[at] == any(other[2] != label for other in same)
+        assert found.repeated[at] == any(other[:2] == (one, two) for other in rows[:at])
+        assert found.mirrored[at] == (same[0][:2] != (one, two))
+
+
+TWICE = "a,b,1\na,b,1\nb,a,1\nb,a,1\nc,d,0\nd,c,1\ne,e,0\ne,e,0\n ,f,0\n"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "kept", "dropped"),
+    [
+        ({}, [0, 1, 2, 3, 4, 5, 6, 7, 8], {}),
+        ({"repeated_pairs": "drop"}, [0, 2, 4, 5, 6, 8], {"repeated": 3}),
+        ({"mirrored_pairs": "drop"}, [0, 1, 4, 6, 7, 8], {"mirrored": 3}),
+        ({"contradictory_pairs": "drop"}, [0, 1, 2, 3, 6, 7, 8], {"contradictory": 2}),
+        (
+            {"repeated_pairs": "drop", "mirrored_pairs": "drop", "contradictory_pairs": "drop"},
+            [0, 6, 8],
+            {"contradictory": 2, "repeated": 3, "mirrored": 1},
+        ),
+    ],
+)
+def test_what_is_said_twice_is_counted_and_treated_as_set(
+    tmp_path: Path, chosen: dict[str, str], kept: list[int], dropped: dict[str, int]
+) -> None:
+    pairs = audited(tmp_path, TWICE, **chosen)
+    assert pairs.table.pairs["pair_id"].tolist() == kept
+    assert pairs.audit.dropped == dropped
+    assert pairs.audit.found == {"contradictory": 2, "repeated": 3, "mirrored": 3, "with a blank question": 1}
+    assert pairs.audit.read == 9
+    assert pairs.audit.kept == len(pairs.table) == len(kept)
+    assert pairs.audit.examples["contradictory"][0] == "data row 5: 'c' / 'd'"
+
+
+def test_contradictory_pairs_can_fail(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match="2 rows have the same two questions as another row and the other label"):
+        audited(tmp_path, TWICE, contradictory_pairs="fail")
+    assert audited(tmp_path, "a,b,1\n", contradictory_pairs="fail").audit.kept == 1
+
+
+BROKEN = "a,b,1\nc,d,\ne,f,2\ng,h,yes\ni\x00,j,1\nk,l\nm,n,0\no,p,1\nq,r,0\ns,t,1\n"
+
+
+def test_broken_rows_are_left_out_up_to_the_share_and_counted_by_reason(tmp_path: Path) -> None:
+    pairs = audited(tmp_path, BROKEN, max_rejected_share=0.5)
+    assert pairs.table.pairs["question1"].tolist() == ["a", "m", "o", "q", "s"]
+    assert pairs.audit.rejected == {
+        "another number of fields than the header": 1,
+        "missing label": 1,
+        "label other than 0, 1, true or false": 2,
+        "NUL byte in a question": 1,
+    }
+    assert pairs.audit.examples["label other than 0, 1, true or false"] == ("data row 3: '2'", "data row 4: 'yes'")
+    assert (pairs.audit.read, pairs.audit.kept) == (10, 5)
+    table = pairs.audit.table()
+    assert "| rejected: missing label | 1 | data row 2: 'c' |" in table
+    assert "| **kept** | 5 | |" in table
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.49])
+def test_more_broken_rows_than_the_share_are_refused_by_reason(tmp_path: Path, share: float) -> None:
+    with pytest.raises(PipelineError) as caught:
+        audited(tmp_path, BROKEN, max_rejected_share=share)
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1
+    for part in ("5 of 10 rows are broken", "1 with missing label", "2 with label other than", "data row 3: '2'"):
+        assert part in message
+    assert f"`max_rejected_share` of raw_quora_dataset, now {share:g}" in message
+
+
+def test_rows_keep_their_numbers_when_others_are_rejected(tmp_path: Path) -> None:
+    pairs = audited(tmp_path, "a,b,1\nc,d,x\ne,f,0\n", max_rejected_share=0.5).table.pairs
+    assert pairs["pair_id"].tolist() == [0, 2]
+    assert pairs["question1_id"].tolist() == [0, 2]
+
+
+def test_ids_of_rejected_rows_need_not_be_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.csv"
+    path.write_text("id,question1,question2,is_duplicate\n7,a,b,1\nx,c,d,x\n9,e,f,0\n")
+    source = PairSource(source="file", path=str(path), max_rejected_share=0.5)
+    assert load_audited(source).table.pairs["pair_id"].tolist() == [7, 9]
+
+
+def test_settings_that_drop_everything_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(PipelineError, match="all 2 pairs are dropped"):
+        audited(tmp_path, "a,b,1\nb,a,0\n", contradictory_pairs="drop")
+
+
+def test_the_bundled_sample_is_accounted_for() -> None:
+    pairs = load_audited(PairSource())
+    assert pairs.audit.read == pairs.audit.kept == len(pairs.table)
+    assert pairs.audit.found["contradictory"] == 0

@@ -1,0 +1,51 @@
+"""Checks that the worked examples of the docs print what the docs say."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.storage import PROJECT_ROOT
+
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(page: str, kind: str) -> list[str]:
+    """The fenced blocks of a page that are in this language."""
+    text = (PROJECT_ROOT / "docs" / page).read_text(encoding="utf-8")
+    return [content for language, content in FENCE.findall(text) if language == kind]
+
+
+def run(arguments: list[str], folder: Path) -> str:
+    """What a command prints, errors too."""
+    result = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(PROJECT_ROOT)},
+    )
+    return result.stdout
+
+
+def test_the_example_of_own_pairs_prints_what_its_page_says(tmp_path: Path) -> None:
+    (script,) = blocks("your-own-pairs.md", "python")
+    (settings,) = blocks("your-own-pairs.md", "yaml")
+    assert run(["-c", script], tmp_path) == ""
+    (tmp_path / "tickets.yaml").write_text(settings)
+    for block in blocks("your-own-pairs.md", "console"):
+        command, _, printed = block.partition("\n")
+        assert run(shlex.split(command.removeprefix("$ python ")), tmp_path) == printed
+
+
+@pytest.mark.parametrize("page", sorted(path.name for path in (PROJECT_ROOT / "docs").glob("*.md")))
+def test_links_between_pages_lead_somewhere(page: str) -> None:
+    text = (PROJECT_ROOT / "docs" / page).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (PROJECT_ROOT / "docs" / target).exists(), target
