@@ -244,6 +244,8 @@ class _Watcher(TrainerCallback):
             control.should_evaluate = True
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        # Pairs per second are of the training, without the evaluation.
+        self._last = (state.global_step, time.perf_counter())
         *before, score = dev_scores(state.log_history)
         if self._recipe.keep == "best" and score > max(before, default=-math.inf):
             control.should_save = True
