@@ -44,10 +44,14 @@ class CheckpointStore:
 
     def prepare(self) -> Path | None:
         """Remove what an interrupted run left half-written or half-deleted; returns the checkpoint to go on from."""
-        shutil.rmtree(self.staging, ignore_errors=True)
+        self.discard_staging()
         for doomed in self.folder.glob(f"{_PRUNED}*"):
             shutil.rmtree(doomed)
         return self.newest()
+
+    def discard_staging(self) -> None:
+        """Remove what the trainer has left aside."""
+        shutil.rmtree(self.staging, ignore_errors=True)
 
     def publish(self, staged: Path, step: int, score: float | None = None) -> Path:
         """Seal a staged checkpoint, move it to `<step>/`, and prune the oldest beyond `keep`, but for the best.

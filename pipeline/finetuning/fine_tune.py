@@ -120,6 +120,12 @@ def fine_tune(
         except RuntimeError as error:
             if not should_reduce_batch_size(error):
                 raise
+            if distributed.processes() > 1:
+                # The others go on with batches of the first size; they can't be called back.
+                raise PipelineError(
+                    f"out of memory with {budget:,} tokens in a forward pass in one of {distributed.processes()} "
+                    f"processes: set token_budget to {budget // 2:,}"
+                ) from error
             _logger.warning("out of memory with %s tokens in a forward pass: trying half as many", f"{budget:,}")
         _release_memory()
     raise PipelineError(
@@ -316,6 +322,7 @@ def _finish(
         losses=trainer.losses(),
     )
     write_model_card(result)
+    session.store.discard_staging()
     run_folder.seal(result, fingerprint)
     return result
 

@@ -73,7 +73,7 @@ def test_materialising_everything_leaves_reports_and_a_model(pipeline_home: Path
         assert report["cosine_ap"] == post.cosine.ap
         assert report["cosine_ap_gain"] == pytest.approx(post.cosine.ap - baseline.cosine.ap)
         assert (report["pairs"], report["threshold_kind"], report["synthetic"]) == (48, "oracle", False)
-        assert len(training["dev_average_precision_by_epoch"].records) == 2
+        assert len(training["dev_evaluations"].records) == 2
         assert training["device"].startswith(("cpu", "cuda", "mps"))
         assert "| average precision" not in training["model_card"]
 
