@@ -10,9 +10,9 @@ For each split strategy and seed (which draws the split and seeds the training),
 - *best, equal time*: the same recipe on as many pairs as this engine trains in the reference's wall time; the number
   comes from the speed of the run before, and the time that it took is printed.
 
-Each evaluates the base model and the trained one on the whole eval split, in fp32. Training time leaves out loading
-and evaluation. A learning curve is several such trainings of rising length, each with its own schedule: a point of a
-curve is what that much training gives, not a snapshot of a longer one.
+Each is evaluated on the whole eval split, in fp32. Training time leaves out loading and evaluation. With several
+`--visits` the points make a learning curve: each is a training of that length with a schedule of its own, not a
+snapshot of a longer one.
 """
 
 import json
@@ -49,7 +49,7 @@ from pipeline.references import ModelReference
 
 Strategy = Literal["reference", "question_disjoint"]
 STRATEGIES: tuple[Strategy, ...] = ("reference", "question_disjoint")
-EVAL_BATCH = 64
+EVAL_BATCH = 256
 AXES = {"visits": "pair visits", "seconds": "minutes of training"}
 
 
@@ -124,11 +124,10 @@ def by_engine(base: ModelReference, table: PairTable, recipe: Recipe, splits: Sp
 def outcomes(
     pairs: PairTable, base: ModelReference, reference: Recipe, best: Recipe, strategy: Strategy, seed: int, visits: int
 ) -> Iterator[Outcome]:
-    """The three trainings of one strategy and seed, and the base model."""
+    """The three trainings of one strategy and seed."""
     splits = split_pairs(pairs, SplitPlan(strategy=strategy, eval_fraction=0.1, dev_fraction=0, seed=seed))
     same = splits.train.take(np.arange(visits))
     model = load_model(base, "cuda" if torch.cuda.is_available() else "cpu")
-    yield Outcome("base model", strategy, seed, 0, 0.0, average_precision(model, splits.eval))
     seconds = stock(model, same, reference.model_copy(update={"seed": seed}))
     yield Outcome("reference", strategy, seed, visits, seconds, average_precision(model, splits.eval))
     seeded = best.model_copy(update={"seed": seed})
@@ -187,7 +186,7 @@ def print_table(results: list[Outcome]) -> None:
             print(
                 f"| {strategy} | {recipe} | {statistics.mean(r.visits for r in of_recipe):,.0f} | "
                 f"{statistics.mean(r.seconds for r in of_recipe):,.0f} | {spread([r.ap for r in of_recipe])} | "
-                f"{'' if recipe in ('base model', 'reference') else spread(gains, signed=True)} |"
+                f"{'' if recipe == 'reference' else spread(gains, signed=True)} |"
             )
 
 
@@ -211,8 +210,6 @@ def plot(results: list[Outcome], path: Path) -> None:
                 scale = 60 if measure == "seconds" else 1
                 points = [(getattr(r, measure) / scale, r.ap) for r in chosen]
                 axis.scatter(*zip(*points, strict=True), marker=marker, label=name, alpha=0.8)
-            base = statistics.mean(r.ap for r in results if r.strategy == strategy and r.recipe == "base model")
-            axis.axhline(base, color="grey", linestyle=":", label="base model")
             axis.set_xlabel(label)
             axis.set_title(f"split: {strategy}")
             axis.grid(alpha=0.3)

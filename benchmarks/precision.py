@@ -1,0 +1,98 @@
+"""Average precision with bf16 and packing against fp32 and padding: the difference, and the spread of seeds.
+
+    python benchmarks/precision.py --pairs path/to/quora_pairs.parquet
+
+Trains the bundled model with configs/best.yaml on the same pairs in the same batches, seed by seed, and evaluates each
+in fp32 on the same eval pairs (`question_disjoint`). best.yaml has no dropout, so packed and padded batches differ by
+rounding only.
+"""
+
+import statistics
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+
+from pipeline.config_files import load_settings, project_config
+from pipeline.embedding_models import BaseModelChoice, load_model, quiet_libraries, resolve_base_model, resolve_device
+from pipeline.evaluation.evaluate import evaluate_pairs
+from pipeline.finetuning.batches import BatchPlan, Featurize, PairCollator, TrainingPairs, packed_features
+from pipeline.finetuning.checkpoints import CheckpointStore
+from pipeline.finetuning.precision import Precision, resolve_precision
+from pipeline.finetuning.recipe import Recipe
+from pipeline.finetuning.trainer import PairTrainer
+from pipeline.packing import packed_attention, tokenize
+from pipeline.progress import ignore
+from pipeline.question_pairs.schema import PairTable
+from pipeline.question_pairs.sources import PairSource, load_pairs
+from pipeline.question_pairs.splits import SplitPlan, split_pairs
+from pipeline.references import ModelReference
+
+EVAL_BATCH = 256
+
+
+def trained(
+    base: ModelReference, train: PairTable, held_out: PairTable, recipe: Recipe, precision: Precision, is_packed: bool
+) -> float:
+    """Cosine average precision on `held_out` after one pass over `train`."""
+    device = resolve_device("auto")
+    model, pairs = load_model(base, device), TrainingPairs.of(train)
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout) and recipe.dropout is not None:
+            module.p = recipe.dropout
+    tokens = tokenize(model, pairs.questions)
+    lengths = tokens.lengths[pairs.first] + tokens.lengths[pairs.second]
+
+    def padded(questions: np.ndarray) -> dict[str, Any]:
+        features: dict[str, Any] = model.preprocess([pairs.questions[i] for i in questions])
+        return features
+
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        featurize: Featurize = padded
+        if is_packed:
+            featurize = packed_features(tokens, stack.enter_context(packed_attention(model)).first_position)
+        PairTrainer(
+            model,
+            BatchPlan.draw(lengths, 1, recipe.batch_size, None, recipe.seed),
+            PairCollator(pairs, tokens.lengths, featurize),
+            recipe,
+            precision,
+            device,
+            CheckpointStore(Path(folder), "benchmark", 1),
+            train.take(np.arange(0)),
+            ignore,
+        ).train()
+    return evaluate_pairs(model, held_out, EVAL_BATCH)["cosine"].ap
+
+
+@click.command()
+@click.option("--pairs", "path", required=True, help="File of real question pairs.")
+@click.option("--visits", default=1024, show_default=True, help="Training pairs.")
+@click.option("--held-out", default=2000, show_default=True, help="Eval pairs.")
+@click.option("--seeds", multiple=True, type=int, default=[1, 2, 3], show_default=True)
+def main(path: str, visits: int, held_out: int, seeds: tuple[int, ...]) -> None:
+    """Train all variants and print the table."""
+    quiet_libraries()
+    splits = split_pairs(load_pairs(PairSource(source="file", path=path)), SplitPlan(dev_fraction=0))
+    train, rest = splits.train.take(np.arange(visits)), splits.eval.take(np.arange(held_out))
+    base, native = resolve_base_model(BaseModelChoice()), resolve_precision("auto", resolve_device("auto"))
+    best = load_settings(project_config("best")).of("fine_tuned_model", Recipe)
+    recipes = [best.model_copy(update={"seed": seed, "checkpoint_steps": 10**7}) for seed in seeds]
+    variants: tuple[tuple[Precision, bool], ...] = (("fp32", False), ("fp32", True), (native, True))
+    print(f"{visits:,} pair visits, {len(rest):,} eval pairs\n\n| precision | layout | AP by seed | mean | spread |")
+    print("|---|---|---|---|---|")
+    for precision, is_packed in variants:
+        scores = [trained(base, train, rest, recipe, precision, is_packed) for recipe in recipes]
+        layout, by_seed = "packed" if is_packed else "padded", ", ".join(f"{score:.4f}" for score in scores)
+        print(
+            f"| {precision} | {layout} | {by_seed} | {statistics.mean(scores):.4f} | {statistics.stdev(scores):.4f} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
