@@ -8,25 +8,16 @@ rounding only.
 """
 
 import statistics
-import tempfile
-from contextlib import ExitStack
-from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
-import torch
+from trainers import engine_trainer
 
 from pipeline.config_files import load_settings, project_config
 from pipeline.embedding_models import BaseModelChoice, load_model, quiet_libraries, resolve_base_model, resolve_device
 from pipeline.evaluation.evaluate import evaluate_pairs
-from pipeline.finetuning.batches import BatchPlan, Featurize, PairCollator, TrainingPairs, packed_features
-from pipeline.finetuning.checkpoints import CheckpointStore
 from pipeline.finetuning.precision import Precision, resolve_precision
 from pipeline.finetuning.recipe import Recipe
-from pipeline.finetuning.trainer import PairTrainer
-from pipeline.packing import packed_attention, tokenize
-from pipeline.progress import ignore
 from pipeline.question_pairs.schema import PairTable
 from pipeline.question_pairs.sources import PairSource, load_pairs
 from pipeline.question_pairs.splits import SplitPlan, split_pairs
@@ -40,32 +31,9 @@ def trained(
 ) -> float:
     """Cosine average precision on `held_out` after one pass over `train`."""
     device = resolve_device("auto")
-    model, pairs = load_model(base, device), TrainingPairs.of(train)
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout) and recipe.dropout is not None:
-            module.p = recipe.dropout
-    tokens = tokenize(model, pairs.questions)
-    lengths = tokens.lengths[pairs.first] + tokens.lengths[pairs.second]
-
-    def padded(questions: np.ndarray) -> dict[str, Any]:
-        features: dict[str, Any] = model.preprocess([pairs.questions[i] for i in questions])
-        return features
-
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        featurize: Featurize = padded
-        if is_packed:
-            featurize = packed_features(tokens, stack.enter_context(packed_attention(model)).first_position)
-        PairTrainer(
-            model,
-            BatchPlan.draw(lengths, 1, recipe.batch_size, None, recipe.seed),
-            PairCollator(pairs, tokens.lengths, featurize),
-            recipe,
-            precision,
-            device,
-            CheckpointStore(Path(folder), "benchmark", 1),
-            train.take(np.arange(0)),
-            ignore,
-        ).train()
+    model = load_model(base, device)
+    with engine_trainer(model, train, recipe, precision, device, is_packed) as trainer:
+        trainer.train()
     return evaluate_pairs(model, held_out, EVAL_BATCH)["cosine"].ap
 
 

@@ -26,18 +26,11 @@ from typing import Literal
 
 import click
 import numpy as np
-import torch
-from datasets import Dataset
-from sentence_transformers import (
-    SentenceTransformer,
-    SentenceTransformerTrainer,
-    SentenceTransformerTrainingArguments,
-)
-from sentence_transformers.sentence_transformer.losses import OnlineContrastiveLoss
-from transformers import PrinterCallback
+from sentence_transformers import SentenceTransformer
+from trainers import stock_trainer
 
 from pipeline.config_files import load_settings, project_config
-from pipeline.embedding_models import BaseModelChoice, load_model, quiet_libraries, resolve_base_model
+from pipeline.embedding_models import BaseModelChoice, load_model, quiet_libraries, resolve_base_model, resolve_device
 from pipeline.evaluation.evaluate import evaluate_pairs
 from pipeline.finetuning.fine_tune import fine_tune
 from pipeline.finetuning.recipe import Recipe
@@ -71,41 +64,15 @@ class Outcome:
     ap: float
 
 
-def stock(model: SentenceTransformer, table: PairTable, recipe: Recipe) -> float:
-    """Train by sentence-transformers' trainer at the reference's settings; returns the seconds."""
-    with tempfile.TemporaryDirectory() as folder:
-        steps = -(-len(table) // recipe.batch_size)
-        trainer = SentenceTransformerTrainer(
-            model=model,
-            args=SentenceTransformerTrainingArguments(
-                output_dir=folder,
-                num_train_epochs=1,
-                per_device_train_batch_size=recipe.batch_size,
-                learning_rate=recipe.learning_rate,
-                weight_decay=recipe.weight_decay,
-                warmup_steps=recipe.warmup_steps(steps),
-                max_grad_norm=recipe.max_grad_norm,
-                seed=recipe.seed,
-                use_cpu=not torch.cuda.is_available(),
-                dataloader_pin_memory=False,
-                save_strategy="no",
-                report_to="none",
-                logging_steps=10**9,
-                disable_tqdm=True,
-            ),
-            train_dataset=Dataset.from_dict(
-                {
-                    "sentence1": table.pairs["question1"].tolist(),
-                    "sentence2": table.pairs["question2"].tolist(),
-                    "label": table.labels,
-                }
-            ),
-            loss=OnlineContrastiveLoss(model, margin=recipe.margin),
-        )
-        trainer.remove_callback(PrinterCallback)
+def by_stock(base: ModelReference, table: PairTable, recipe: Recipe, splits: Splits) -> tuple[float, float]:
+    """Train by sentence-transformers' trainer; returns (average precision on the eval split, seconds)."""
+    device = resolve_device("auto")
+    model = load_model(base, device)
+    with stock_trainer(model, table, recipe, "fp32", device) as trainer:
         start = time.perf_counter()
         trainer.train()
-        return time.perf_counter() - start
+        seconds = time.perf_counter() - start
+    return average_precision(model, splits.eval), seconds
 
 
 def average_precision(model: SentenceTransformer, table: PairTable) -> float:
@@ -118,7 +85,7 @@ def by_engine(base: ModelReference, table: PairTable, recipe: Recipe, splits: Sp
     nothing = table.take(np.arange(0))
     with tempfile.TemporaryDirectory() as folder:
         result = fine_tune(table, nothing, base, recipe, RunFolder.claim(Path(folder), 1, "benchmark"))
-        return average_precision(load_model(result.model, "cpu"), splits.eval), result.seconds
+        return average_precision(load_model(result.model, resolve_device("auto")), splits.eval), result.seconds
 
 
 def outcomes(
@@ -127,9 +94,8 @@ def outcomes(
     """The three trainings of one strategy and seed."""
     splits = split_pairs(pairs, SplitPlan(strategy=strategy, eval_fraction=0.1, dev_fraction=0, seed=seed))
     same = splits.train.take(np.arange(visits))
-    model = load_model(base, "cuda" if torch.cuda.is_available() else "cpu")
-    seconds = stock(model, same, reference.model_copy(update={"seed": seed}))
-    yield Outcome("reference", strategy, seed, visits, seconds, average_precision(model, splits.eval))
+    ap, seconds = by_stock(base, same, reference.model_copy(update={"seed": seed}), splits)
+    yield Outcome("reference", strategy, seed, visits, seconds, ap)
     seeded = best.model_copy(update={"seed": seed})
     ap, fast = by_engine(base, same, seeded, splits)
     yield Outcome("best, equal visits", strategy, seed, visits, fast, ap)

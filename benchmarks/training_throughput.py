@@ -12,33 +12,23 @@ the tokens of both questions of each pair visited, padding left out. Peak is wha
 """
 
 import statistics
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 import torch
-from datasets import Dataset
-from sentence_transformers import (
-    SentenceTransformer,
-    SentenceTransformerTrainer,
-    SentenceTransformerTrainingArguments,
-)
-from sentence_transformers.sentence_transformer.losses import OnlineContrastiveLoss
-from transformers import PrinterCallback, TrainerCallback
+from sentence_transformers import SentenceTransformer
+from trainers import engine_trainer, stock_trainer
+from transformers import TrainerCallback
 
 from pipeline.embedding_models import BaseModelChoice, load_model, quiet_libraries, resolve_base_model, resolve_device
-from pipeline.finetuning.batches import BatchPlan, PairCollator, TrainingPairs, packed_features
-from pipeline.finetuning.checkpoints import CheckpointStore
+from pipeline.finetuning.batches import TrainingPairs
 from pipeline.finetuning.precision import Precision, resolve_precision
 from pipeline.finetuning.recipe import Recipe
-from pipeline.finetuning.trainer import PairTrainer
-from pipeline.packing import packed_attention, tokenize
-from pipeline.progress import ignore
+from pipeline.packing import tokenize
 from pipeline.question_pairs.schema import PairTable
 from pipeline.question_pairs.sources import PairSource, load_pairs
 
@@ -81,34 +71,8 @@ def peer(model: Callable[[], SentenceTransformer], batch_size: int, precision: P
     """`SentenceTransformerTrainer` as its documentation uses it."""
 
     def run(table: PairTable) -> float:
-        trained, clock = model(), Clock()
-        with tempfile.TemporaryDirectory() as folder:
-            trainer = SentenceTransformerTrainer(
-                model=trained,
-                args=SentenceTransformerTrainingArguments(
-                    output_dir=folder,
-                    num_train_epochs=1,
-                    per_device_train_batch_size=batch_size,
-                    bf16=precision == "bf16",
-                    use_cpu=device == "cpu",
-                    dataloader_pin_memory=device == "cuda",
-                    dataloader_num_workers=2 if device == "cuda" else 0,
-                    save_strategy="no",
-                    report_to="none",
-                    logging_steps=10**9,
-                    disable_tqdm=True,
-                ),
-                train_dataset=Dataset.from_dict(
-                    {
-                        "sentence1": table.pairs["question1"].tolist(),
-                        "sentence2": table.pairs["question2"].tolist(),
-                        "label": table.labels,
-                    }
-                ),
-                loss=OnlineContrastiveLoss(trained),
-                callbacks=[clock],
-            )
-            trainer.remove_callback(PrinterCallback)
+        clock = Clock()
+        with stock_trainer(model(), table, Recipe(batch_size=batch_size), precision, device, [clock]) as trainer:
             trainer.train()
         return clock.rate([min(batch_size, len(table) - start) for start in range(0, len(table), batch_size)])
 
@@ -121,28 +85,11 @@ def ours(
     """This project's `PairTrainer`; the loss picks its hard pairs within groups of 32, as the peer at batch 32."""
 
     def run(table: PairTable) -> float:
-        trained, clock, pairs = model(), Clock(), TrainingPairs.of(table)
-        for module in trained.modules() if dropout is not None else ():
-            if isinstance(module, torch.nn.Dropout):
-                module.p = dropout
-        tokens = tokenize(trained, pairs.questions)
-        recipe = Recipe(batch_size=batch_size, checkpoint_steps=10**6, seed=1)
-        plan = BatchPlan.draw(tokens.lengths[pairs.first] + tokens.lengths[pairs.second], 1, batch_size, None, 1)
-        with tempfile.TemporaryDirectory() as folder, packed_attention(trained) as packing:
-            trainer = PairTrainer(
-                trained,
-                plan,
-                PairCollator(pairs, tokens.lengths, packed_features(tokens, packing.first_position)),
-                recipe,
-                precision,
-                device,
-                CheckpointStore(Path(folder), "benchmark", 1),
-                table.take(np.arange(0)),
-                ignore,
-            )
+        clock, recipe = Clock(), Recipe(batch_size=batch_size, dropout=dropout, checkpoint_steps=10**6)
+        with engine_trainer(model(), table, recipe, precision, device) as trainer:
             trainer.add_callback(clock)
             trainer.train()
-        return clock.rate(np.diff(plan.ends, prepend=0).tolist())
+            return clock.rate(np.diff(trainer.plan.ends, prepend=0).tolist())
 
     without = "" if dropout is None else f", dropout {dropout:g}"
     return Contender("this project", f"batch {batch_size}, {precision}{without}", run)

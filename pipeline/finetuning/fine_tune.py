@@ -183,7 +183,7 @@ def _opened(
     # Keeps the library from embedding examples for a card of its own, which is not used.
     model.model_card_data.widget = [{"source_sentence": "A question?", "sentences": ["Another question?"]}]
     if recipe.dropout is not None:
-        _set_dropout(model, recipe.dropout)
+        set_dropout(model, recipe.dropout)
     precision = resolve_precision(recipe.precision, device)
     tokens = tokenize(model, pairs.questions)
     parts = distributed.processes() * recipe.gradient_accumulation
@@ -200,7 +200,7 @@ def _opened(
     )
     with ExitStack() as stack:
         if reason := why_not_packed(model):
-            layout, featurize = f"padded: {reason}", _padded_features(model, pairs.questions)
+            layout, featurize = f"padded: {reason}", padded_features(model, pairs.questions)
         else:
             packing = stack.enter_context(packed_attention(model))
             layout, featurize = "packed", packed_features(tokens, packing.first_position)
@@ -209,11 +209,13 @@ def _opened(
         yield _Session(model, plan, trainer, store, device, precision, layout, token_budget, tokens.truncated)
 
 
-def _padded_features(model: SentenceTransformer, questions: list[str]) -> Featurize:
+def padded_features(model: SentenceTransformer, questions: list[str]) -> Featurize:
+    """Features as the library makes them, for a model that can't take packed ones."""
     return lambda indices: model.preprocess([questions[i] for i in indices])
 
 
-def _set_dropout(model: SentenceTransformer, probability: float) -> None:
+def set_dropout(model: SentenceTransformer, probability: float) -> None:
+    """Set the dropout of every layer."""
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = probability

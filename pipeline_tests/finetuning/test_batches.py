@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 from hypothesis import given, settings
@@ -14,7 +15,7 @@ from pipeline.references import DataOrigin
 
 def table(rows: list[tuple[str, str, bool]]) -> PairTable:
     first, second, labels = (list(column) for column in zip(*rows, strict=True))
-    one, other = ids_by_text(pd.Series(first), pd.Series(second))
+    one, other = ids_by_text(*(pa.chunked_array([pa.array(texts, pa.large_string())]) for texts in (first, second)))
     columns = {
         "pair_id": np.arange(len(rows)),
         "question1_id": one,
