@@ -1,9 +1,7 @@
 """sentence-transformers' trainer, fed with planned batches of distinct questions.
 
 The library's trainer keeps what it is good at: optimiser, schedule, accumulation, processes, callbacks, checkpoints.
-Replaced are the data path (`batches`), the loss's forward pass (`losses`) and the moments of evaluation. On two CPU
-cores the loop around forward, backward and optimiser takes under 1 % of a step (`benchmarks/training_throughput.py
---profile`), so a loop of our own would gain nothing there.
+Replaced are the data path (`batches`), the loss's forward pass (`losses`) and the moments of evaluation.
 """
 
 import math
