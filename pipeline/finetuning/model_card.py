@@ -109,4 +109,4 @@ def _results(result: FineTunedModel, reports: tuple[EvaluationReport, Evaluation
     if not result.dev_evaluations:
         return "Not evaluated yet: materialise `post_train_eval_report`."
     rows = "\n".join(f"| {e.epoch:g} | {e.step:,} | {e.average_precision:.4f} |" for e in result.dev_evaluations)
-    return f"On the dev split, by cosine:\n\n| epoch | step | average precision |\n|---|---|---|\n{rows}"
+    return f"On the dev split, cosine average precision:\n\n| epoch | step | AP |\n|---|---|---|\n{rows}"
