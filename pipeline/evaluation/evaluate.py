@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.embedding_models import Device
@@ -101,11 +100,9 @@ def evaluate_pairs(
     Raises:
         PipelineError: when the table is empty or has one class only, or embeddings are not finite.
     """
-    texts = np.concatenate([table.pairs["question1"].to_numpy(object), table.pairs["question2"].to_numpy(object)])
-    codes, distinct = pd.factorize(texts)
-    embeddings = embed_questions(model, list(distinct), batch_size, on_progress, stage)
-    n = len(table)
-    return embedding_metrics(embeddings[codes[:n]], embeddings[codes[n:]], table.labels)
+    questions, first, second = table.distinct_questions()
+    embeddings = embed_questions(model, questions, batch_size, on_progress, stage)
+    return embedding_metrics(embeddings[first], embeddings[second], table.labels)
 
 
 def timed_evaluation(

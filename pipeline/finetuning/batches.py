@@ -12,7 +12,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -41,10 +40,7 @@ class TrainingPairs:
     @classmethod
     def of(cls, table: PairTable) -> "TrainingPairs":
         """Number the distinct texts of a table."""
-        texts = np.concatenate([table.pairs[name].to_numpy(object) for name in ("question1", "question2")])
-        codes, distinct = pd.factorize(texts)
-        codes = codes.astype(np.int64)
-        return cls(list(distinct), codes[: len(table)], codes[len(table) :], table.labels)
+        return cls(*table.distinct_questions(), table.labels)
 
     def __len__(self) -> int:
         return len(self.labels)

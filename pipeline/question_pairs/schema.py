@@ -72,6 +72,13 @@ class PairTable:
         """Hash of the rows' content and order: equal rows give equal versions on every machine."""
         return table_version(self.to_arrow())
 
+    def distinct_questions(self) -> tuple[list[str], np.ndarray, np.ndarray]:
+        """The distinct texts in order of first appearance, and which of them each pair has: two int64 arrays (n,)."""
+        texts = np.concatenate([self.pairs[name].to_numpy(object) for name in ("question1", "question2")])
+        codes, distinct = pd.factorize(texts)
+        codes = codes.astype(np.int64)
+        return list(distinct), codes[: len(self)], codes[len(self) :]
+
     def take(self, rows: np.ndarray, dataset_version: str | None = None) -> "PairTable":
         """The rows at these positions, in this order."""
         origin = self.origin.model_copy(update={"dataset_version": dataset_version or self.origin.dataset_version})
