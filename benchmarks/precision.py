@@ -16,14 +16,12 @@ from trainers import engine_trainer
 from pipeline.config_files import load_settings, project_config
 from pipeline.embedding_models import BaseModelChoice, load_model, quiet_libraries, resolve_base_model, resolve_device
 from pipeline.evaluation.evaluate import evaluate_pairs
-from pipeline.finetuning.precision import Precision, resolve_precision
 from pipeline.finetuning.recipe import Recipe
+from pipeline.precision import Precision, resolve_precision
 from pipeline.question_pairs.schema import PairTable
 from pipeline.question_pairs.sources import PairSource, load_pairs
 from pipeline.question_pairs.splits import SplitPlan, split_pairs
 from pipeline.references import ModelReference
-
-EVAL_BATCH = 256
 
 
 def trained(
@@ -34,7 +32,7 @@ def trained(
     model = load_model(base, device)
     with engine_trainer(model, train, recipe, precision, device, is_packed) as trainer:
         trainer.train()
-    return evaluate_pairs(model, held_out, EVAL_BATCH)["cosine"].ap
+    return evaluate_pairs(model, held_out)["cosine"].ap
 
 
 @click.command()

@@ -42,7 +42,6 @@ from pipeline.references import ModelReference
 
 Strategy = Literal["reference", "question_disjoint"]
 STRATEGIES: tuple[Strategy, ...] = ("reference", "question_disjoint")
-EVAL_BATCH = 256
 AXES = {"visits": "pair visits", "seconds": "minutes of training"}
 
 
@@ -77,7 +76,7 @@ def by_stock(base: ModelReference, table: PairTable, recipe: Recipe, splits: Spl
 
 def average_precision(model: SentenceTransformer, table: PairTable) -> float:
     """By cosine, in fp32."""
-    return evaluate_pairs(model, table, EVAL_BATCH)["cosine"].ap
+    return evaluate_pairs(model, table)["cosine"].ap
 
 
 def by_engine(base: ModelReference, table: PairTable, recipe: Recipe, splits: Splits) -> tuple[float, float]:

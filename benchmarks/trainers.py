@@ -18,10 +18,10 @@ from transformers import PrinterCallback, TrainerCallback
 from pipeline.finetuning.batches import BatchPlan, PairCollator, TrainingPairs, packed_features
 from pipeline.finetuning.checkpoints import CheckpointStore
 from pipeline.finetuning.fine_tune import padded_features, set_dropout
-from pipeline.finetuning.precision import Precision
 from pipeline.finetuning.recipe import Recipe
 from pipeline.finetuning.trainer import PairTrainer
 from pipeline.packing import packed_attention, tokenize
+from pipeline.precision import Precision
 from pipeline.progress import ignore
 from pipeline.question_pairs.schema import PairTable
 

@@ -26,9 +26,9 @@ from transformers import TrainerCallback
 
 from pipeline.embedding_models import BaseModelChoice, load_model, quiet_libraries, resolve_base_model, resolve_device
 from pipeline.finetuning.batches import TrainingPairs
-from pipeline.finetuning.precision import Precision, resolve_precision
 from pipeline.finetuning.recipe import Recipe
 from pipeline.packing import tokenize
+from pipeline.precision import Precision, resolve_precision
 from pipeline.question_pairs.schema import PairTable
 from pipeline.question_pairs.sources import PairSource, load_pairs
 

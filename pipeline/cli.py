@@ -30,20 +30,22 @@ from pipeline.config_files import STEP_SETTINGS, load_settings
 from pipeline.embedding_models import BaseModelChoice
 from pipeline.errors import PipelineError
 from pipeline.evaluation.evaluate import EvaluationOptions
-from pipeline.evaluation.reports import EvaluationReport, compare
+from pipeline.evaluation.measurement import Measurement
+from pipeline.evaluation.reports import THRESHOLDS, EvaluationReport
 from pipeline.finetuning.recipe import Recipe
 from pipeline.progress import (
     PROGRESS_FILE_VARIABLE,
     Advanced,
     CheckpointSaved,
     DevEvaluated,
+    OnProgress,
     ProgressEvent,
     TrainingStep,
     follow,
 )
 from pipeline.question_pairs.sources import PairSource
 from pipeline.question_pairs.splits import SplitPlan
-from pipeline.references import FineTunedModel
+from pipeline.references import FineTunedModel, ModelReference
 from pipeline.storage import PROJECT_ROOT, VersionStore, default_home, default_runs_folder, local_folder
 
 if TYPE_CHECKING:
@@ -281,25 +283,20 @@ def _print_places(console: Console, model: FineTunedModel) -> None:
 
 
 def _print_comparison(console: Console, baseline: EvaluationReport, post: EvaluationReport) -> None:
-    gains = compare(post, baseline)["cosine"]
     table = Table(
         title=f"{post.origin.source}: {post.pairs:,} eval pairs, {post.positive_rate:.1%} duplicates",
         title_justify="left",
     )
     table.add_column("cosine")
-    for column in ("baseline", "post-train", "difference"):
+    for column in ("baseline", "post-train", "difference (95 % interval)"):
         table.add_column(column, justify="right")
-    rows = (("average precision", "ap"), ("accuracy", "accuracy"), ("F1", "f1"))
-    for label, metric in rows:
+    for label, metric in (("average precision", "ap"), ("accuracy", "accuracy"), ("F1", "f1")):
         before, after = getattr(baseline.cosine, metric), getattr(post.cosine, metric)
-        table.add_row(label, f"{before:.4f}", f"{after:.4f}", f"{gains[metric]:+.4f}")
+        table.add_row(label, f"{before:.4f}", f"{after:.4f}", post.gains[metric].signed)
     for label, metric in (("threshold (accuracy)", "accuracy_threshold"), ("threshold (F1)", "f1_threshold")):
         table.add_row(label, f"{getattr(baseline.cosine, metric):.4f}", f"{getattr(post.cosine, metric):.4f}", "")
     console.print(table)
-    console.print(
-        f"Thresholds are {post.threshold_kind}: chosen on these very pairs, so accuracy and F1 are upper bounds.",
-        soft_wrap=True,
-    )
+    console.print(THRESHOLDS[post.threshold_kind].replace("`", ""), soft_wrap=True, markup=False, highlight=False)
 
 
 # --- fine-tune, without Dagster --------------------------------------------------------------------------------
@@ -324,6 +321,7 @@ def finetune(config_path: Path | None, overrides: tuple[str, ...], output: Path 
     from pipeline.compute.base import RunIdentity
     from pipeline.compute.local import LocalCompute
     from pipeline.embedding_models import resolve_base_model, resolve_device
+    from pipeline.evaluation.build import EvaluationData, build_report
     from pipeline.finetuning import distributed
     from pipeline.finetuning.results import publish_results
     from pipeline.question_pairs.sources import load_pairs
@@ -338,13 +336,22 @@ def finetune(config_path: Path | None, overrides: tuple[str, ...], output: Path 
     before, after = (
         settings.of(step, EvaluationOptions) for step in ("baseline_eval_report", "post_train_eval_report")
     )
+    data = EvaluationData(splits.eval, splits.dev, splits.train)
+
+    def measured(model: ModelReference, options: EvaluationOptions, on_progress: OnProgress) -> Measurement:
+        return compute.evaluate(model, splits.eval, splits.dev, options, on_progress)
+
     with _live_progress(terminal) as bar:
-        baseline = distributed.from_main(lambda: compute.evaluate("pre_train", base_model, splits.eval, before, bar))
+        baseline = distributed.from_main(
+            lambda: build_report("pre_train", base_model, measured(base_model, before, bar), data)
+        )
     console.print(f"pre train eval {_reference_print(baseline)}", soft_wrap=True, highlight=False)
     identity = RunIdentity(owner=uuid.uuid4().hex, unix_time=int(time.time()))
     with _live_progress(terminal) as bar:
         model = compute.fine_tune(splits.train, splits.dev, base_model, recipe, identity, bar)
-        post = distributed.from_main(lambda: compute.evaluate("post_train", model.model, splits.eval, after, bar))
+        post = distributed.from_main(
+            lambda: build_report("post_train", model.model, measured(model.model, after, bar), data, baseline)
+        )
     distributed.from_main(lambda: publish_results(model, baseline, post))
     console.print(f"post train eval {_reference_print(post)}", soft_wrap=True, highlight=False)
     _print_comparison(console, baseline, post)
@@ -357,7 +364,7 @@ def _reference_print(report: EvaluationReport) -> dict[str, dict[str, float]]:
     names = {"cosine": "cossim"}
     return {
         names.get(name, name): {metric: getattr(values, metric) for metric in order}
-        for name, values in report.metrics.items()
+        for name, values in report.oracle.items()
     }
 
 

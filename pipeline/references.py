@@ -35,6 +35,29 @@ class DataOrigin(BaseModel):
     revision: str | None = None
 
 
+class Interval(BaseModel):
+    """A figure with its 95 % interval.
+
+    Attributes:
+        estimate: on the data as they are.
+        low, high: between which 95 % of the resampled figures lie.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    estimate: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.estimate:.4f} ({self.low:.4f} to {self.high:.4f})"
+
+    @property
+    def signed(self) -> str:
+        """For a difference."""
+        return f"{self.estimate:+.4f} ({self.low:+.4f} to {self.high:+.4f})"
+
+
 class ModelReference(Reference):
     """A sentence-embedding model: what it is called, where it lies, and what it holds.
 

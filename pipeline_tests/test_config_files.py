@@ -116,7 +116,7 @@ def test_an_override_that_sets_nothing_is_quoted(override: str) -> None:
         ("splits.eval_fraction=1", ["splits.eval_fraction", "above 0", "below 1"]),
         ("splits.strategy=random", ["splits.strategy", "'random'", "'reference'", "'question_disjoint'"]),
         ("base_model.model=[a, b]", ["base_model.model", "['a', 'b']", "a text"]),
-        ("post_train_eval_report.encode_batch_size=0", ["post_train_eval_report.encode_batch_size", "at least 1"]),
+        ("post_train_eval_report.token_budget=0", ["post_train_eval_report.token_budget", "at least 64"]),
         ("raw_quora_dataset.source=file", ["raw_quora_dataset", "needs `path`"]),
         ("raw_quora_dataset.source=web", ["raw_quora_dataset.source", "'bundled_sample'", "'file'", "'hub'"]),
         ("raw_quora_dataset.max_rejected_share=1", ["raw_quora_dataset.max_rejected_share", "at least 0", "below 1"]),

@@ -18,9 +18,15 @@ LINEAGE = {
     "dev_split": {"raw_quora_dataset"},
     "eval_split": {"raw_quora_dataset"},
     "base_model": set(),
-    "baseline_eval_report": {"base_model", "eval_split"},
+    "baseline_eval_report": {"base_model", "eval_split", "dev_split", "train_split"},
     "fine_tuned_model": {"base_model", "train_split", "dev_split"},
-    "post_train_eval_report": {"fine_tuned_model", "eval_split", "baseline_eval_report"},
+    "post_train_eval_report": {
+        "fine_tuned_model",
+        "eval_split",
+        "dev_split",
+        "train_split",
+        "baseline_eval_report",
+    },
 }
 
 GROUPS = {

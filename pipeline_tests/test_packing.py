@@ -57,12 +57,12 @@ SMALL = {
 def test_packed_embeddings_equal_the_library_s(bundled: SentenceTransformer) -> None:
     expected = bundled.encode(QUESTIONS, show_progress_bar=False)
     assert why_not_packed(bundled) is None
-    np.testing.assert_allclose(embed_questions(bundled, QUESTIONS, batch_size=3), expected, atol=2e-6)
+    np.testing.assert_allclose(embed_questions(bundled, QUESTIONS, token_budget=48), expected, atol=2e-6)
 
 
 def test_the_model_is_as_before_afterwards(bundled: SentenceTransformer) -> None:
     before = bundled[0].config._attn_implementation
-    embed_questions(bundled, QUESTIONS, batch_size=3)
+    embed_questions(bundled, QUESTIONS, token_budget=48)
     assert bundled[0].config._attn_implementation == before
     with packed_attention(bundled):
         # Padded features still work meanwhile.
@@ -75,7 +75,7 @@ def test_other_poolings_and_a_dense_layer(tmp_path: Path, pooling: str) -> None:
     model = saved(tmp_path, BertModel(BertConfig(**SMALL)), pooling, dense=True)
     assert why_not_packed(model) is None
     expected = model.encode(QUESTIONS, show_progress_bar=False)
-    np.testing.assert_allclose(embed_questions(model, QUESTIONS, batch_size=4), expected, atol=2e-6)
+    np.testing.assert_allclose(embed_questions(model, QUESTIONS, token_budget=64), expected, atol=2e-6)
 
 
 def test_roberta_counts_positions_from_its_padding_index(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_roberta_counts_positions_from_its_padding_index(tmp_path: Path) -> None
     model = saved(tmp_path, RobertaModel(RobertaConfig(**SMALL, pad_token_id=1)))
     expected = model.encode(QUESTIONS, show_progress_bar=False)
     assert why_not_packed(model) is None
-    np.testing.assert_allclose(embed_questions(model, QUESTIONS, batch_size=4), expected, atol=2e-6)
+    np.testing.assert_allclose(embed_questions(model, QUESTIONS, token_budget=64), expected, atol=2e-6)
 
 
 def test_a_model_that_can_t_be_packed_is_padded(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_model_that_can_t_be_packed_is_padded(tmp_path: Path) -> None:
     model = saved(tmp_path, MPNetModel(MPNetConfig(**SMALL)))
     assert why_not_packed(model) is not None
     expected = model.encode(QUESTIONS, show_progress_bar=False)
-    np.testing.assert_allclose(embed_questions(model, QUESTIONS, batch_size=4), expected, atol=2e-6)
+    np.testing.assert_allclose(embed_questions(model, QUESTIONS, token_budget=64), expected, atol=2e-6)
 
 
 def test_gradients_equal_those_of_a_padded_batch(bundled: SentenceTransformer) -> None:

@@ -7,6 +7,7 @@ import dagster as dg
 
 from pipeline.assets.common import OWNERS, one_line_failures, progress_into
 from pipeline.compute.base import Compute
+from pipeline.evaluation.build import EvaluationData, build_report
 from pipeline.evaluation.evaluate import EvaluationOptions
 from pipeline.evaluation.reports import EvaluationReport, compare
 from pipeline.finetuning.results import publish_results
@@ -17,7 +18,7 @@ GROUP = "reports"
 
 
 class EvaluationConfig(EvaluationOptions, dg.Config):
-    """How questions are embedded for a report."""
+    """How a model is measured for a report."""
 
 
 @dg.asset(group_name=GROUP, kinds={"csv", "scikitlearn"}, owners=OWNERS, code_version="1")
@@ -27,6 +28,8 @@ def baseline_eval_report(
     compute: dg.ResourceParam[Compute],
     base_model: ModelReference,
     eval_split: PairTable,
+    dev_split: PairTable,
+    train_split: PairTable,
 ) -> dg.MaterializeResult[EvaluationReport]:
     """How well the base model tells duplicates from others, before any training.
 
@@ -34,7 +37,9 @@ def baseline_eval_report(
     docs/metrics.md explains each in plain words.
     """
     with one_line_failures():
-        report = compute.evaluate("pre_train", base_model, eval_split, config, progress_into(context))
+        measured = compute.evaluate(base_model, eval_split, dev_split, config, progress_into(context))
+        data = EvaluationData(eval_split, dev_split, train_split)
+        report = build_report("pre_train", base_model, measured, data)
     return dg.MaterializeResult(
         value=report,
         data_version=dg.DataVersion(report.data_version),
@@ -49,6 +54,8 @@ def post_train_eval_report(
     compute: dg.ResourceParam[Compute],
     fine_tuned_model: FineTunedModel,
     eval_split: PairTable,
+    dev_split: PairTable,
+    train_split: PairTable,
     baseline_eval_report: EvaluationReport,
 ) -> dg.MaterializeResult[EvaluationReport]:
     """How well the fine-tuned model does on the same pairs, and the difference to the baseline.
@@ -58,7 +65,10 @@ def post_train_eval_report(
     **Next:** compare with earlier runs in this asset's *Overview* plots; use the model from its run folder.
     """
     with one_line_failures():
-        report = compute.evaluate("post_train", fine_tuned_model.model, eval_split, config, progress_into(context))
+        model = fine_tuned_model.model
+        measured = compute.evaluate(model, eval_split, dev_split, config, progress_into(context))
+        data = EvaluationData(eval_split, dev_split, train_split)
+        report = build_report("post_train", model, measured, data, baseline_eval_report)
         differences = compare(report, baseline_eval_report)
         publish_results(fine_tuned_model, baseline_eval_report, report)
     return dg.MaterializeResult(
@@ -79,7 +89,7 @@ def post_train_eval_report(
 def _report_metadata(report: EvaluationReport) -> dict[str, Any]:
     numbers = {
         f"{name}_{metric}": value
-        for name, values in report.metrics.items()
+        for name, values in report.operating.items()
         for metric, value in values.model_dump().items()
     }
     return {

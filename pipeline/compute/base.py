@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pipeline.evaluation.evaluate import EvaluationOptions
-from pipeline.evaluation.reports import EvaluationReport, Stage
+from pipeline.evaluation.measurement import Measurement
 from pipeline.finetuning.recipe import Recipe
 from pipeline.progress import OnProgress
 from pipeline.question_pairs.schema import PairTable
@@ -45,13 +45,13 @@ class Compute(Protocol):
 
     def evaluate(
         self,
-        stage: Stage,
         model: ModelReference,
-        table: PairTable,
+        eval_split: PairTable,
+        dev_split: PairTable,
         options: EvaluationOptions,
         on_progress: OnProgress,
-    ) -> EvaluationReport:
-        """Measure a model on a split.
+    ) -> Measurement:
+        """Measure a model on both splits; the report is made from that without the model.
 
         Raises:
             PipelineError: when it can't be done.

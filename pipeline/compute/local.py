@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.compute.base import RunIdentity
-from pipeline.embedding_models import describe_device, load_model, quiet_libraries, resolve_device
-from pipeline.evaluation.evaluate import EvaluationOptions, timed_evaluation
-from pipeline.evaluation.reports import EvaluationReport, Stage
+from pipeline.embedding_models import load_model, quiet_libraries, resolve_device
+from pipeline.evaluation.evaluate import EvaluationOptions, measure
+from pipeline.evaluation.measurement import Measurement
 from pipeline.finetuning import distributed
 from pipeline.finetuning.recipe import Recipe
 from pipeline.finetuning.run_folder import RunFolder
@@ -44,30 +44,13 @@ class LocalCompute:
 
     def evaluate(
         self,
-        stage: Stage,
         model: ModelReference,
-        table: PairTable,
+        eval_split: PairTable,
+        dev_split: PairTable,
         options: EvaluationOptions,
         on_progress: OnProgress = ignore,
-    ) -> EvaluationReport:
+    ) -> Measurement:
         """See `Compute.evaluate`."""
         quiet_libraries()
-        device = resolve_device(options.device)
-        metrics, seconds = timed_evaluation(
-            load_model(model, device),
-            table,
-            options.encode_batch_size,
-            on_progress,
-            stage=f"evaluating {model.name}",
-        )
-        return EvaluationReport(
-            stage=stage,
-            model=model,
-            eval_version=table.data_version,
-            origin=table.origin,
-            pairs=len(table),
-            positive_rate=table.positive_rate,
-            metrics=metrics,
-            seconds=seconds,
-            device=describe_device(device),
-        )
+        loaded = load_model(model, resolve_device(options.device))
+        return measure(loaded, eval_split, dev_split, options, on_progress, stage=f"evaluating {model.name}")

@@ -33,6 +33,84 @@ class SimilarityMetrics(BaseModel):
     ap: float
 
 
+class ThresholdMetrics(BaseModel):
+    """What one similarity achieves on some pairs at thresholds that were fixed before, and without one.
+
+    Attributes:
+        ap: average precision.
+        roc_auc: area under the ROC curve.
+        accuracy: at `accuracy_threshold`.
+        f1, precision, recall, mcc: at `f1_threshold`; `mcc` is Matthews' correlation coefficient, between -1 and 1.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ap: float
+    roc_auc: float
+    accuracy: float
+    accuracy_threshold: float
+    f1: float
+    precision: float
+    recall: float
+    mcc: float
+    f1_threshold: float
+
+
+def metrics_at(
+    scores: np.ndarray,
+    labels: np.ndarray,
+    accuracy_threshold: float,
+    f1_threshold: float,
+    lower_is_better: bool = False,
+) -> ThresholdMetrics:
+    """Metrics of scores (n,) and labels (n,) at given thresholds, in the unit of the scores.
+
+    Raises:
+        PipelineError: when all labels are the same.
+    """
+    from sklearn.metrics import (
+        average_precision_score,
+        f1_score,
+        matthews_corrcoef,
+        precision_score,
+        recall_score,
+        roc_auc_score,
+    )
+
+    require_both_classes(labels)
+    ranking = -scores if lower_is_better else scores
+    called = is_called_duplicate(scores, f1_threshold, lower_is_better)
+    return ThresholdMetrics(
+        ap=float(average_precision_score(labels, ranking)),
+        roc_auc=float(roc_auc_score(labels, ranking)),
+        accuracy=float((is_called_duplicate(scores, accuracy_threshold, lower_is_better) == labels).mean()),
+        accuracy_threshold=accuracy_threshold,
+        f1=float(f1_score(labels, called, zero_division=0)),
+        precision=float(precision_score(labels, called, zero_division=0)),
+        recall=float(recall_score(labels, called)),
+        mcc=float(matthews_corrcoef(labels, called)),
+        f1_threshold=f1_threshold,
+    )
+
+
+def is_called_duplicate(scores: np.ndarray, threshold: float, lower_is_better: bool = False) -> np.ndarray:
+    """1 where a pair counts as duplicate at the threshold, else 0: int64 of shape (n,)."""
+    return (scores <= threshold if lower_is_better else scores >= threshold).astype(np.int64)
+
+
+def require_both_classes(labels: np.ndarray) -> None:
+    """Refuse labels without which no metric means anything.
+
+    Raises:
+        PipelineError: when all are the same.
+    """
+    n, n_positive = len(labels), int(labels.sum())
+    if n_positive in (0, n):
+        raise PipelineError(
+            f"all {n:,} pairs to evaluate are {'duplicates' if n_positive else 'not duplicates'}: metrics need both"
+        )
+
+
 def pair_scores(embeddings1: np.ndarray, embeddings2: np.ndarray) -> dict[str, np.ndarray]:
     """Scores of row-aligned embeddings by each of `SIMILARITIES`; distances are positive numbers.
 
@@ -87,11 +165,8 @@ def similarity_metrics(scores: np.ndarray, labels: np.ndarray, lower_is_better: 
     """
     from sklearn.metrics import average_precision_score
 
+    require_both_classes(labels)
     n, n_positive = len(labels), int(labels.sum())
-    if n_positive in (0, n):
-        raise PipelineError(
-            f"all {n:,} pairs to evaluate are {'duplicates' if n_positive else 'not duplicates'}: metrics need both"
-        )
     direction = -1 if lower_is_better else 1
     order = np.argsort(-direction * scores, kind="stable")
     ranked, hits = scores[order], np.cumsum(labels[order])

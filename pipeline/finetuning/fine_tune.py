@@ -26,16 +26,16 @@ from pipeline.embedding_models import (
 )
 from pipeline.errors import PipelineError
 from pipeline.evaluation.metrics import SimilarityMetrics
-from pipeline.evaluation.reports import EPOCH_RESULTS_FILE_NAME, csv_row, csv_text
+from pipeline.evaluation.results_csv import EPOCH_RESULTS_FILE_NAME, csv_row, csv_text
 from pipeline.finetuning import distributed
 from pipeline.finetuning.batches import BatchPlan, Featurize, PairCollator, TrainingPairs, packed_features
 from pipeline.finetuning.checkpoints import CheckpointStore
 from pipeline.finetuning.model_card import write_model_card
-from pipeline.finetuning.precision import Precision, resolve_precision
 from pipeline.finetuning.recipe import Recipe
 from pipeline.finetuning.run_folder import RunFolder
 from pipeline.finetuning.trainer import PairTrainer, dev_scores, is_out_of_patience
 from pipeline.packing import packed_attention, tokenize, why_not_packed
+from pipeline.precision import Precision, resolve_precision
 from pipeline.progress import OnProgress, ignore
 from pipeline.question_pairs.schema import PairTable
 from pipeline.references import DevEvaluation, FineTunedModel, ModelReference

@@ -15,8 +15,8 @@ from sentence_transformers.util import normalize_embeddings, pairwise_cos_sim
 from torch import nn
 from torch.nn import functional
 
-from pipeline.finetuning.precision import Precision
 from pipeline.finetuning.recipe import LossName, Recipe
+from pipeline.precision import Precision
 
 Batch = Mapping[str, torch.Tensor]
 """Of n pairs with q distinct questions: `first`, `second` (n,), `label` (n,) and `meaning` (q,); see `PairCollator`."""

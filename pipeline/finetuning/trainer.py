@@ -30,8 +30,8 @@ from pipeline.finetuning.averaging import WeightAverage
 from pipeline.finetuning.batches import BatchPlan, PairCollator, PairIndices, PlannedBatches
 from pipeline.finetuning.checkpoints import CheckpointStore
 from pipeline.finetuning.losses import PairLoss
-from pipeline.finetuning.precision import Precision, has_tf32
 from pipeline.finetuning.recipe import Recipe
+from pipeline.precision import Precision, has_tf32
 from pipeline.progress import CheckpointSaved, DevEvaluated, OnProgress, TrainingStep
 from pipeline.question_pairs.schema import PairTable
 
@@ -184,7 +184,7 @@ class _DevEvaluator(SentenceEvaluator):
         self, model: SentenceTransformer, output_path: str | None = None, epoch: float = -1, steps: int = -1
     ) -> dict[str, float]:
         # Of several processes the library asks the first, and tells the others.
-        metrics = evaluate_pairs(model, self._dev, _DEV_BATCH_SIZE)
+        metrics = evaluate_pairs(model, self._dev)
         self._on_progress(DevEvaluated(self._plan.epoch_after(steps), steps, metrics["cosine"].ap))
         return {
             f"{name}_{metric}": value

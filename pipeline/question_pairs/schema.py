@@ -84,6 +84,10 @@ class PairTable:
         origin = self.origin.model_copy(update={"dataset_version": dataset_version or self.origin.dataset_version})
         return PairTable(self.pairs.iloc[rows].reset_index(drop=True), origin)
 
+    def followed_by(self, other: "PairTable") -> "PairTable":
+        """The rows of both, this table's first and with its origin."""
+        return PairTable(pd.concat([self.pairs, other.pairs], ignore_index=True), self.origin)
+
     def to_arrow(self) -> pa.Table:
         """The table in `PAIR_SCHEMA`, with the origin in its metadata."""
         table = pa.Table.from_pandas(self.pairs, schema=PAIR_SCHEMA, preserve_index=False)

@@ -72,7 +72,7 @@ def test_materialising_everything_leaves_reports_and_a_model(pipeline_home: Path
 
         assert report["cosine_ap"] == post.cosine.ap
         assert report["cosine_ap_gain"] == pytest.approx(post.cosine.ap - baseline.cosine.ap)
-        assert (report["pairs"], report["threshold_kind"], report["synthetic"]) == (48, "oracle", False)
+        assert (report["pairs"], report["threshold_kind"], report["synthetic"]) == (48, "dev", False)
         assert len(training["dev_evaluations"].records) == 2
         assert training["device"].startswith(("cpu", "cuda", "mps"))
         assert "| average precision" not in training["model_card"]
@@ -81,7 +81,7 @@ def test_materialising_everything_leaves_reports_and_a_model(pipeline_home: Path
         for stage, expected in (("pre", baseline), ("post", post)):
             with (folder / f"binary_classification_evaluation_{stage}_train_results.csv").open(newline="") as file:
                 (row,) = csv.DictReader(file)
-            assert float(row["cossim_ap"]) == expected.cosine.ap
+            assert float(row["cossim_ap"]) == expected.oracle["cosine"].ap
             assert (row["epoch"], row["steps"]) == ("-1", "-1")
         assert (folder / "manifest.json").is_file()
         assert f"{post.cosine.ap:.4f}" in (Path(fine_tuned.model.location) / "README.md").read_text()

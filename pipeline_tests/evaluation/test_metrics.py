@@ -187,7 +187,7 @@ def test_evaluating_a_table_embeds_each_distinct_question_once() -> None:
     question1, question2 = names[:20] * 2, names[20:] + names[21:] + names[20:21]
     is_duplicate = np.concatenate([labels, 1 - labels]).astype(bool)
     model = FixedEmbeddings(texts)
-    found = evaluate_pairs(model, pair_table(question1, question2, is_duplicate.tolist()), batch_size=7)
+    found = evaluate_pairs(model, pair_table(question1, question2, is_duplicate.tolist()), token_budget=112)
     assert sorted(model.asked) == sorted(names)
     expected = embedding_metrics(
         np.stack([texts[text] for text in question1]),
@@ -199,14 +199,14 @@ def test_evaluating_a_table_embeds_each_distinct_question_once() -> None:
 
 def test_embeddings_come_back_in_the_order_of_the_questions() -> None:
     texts = {"short": np.array([1.0]), "the longest of them all": np.array([2.0]), "in between": np.array([3.0])}
-    embeddings = embed_questions(FixedEmbeddings(texts), list(texts), batch_size=2)
+    embeddings = embed_questions(FixedEmbeddings(texts), list(texts), token_budget=32)
     assert embeddings.dtype == np.float32
     assert embeddings.tolist() == [[1], [2], [3]]
 
 
 def test_evaluating_a_table_without_rows_is_refused() -> None:
     with pytest.raises(PipelineError, match="empty"):
-        evaluate_pairs(FixedEmbeddings({}), pair_table([], [], []), batch_size=8)
+        evaluate_pairs(FixedEmbeddings({}), pair_table([], [], []), token_budget=128)
 
 
 def pair_table(question1: list[str], question2: list[str], is_duplicate: list[bool]) -> PairTable:

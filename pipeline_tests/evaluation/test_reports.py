@@ -7,17 +7,10 @@ from typing import Any
 import pytest
 
 from pipeline.errors import PipelineError
-from pipeline.evaluation.metrics import SIMILARITIES, SimilarityMetrics
-from pipeline.evaluation.reports import (
-    REFERENCE_COLUMNS,
-    EvaluationReport,
-    compare,
-    csv_row,
-    csv_text,
-    read_results,
-    results_file_name,
-)
-from pipeline.references import DataOrigin, ModelReference
+from pipeline.evaluation.metrics import SIMILARITIES, SimilarityMetrics, ThresholdMetrics
+from pipeline.evaluation.reports import COMPARED, EvaluationReport, compare
+from pipeline.evaluation.results_csv import REFERENCE_COLUMNS, csv_row, csv_text, read_results, results_file_name
+from pipeline.references import DataOrigin, Interval, ModelReference
 
 # The reference system's two files, as it published them.
 HEADER = (
@@ -63,17 +56,39 @@ def some_metrics(start: float = 0.1) -> dict[str, SimilarityMetrics]:
     }
 
 
+def some_operating(start: float = 0.1) -> dict[str, ThresholdMetrics]:
+    """As `some_metrics`, at thresholds of the dev split."""
+    fields = ThresholdMetrics.model_fields
+    return {
+        name: ThresholdMetrics(**{field: start + i / 10 + j / 100 for j, field in enumerate(fields)})
+        for i, name in enumerate(SIMILARITIES)
+    }
+
+
 def a_report(**changes: Any) -> EvaluationReport:
     values: dict[str, Any] = {
         "stage": "post_train",
         "model": ModelReference(kind="folder", name="some-model", location="/somewhere", version="m1"),
         "eval_version": "e1",
+        "train_version": "t1",
         "origin": DataOrigin(source="pairs.csv", synthetic=False, dataset_version="d1"),
         "pairs": 1000,
         "positive_rate": 0.37,
-        "metrics": some_metrics(),
+        "threshold_kind": "dev",
+        "oracle": some_metrics(),
+        "operating": some_operating(),
+        "intervals": {"ap": Interval(estimate=0.1, low=0.08, high=0.12)},
+        "gains": {},
+        "calibration": None,
+        "slices": [],
+        "graph_only_ap": None,
+        "tasks": None,
+        "mistakes": [],
+        "cosine_scores": "",
         "seconds": 12.5,
+        "questions": 1900,
         "device": "cpu (2 threads)",
+        "precision": "fp32",
     }
     return EvaluationReport(**{**values, **changes})
 
@@ -108,7 +123,7 @@ def test_a_reports_csv_is_the_header_and_one_row_that_begins_with_minus_ones() -
     assert (header, rest) == (HEADER, "")
     assert row.startswith("-1,-1,")
     written = dict(zip(header.split(","), row.split(","), strict=True))
-    cosine, dot = a_report().metrics["cosine"], a_report().metrics["dot"]
+    cosine, dot = a_report().oracle["cosine"], a_report().oracle["dot"]
     assert float(written["cossim_accuracy"]) == cosine.accuracy
     assert float(written["cossim_ap"]) == cosine.ap
     assert float(written["dot_f1_threshold"]) == dot.f1_threshold
@@ -142,11 +157,16 @@ def test_the_files_of_a_run_folder_bear_the_reference_systems_names(tmp_path: Pa
 
 
 def test_compare_subtracts_the_baseline_and_leaves_thresholds_out() -> None:
-    differences = compare(a_report(metrics=some_metrics(0.3)), a_report(stage="pre_train"))
+    differences = compare(a_report(operating=some_operating(0.3)), a_report(stage="pre_train"))
     assert set(differences) == set(SIMILARITIES)
     for values in differences.values():
-        assert set(values) == {"accuracy", "f1", "precision", "recall", "ap"}
+        assert set(values) == set(COMPARED)
         assert all(value == pytest.approx(0.2) for value in values.values())
+
+
+def test_compare_refuses_thresholds_of_another_kind() -> None:
+    with pytest.raises(PipelineError, match=r"kind of threshold is dev for .* and oracle for"):
+        compare(a_report(), a_report(threshold_kind="oracle"))
 
 
 def test_compare_refuses_reports_on_other_pairs() -> None:
@@ -155,7 +175,7 @@ def test_compare_refuses_reports_on_other_pairs() -> None:
 
 
 def test_markdown_shows_the_gain_over_the_baseline_and_refuses_another_evals() -> None:
-    report = a_report(metrics=some_metrics(0.3))
+    report = a_report(operating=some_operating(0.3))
     assert "(+0.2000)" in report.to_markdown(a_report())
     assert "(+" not in report.to_markdown()
     with pytest.raises(PipelineError, match="can't be compared"):
@@ -194,10 +214,12 @@ def test_the_data_version_ignores_speed_and_machine(changes: dict[str, Any]) -> 
     [
         {"stage": "pre_train"},
         {"eval_version": "e2"},
-        {"metrics": some_metrics(0.2)},
+        {"oracle": some_metrics(0.2)},
+        {"operating": some_operating(0.2)},
+        {"train_version": "t2"},
         {"model": ModelReference(kind="folder", name="some-model", location="/somewhere", version="m2")},
     ],
-    ids=["stage", "pairs", "metrics", "model"],
+    ids=["stage", "pairs", "oracle metrics", "metrics", "training pairs", "model"],
 )
 def test_the_data_version_changes_with_the_result_and_what_it_was_measured_on(changes: dict[str, Any]) -> None:
     assert a_report(**changes).data_version != a_report().data_version

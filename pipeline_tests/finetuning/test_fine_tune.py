@@ -13,7 +13,7 @@ from transformers import AutoModel
 
 from pipeline.embedding_models import BaseModelChoice, resolve_base_model
 from pipeline.errors import PipelineError
-from pipeline.evaluation.reports import EPOCH_RESULTS_FILE_NAME, read_results
+from pipeline.evaluation.results_csv import EPOCH_RESULTS_FILE_NAME, read_results
 from pipeline.finetuning import fine_tune as fine_tuning
 from pipeline.finetuning.fine_tune import fine_tune
 from pipeline.finetuning.recipe import Recipe

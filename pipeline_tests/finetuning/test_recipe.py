@@ -7,8 +7,8 @@ from pydantic import ValidationError
 from pipeline.assets.model import FineTuneConfig
 from pipeline.config_files import load_settings, project_config
 from pipeline.errors import PipelineError
-from pipeline.finetuning.precision import has_bf16, resolve_precision
 from pipeline.finetuning.recipe import Recipe
+from pipeline.precision import has_bf16, resolve_precision
 
 
 @pytest.mark.parametrize(

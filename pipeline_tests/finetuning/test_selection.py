@@ -11,7 +11,7 @@ from tiny_model import make_tiny_model
 from pipeline.embedding_models import BaseModelChoice, resolve_base_model
 from pipeline.errors import PipelineError
 from pipeline.evaluation.metrics import SIMILARITIES, SimilarityMetrics
-from pipeline.evaluation.reports import EPOCH_RESULTS_FILE_NAME, read_results
+from pipeline.evaluation.results_csv import EPOCH_RESULTS_FILE_NAME, read_results
 from pipeline.finetuning import trainer as training
 from pipeline.finetuning.averaging import FILE_NAME, WeightAverage
 from pipeline.finetuning.fine_tune import fine_tune

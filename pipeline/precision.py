@@ -1,15 +1,14 @@
-"""In which precision to train, by what the machine can do."""
+"""In which precision to compute, by what the machine can do."""
 
 from typing import Literal
-
-import torch
 
 from pipeline.errors import PipelineError
 
 Precision = Literal["fp32", "bf16"]
+PrecisionChoice = Literal["auto", "fp32", "bf16"]
 
 
-def resolve_precision(wanted: Literal["auto", "fp32", "bf16"], device: str) -> Precision:
+def resolve_precision(wanted: PrecisionChoice, device: str) -> Precision:
     """`auto` takes bf16 (autocast; weights stay fp32) where the hardware multiplies it, else fp32.
 
     Raises:
@@ -25,6 +24,9 @@ def resolve_precision(wanted: Literal["auto", "fp32", "bf16"], device: str) -> P
 
 def has_bf16(device: str) -> bool:
     """Whether the device multiplies bf16 in hardware: CUDA from Ampere on; CPUs with AVX-512-bf16 or AMX."""
+    # Config classes import this module, and the definitions must not load torch.
+    import torch
+
     if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device == "cpu":
@@ -35,4 +37,6 @@ def has_bf16(device: str) -> bool:
 
 def has_tf32(device: str) -> bool:
     """Whether the device has TF32, for what autocast leaves in fp32: CUDA from Ampere on."""
+    import torch
+
     return device == "cuda" and torch.cuda.get_device_capability() >= (8, 0)

@@ -1,0 +1,154 @@
+"""Slices of the eval pairs: where a model is good, where it is not, and how much of a figure is a leak."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from pipeline.evaluation.uncertainty import Bootstrap, interval
+from pipeline.question_pairs.schema import PairTable
+from pipeline.references import Interval
+
+SEEN = "questions seen in training"
+"""Name of the slices that explain the gap between the split strategies."""
+
+_WORD = re.compile(r"\w+(?:['’]\w+)?")
+_NEGATION = re.compile(r"\b(?:no|not|never|none|nobody|nothing|neither|nor|without|cannot)\b|n['’]t\b", re.IGNORECASE)
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+
+
+class Slice(BaseModel):
+    """Eval pairs that have something in common.
+
+    Attributes:
+        name: what they are sorted by, such as `length`.
+        value: which of its values they have.
+        pairs: how many.
+        positive_rate: share of duplicates among them: average precision can't be compared without it.
+        ap: cosine average precision; None where all pairs are of one class.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    value: str
+    pairs: int
+    positive_rate: float
+    ap: Interval | None
+
+
+@dataclass(frozen=True)
+class Membership:
+    """Which value of a slice each pair has.
+
+    Attributes:
+        values: the values, in the order of a report.
+        of_pair: int64 of shape (pairs,): index of each pair's value.
+    """
+
+    name: str
+    values: tuple[str, ...]
+    of_pair: np.ndarray
+
+
+def memberships(eval_split: PairTable, train_split: PairTable, dev_split: PairTable) -> list[Membership]:
+    """How the eval pairs are sliced.
+
+    Questions are the same when their texts are. How often a question occurs is counted in all three splits, whose pairs
+    are known in use as well; labels play no part.
+    """
+    everything = eval_split.followed_by(train_split).followed_by(dev_split)
+    questions, first, second = everything.distinct_questions()
+    n, n_train = len(eval_split), len(train_split)
+    seen = np.zeros(len(questions), dtype=bool)
+    seen[first[n : n + n_train]] = seen[second[n : n + n_train]] = True
+    frequency = np.bincount(np.concatenate([first, second]), minlength=len(questions))
+    a, b = first[:n], second[:n]
+    words = [_WORD.findall(text.lower()) for text in questions]
+    length = np.array([len(found) for found in words])
+    distinct = [frozenset(found) for found in words]
+    pairs = list(zip(a.tolist(), b.tolist(), strict=True))
+    overlap = np.array([_jaccard(distinct[i], distinct[j]) for i, j in pairs])
+    numbers = [frozenset(_NUMBER.findall(text)) for text in questions]
+    negated = np.array([bool(_NEGATION.search(text)) for text in questions])
+    has_number = np.array([bool(numbers[i] or numbers[j]) for i, j in pairs])
+    same_numbers = np.array([numbers[i] == numbers[j] for i, j in pairs])
+    return [
+        Membership(SEEN, ("both", "one", "none"), 2 - (seen[a].astype(np.int64) + seen[b])),
+        _binned("words in the longer question", np.maximum(length[a], length[b]), (8, 12, 20)),
+        Membership(
+            "words in common (Jaccard)",
+            ("under 0.25", "0.25 to 0.5", "0.5 to 0.75", "0.75 and more"),
+            np.digitize(overlap, (0.25, 0.5, 0.75)),
+        ),
+        _binned("pairs of the more frequent question", np.maximum(frequency[a], frequency[b]), (1, 3, 9)),
+        Membership("numbers", ("none", "the same", "different"), np.where(has_number, np.where(same_numbers, 1, 2), 0)),
+        Membership("negation", ("none", "in one", "in both"), negated[a].astype(np.int64) + negated[b]),
+    ]
+
+
+def _binned(name: str, numbers: np.ndarray, ends: tuple[int, ...]) -> Membership:
+    """Whole numbers in bins whose last members are `ends`, and one for all above."""
+    starts = (1, *(end + 1 for end in ends[:-1]))
+    labels = [f"{start} to {end}" if start < end else f"{end}" for start, end in zip(starts, ends, strict=True)]
+    return Membership(name, (*labels, f"over {ends[-1]}"), np.digitize(numbers, ends, right=True))
+
+
+def _jaccard(a: frozenset[str], b: frozenset[str]) -> float:
+    return len(a & b) / len(a | b) if a or b else 1.0
+
+
+def slice_results(
+    sliced: list[Membership], cosine: np.ndarray, labels: np.ndarray, bootstrap: Bootstrap
+) -> Iterator[Slice]:
+    """Each non-empty slice's size, base rate and average precision."""
+    from sklearn.metrics import average_precision_score
+
+    for membership in sliced:
+        for number, value in enumerate(membership.values):
+            rows = np.flatnonzero(membership.of_pair == number)
+            if not len(rows):
+                continue
+            scores, truth = cosine[rows], labels[rows]
+            ap = None
+            if 0 < truth.sum() < len(truth):
+                resampled = bootstrap.subset(rows).average_precision(scores, truth)
+                ap = interval(float(average_precision_score(truth, scores)), resampled)
+            yield Slice(name=membership.name, value=value, pairs=len(rows), positive_rate=float(truth.mean()), ap=ap)
+
+
+def graph_only_scores(eval_split: PairTable, train_split: PairTable, dev_split: PairTable) -> np.ndarray | None:
+    """How likely each eval pair is a duplicate by who was paired with whom, without reading a word.
+
+    Features are both questions' frequencies and how many questions were paired with both, over all three splits; a
+    gradient-boosted classifier learns from the training labels. Zhang et al., "Selection Bias Explorations and Debias
+    Methods for Natural Language Sentence Matching Datasets", ACL 2019: on Quora's pairs that is a strong hint, and it
+    says nothing about the text.
+
+    Returns:
+        float64 of shape (eval pairs,), or None when the training labels are all the same.
+    """
+    from scipy.sparse import csr_array
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    labels = train_split.labels
+    if not 0 < labels.sum() < len(labels):
+        return None
+    questions, first, second = eval_split.followed_by(train_split).followed_by(dev_split).distinct_questions()
+    size = len(questions)
+    frequency = np.bincount(np.concatenate([first, second]), minlength=size)
+    ends = np.concatenate([first, second]), np.concatenate([second, first])
+    neighbours = csr_array((np.ones(2 * len(first), dtype=np.int32), ends), shape=(size, size))
+    neighbours.data[:] = 1
+    common = np.asarray(neighbours[first].multiply(neighbours[second]).sum(axis=1)).ravel()
+    features = np.stack(
+        [np.minimum(frequency[first], frequency[second]), np.maximum(frequency[first], frequency[second]), common],
+        axis=1,
+    )
+    n = len(eval_split)
+    model = HistGradientBoostingClassifier(max_iter=50, random_state=0, early_stopping=False)
+    model.fit(features[n : n + len(labels)], labels)
+    scores: np.ndarray = model.predict_proba(features[:n])[:, 1]
+    return scores
