@@ -47,21 +47,18 @@ class Calibration(BaseModel):
     expected_calibration_error: float
     bins: list[ReliabilityBin]
 
-    def probability(self, cosine: np.ndarray) -> np.ndarray:
-        """Probability of being duplicates for cosine similarities of any shape."""
-        return _sigmoid(self.slope * cosine.astype(np.float64) + self.intercept)
-
 
 def calibrate(
     dev_cosine: np.ndarray, dev_labels: np.ndarray, eval_cosine: np.ndarray, eval_labels: np.ndarray
 ) -> Calibration:
     """Fit on the one, judge on the other; labels are 0 or 1, both classes present among the dev pairs."""
+    from scipy.special import expit
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import brier_score_loss
 
     fitted = LogisticRegression(C=np.inf, max_iter=1_000).fit(dev_cosine.astype(np.float64)[:, None], dev_labels)
     slope, intercept = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
-    probability = _sigmoid(slope * eval_cosine.astype(np.float64) + intercept)
+    probability = expit(slope * eval_cosine.astype(np.float64) + intercept)
     bins = reliability(probability, eval_labels)
     gap = sum(b.pairs * abs(b.probability - b.observed) for b in bins) / len(eval_labels)
     return Calibration(
@@ -83,10 +80,3 @@ def reliability(probability: np.ndarray, labels: np.ndarray, bins: int = _BINS) 
         )
         for part in np.array_split(order, min(bins, len(order)))
     ]
-
-
-def _sigmoid(values: np.ndarray) -> np.ndarray:
-    from scipy.special import expit
-
-    result: np.ndarray = expit(values)
-    return result

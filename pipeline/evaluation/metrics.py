@@ -98,6 +98,11 @@ def is_called_duplicate(scores: np.ndarray, threshold: float, lower_is_better: b
     return (scores <= threshold if lower_is_better else scores >= threshold).astype(np.int64)
 
 
+def ends_of_ties(ranked: np.ndarray) -> np.ndarray:
+    """The ranks below which a ranking can be cut: where the next score differs, and the last. `ranked` is sorted."""
+    return np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
+
+
 def require_both_classes(labels: np.ndarray) -> None:
     """Refuse labels without which no metric means anything.
 
@@ -170,8 +175,7 @@ def similarity_metrics(scores: np.ndarray, labels: np.ndarray, lower_is_better: 
     direction = -1 if lower_is_better else 1
     order = np.argsort(-direction * scores, kind="stable")
     ranked, hits = scores[order], np.cumsum(labels[order])
-    # Cutting below rank i is possible where the next score differs.
-    cuts = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
+    cuts = ends_of_ties(ranked)
     predicted, correct = cuts + 1, hits[cuts]
     below = np.append(ranked[1:], ranked[-1])[cuts]
     thresholds = (ranked[cuts] + below) / 2

@@ -66,18 +66,19 @@ def memberships(eval_split: PairTable, train_split: PairTable, dev_split: PairTa
     seen[first[n : n + n_train]] = seen[second[n : n + n_train]] = True
     frequency = np.bincount(np.concatenate([first, second]), minlength=len(questions))
     a, b = first[:n], second[:n]
-    words = [_WORD.findall(text.lower()) for text in questions]
+    # Texts of the eval pairs only: the other splits have many times as many.
+    texts, i, j = eval_split.distinct_questions()
+    words = [_WORD.findall(text.lower()) for text in texts]
     length = np.array([len(found) for found in words])
     distinct = [frozenset(found) for found in words]
-    pairs = list(zip(a.tolist(), b.tolist(), strict=True))
-    overlap = np.array([_jaccard(distinct[i], distinct[j]) for i, j in pairs])
-    numbers = [frozenset(_NUMBER.findall(text)) for text in questions]
-    negated = np.array([bool(_NEGATION.search(text)) for text in questions])
-    has_number = np.array([bool(numbers[i] or numbers[j]) for i, j in pairs])
-    same_numbers = np.array([numbers[i] == numbers[j] for i, j in pairs])
+    overlap = np.array([_jaccard(distinct[x], distinct[y]) for x, y in zip(i, j, strict=True)])
+    numbers = [frozenset(_NUMBER.findall(text)) for text in texts]
+    negated = np.array([bool(_NEGATION.search(text)) for text in texts])
+    has_number = np.array([bool(numbers[x] or numbers[y]) for x, y in zip(i, j, strict=True)])
+    same_numbers = np.array([numbers[x] == numbers[y] for x, y in zip(i, j, strict=True)])
     return [
         Membership(SEEN, ("both", "one", "none"), 2 - (seen[a].astype(np.int64) + seen[b])),
-        _binned("words in the longer question", np.maximum(length[a], length[b]), (8, 12, 20)),
+        _binned("words in the longer question", np.maximum(length[i], length[j]), (8, 12, 20)),
         Membership(
             "words in common (Jaccard)",
             ("under 0.25", "0.25 to 0.5", "0.5 to 0.75", "0.75 and more"),
@@ -85,7 +86,7 @@ def memberships(eval_split: PairTable, train_split: PairTable, dev_split: PairTa
         ),
         _binned("pairs of the more frequent question", np.maximum(frequency[a], frequency[b]), (1, 3, 9)),
         Membership("numbers", ("none", "the same", "different"), np.where(has_number, np.where(same_numbers, 1, 2), 0)),
-        Membership("negation", ("none", "in one", "in both"), negated[a].astype(np.int64) + negated[b]),
+        Membership("negation", ("none", "in one", "in both"), negated[i].astype(np.int64) + negated[j]),
     ]
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from pipeline.evaluation.measurement import TaskMetrics
+from pipeline.evaluation.metrics import ends_of_ties
+from pipeline.question_pairs.schema import meaning_groups
 
 NEIGHBOURS = 100
 """Most similar questions that are looked at for each: the library's `top_k`."""
@@ -33,17 +35,10 @@ def task_metrics(
     Returns:
         None when no two of the questions are duplicates.
     """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
     pairs = _pairs_within(first, second, most_questions)
     distinct, codes = np.unique(np.concatenate([first[:pairs], second[:pairs]]), return_inverse=True)
     n = len(distinct)
-    is_duplicate = labels[:pairs] == 1
-    tails, heads = codes[:pairs][is_duplicate], codes[pairs:][is_duplicate]
-    graph = coo_array((np.ones(len(tails), dtype=np.int8), (tails, heads)), shape=(n, n))
-    # Questions with the same number ask the same, by a chain of duplicate pairs.
-    group = connected_components(graph, directed=False)[1]
+    group = meaning_groups(n, codes[:pairs], codes[pairs:], labels[:pairs])
     relevant = np.bincount(group)[group] - 1
     known = int(relevant.sum()) // 2
     if not known:
@@ -92,7 +87,7 @@ def _mining(neighbours: np.ndarray, scores: np.ndarray, hits: np.ndarray, known:
     _, once = np.unique(low * n + high, return_index=True)
     order = once[np.argsort(-scores.ravel()[once], kind="stable")][:_MOST_PAIRS]
     ranked, correct = scores.ravel()[order], np.cumsum(hits.ravel()[order])
-    cuts = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
+    cuts = ends_of_ties(ranked)
     found, extracted = correct[cuts], cuts + 1
     gained = np.diff(found, prepend=0)
     precision = found / extracted

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.evaluation.metrics import ends_of_ties
 from pipeline.references import Interval
 
 REPLICATES = 1_000
@@ -51,7 +52,7 @@ class Bootstrap:
         """Average precision in every replicate; scores grow with likeness. NaN where a replicate has no duplicate."""
         order = np.argsort(-scores, kind="stable")
         ranked = scores[order]
-        cuts = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
+        cuts = ends_of_ties(ranked)
         component, is_positive = self.component[order], labels[order] == 1
         values = np.empty(len(self.counts))
         for start in range(0, len(self.counts), _AT_ONCE):

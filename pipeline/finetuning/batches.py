@@ -13,12 +13,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from torch.utils.data import Dataset, Sampler
 
 from pipeline.packing import QuestionTokens, pack
-from pipeline.question_pairs.schema import PairTable
+from pipeline.question_pairs.schema import PairTable, meaning_groups
 
 
 @dataclass(frozen=True)
@@ -47,12 +45,8 @@ class TrainingPairs:
 
     @cached_property
     def meanings(self) -> np.ndarray:
-        """Which questions are known to ask the same: the component of each in the graph of duplicate pairs."""
-        duplicates = self.labels == 1
-        edges = (self.first[duplicates], self.second[duplicates])
-        size = len(self.questions)
-        graph = coo_array((np.ones(len(edges[0]), dtype=np.int8), edges), shape=(size, size))
-        return connected_components(graph, directed=False)[1].astype(np.int64)
+        """See `meaning_groups`."""
+        return meaning_groups(len(self.questions), self.first, self.second, self.labels)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from pipeline.embedding_models import Device
+from pipeline.precision import PrecisionChoice
 from pipeline.storage import content_version
 
 LossName = Literal[
@@ -92,7 +93,7 @@ class Recipe(BaseModel):
         le=8_192,
         description="Tokens a question is cut to; empty keeps the base model's limit.",
     )
-    precision: Literal["auto", "fp32", "bf16"] = Field(
+    precision: PrecisionChoice = Field(
         default="auto", description="`auto`: bf16 where the hardware multiplies it, else fp32. Weights are fp32 always."
     )
     evaluations_per_epoch: int = Field(

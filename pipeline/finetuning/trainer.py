@@ -35,7 +35,6 @@ from pipeline.precision import Precision, has_tf32
 from pipeline.progress import CheckpointSaved, DevEvaluated, OnProgress, TrainingStep
 from pipeline.question_pairs.schema import PairTable
 
-_DEV_BATCH_SIZE = 64
 _LOGS = 100
 """Points of the loss curve: enough to draw it, few enough not to slow a GPU down."""
 

@@ -110,6 +110,27 @@ class PairTable:
         return cls(table.to_pandas(), origin)
 
 
+def meaning_groups(questions: int, first: np.ndarray, second: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Which questions are known to ask the same: the component of each in the graph of duplicate pairs.
+
+    Args:
+        questions: how many there are.
+        first, second: int64 of shape (pairs,): which questions a pair has.
+        labels: 0 or 1, of shape (pairs,).
+
+    Returns:
+        int64 of shape (questions,).
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    duplicates = labels == 1
+    edges = (first[duplicates], second[duplicates])
+    graph = coo_array((np.ones(len(edges[0]), dtype=np.int8), edges), shape=(questions, questions))
+    groups: np.ndarray = connected_components(graph, directed=False)[1].astype(np.int64)
+    return groups
+
+
 def table_version(table: pa.Table) -> str:
     """Hash of an Arrow table of integers, booleans and strings: names, types and values in row order.
 
