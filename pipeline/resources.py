@@ -24,6 +24,7 @@ from pipeline.storage import (
     json_text,
     local_folder,
     replacing,
+    write_bytes,
     write_text,
 )
 
@@ -65,10 +66,13 @@ def write_value(folder: UPath | Path, value: PairTable | Reference) -> str:
         with replacing(folder / file) as path, path.open("wb") as stream:
             pq.write_table(value.to_arrow(), stream, compression="zstd")
         return file
-    text = json_text({"type": type(value).__name__, "value": value.model_dump()})
+    text = json_text({"type": type(value).__name__, "value": value.model_dump(mode="json")})
     if isinstance(value, EvaluationReport):
-        for name, content in value.files():
-            write_text(folder / version / name, content)
+        # Draws pictures, with libraries that loading the definitions must not import.
+        from pipeline.evaluation.rendering import report_files
+
+        for name, content in report_files(value):
+            write_bytes(folder / version / name, content)
         file = f"{version}/report.json"
     else:
         file = f"{version}.json"

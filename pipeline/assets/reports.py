@@ -9,6 +9,7 @@ from pipeline.assets.common import OWNERS, one_line_failures, progress_into
 from pipeline.compute.base import Compute
 from pipeline.evaluation.build import EvaluationData, build_report
 from pipeline.evaluation.evaluate import EvaluationOptions
+from pipeline.evaluation.rendering import markdown, pictures
 from pipeline.evaluation.reports import EvaluationReport, compare
 from pipeline.finetuning.results import publish_results
 from pipeline.question_pairs.schema import PairTable
@@ -43,7 +44,7 @@ def baseline_eval_report(
     return dg.MaterializeResult(
         value=report,
         data_version=dg.DataVersion(report.data_version),
-        metadata={**_report_metadata(report), "report": dg.MetadataValue.md(report.to_markdown())},
+        metadata=_report_metadata(report),
     )
 
 
@@ -68,16 +69,17 @@ def post_train_eval_report(
         model = fine_tuned_model.model
         measured = compute.evaluate(model, eval_split, dev_split, config, progress_into(context))
         data = EvaluationData(eval_split, dev_split, train_split)
-        report = build_report("post_train", model, measured, data, baseline_eval_report)
-        differences = compare(report, baseline_eval_report)
+        report = build_report("post_train", model, measured, data, baseline_eval_report, fine_tuned_model)
         publish_results(fine_tuned_model, baseline_eval_report, report)
     return dg.MaterializeResult(
         value=report,
         data_version=dg.DataVersion(report.data_version),
         metadata={
             **_report_metadata(report),
-            **{f"cosine_{metric}_gain": gain for metric, gain in differences["cosine"].items()},
-            "report": dg.MetadataValue.md(report.to_markdown(baseline_eval_report)),
+            **{
+                f"cosine_{metric}_gain": gain
+                for metric, gain in compare(report, baseline_eval_report)["cosine"].items()
+            },
             "run_folder": dg.MetadataValue.path(fine_tuned_model.run_folder),
             "results_file": dg.MetadataValue.path(
                 str(Path(fine_tuned_model.run_folder) / "binary_classification_evaluation_post_train_results.csv")
@@ -105,4 +107,5 @@ def _report_metadata(report: EvaluationReport) -> dict[str, Any]:
         "synthetic": report.origin.synthetic,
         "evaluation_seconds": report.seconds,
         "device": report.device,
+        "report": dg.MetadataValue.md(markdown(report, pictures(report))),
     }
