@@ -7,19 +7,26 @@ import dagster as dg
 
 from pipeline.assets.common import OWNERS, one_line_failures, progress_into
 from pipeline.compute.base import Compute
+from pipeline.embedding_models import BaseModelChoice, resolve_base_model
 from pipeline.evaluation.build import EvaluationData, build_report
 from pipeline.evaluation.evaluate import EvaluationOptions
+from pipeline.evaluation.leaderboard import Leaderboard, LeaderboardOptions, build_leaderboard, measured_on
 from pipeline.evaluation.rendering import markdown, pictures
 from pipeline.evaluation.reports import EvaluationReport, compare
 from pipeline.finetuning.results import publish_results
 from pipeline.question_pairs.schema import PairTable
 from pipeline.references import FineTunedModel, ModelReference
+from pipeline.resources import ReportHistory
 
 GROUP = "reports"
 
 
 class EvaluationConfig(EvaluationOptions, dg.Config):
     """How a model is measured for a report."""
+
+
+class LeaderboardConfig(LeaderboardOptions, dg.Config):
+    """Which models stand on the leaderboard, and how they are measured."""
 
 
 @dg.asset(group_name=GROUP, kinds={"csv", "scikitlearn"}, owners=OWNERS, code_version="1")
@@ -84,6 +91,57 @@ def post_train_eval_report(
             "results_file": dg.MetadataValue.path(
                 str(Path(fine_tuned_model.run_folder) / "binary_classification_evaluation_post_train_results.csv")
             ),
+        },
+    )
+
+
+@dg.asset(
+    group_name=GROUP,
+    kinds={"csv", "scikitlearn"},
+    owners=OWNERS,
+    code_version="1",
+    # Their reports are in the history.
+    deps=["baseline_eval_report", "post_train_eval_report"],
+)
+def model_leaderboard(
+    context: dg.AssetExecutionContext,
+    config: LeaderboardConfig,
+    compute: dg.ResourceParam[Compute],
+    report_history: ReportHistory,
+    eval_split: PairTable,
+    dev_split: PairTable,
+    train_split: PairTable,
+) -> dg.MaterializeResult[Leaderboard]:
+    """Every model that was ever measured on the current eval pairs, best first.
+
+    The baseline, all fine-tuned models, and the `base_models` that you list in its settings, which are measured when
+    they have no report yet. Models that were measured on other pairs are left out and counted.
+
+    **Next:** name further base models in the Launchpad to see what to start from.
+    """
+    data = EvaluationData(eval_split, dev_split, train_split)
+    with one_line_failures():
+        reports, unreadable = report_history.reports()
+        measured = {report.model.version for report in reports if measured_on(report, data)}
+        for choice in config.base_models:
+            model = resolve_base_model(BaseModelChoice(model=choice))
+            if model.version not in measured:
+                scores = compute.evaluate(model, eval_split, dev_split, config, progress_into(context))
+                reports.append(build_report("pre_train", model, scores, data))
+                report_history.add(reports[-1])
+        leaderboard = build_leaderboard(reports, data, unreadable)
+    return dg.MaterializeResult(
+        value=leaderboard,
+        data_version=dg.DataVersion(leaderboard.data_version),
+        metadata={
+            "leaderboard": dg.MetadataValue.md(leaderboard.to_markdown()),
+            "models": len(leaderboard.rows),
+            "best_model": leaderboard.rows[0].model.name,
+            "best_average_precision": leaderboard.rows[0].ap.estimate,
+            "reports_left_out": sum(leaderboard.left_out.values()),
+            "eval_version": leaderboard.eval_version,
+            "source": leaderboard.origin.source,
+            "synthetic": leaderboard.origin.synthetic,
         },
     )
 

@@ -3,7 +3,6 @@
 import base64
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
 
 import numpy as np
 
@@ -19,7 +18,7 @@ from pipeline.evaluation.metrics import (
     metrics_at,
     similarity_metrics,
 )
-from pipeline.evaluation.reports import EvaluationReport, Mistake, require_comparable
+from pipeline.evaluation.reports import EvaluationReport, Mistake, ThresholdKind, require_comparable
 from pipeline.evaluation.results_csv import Stage
 from pipeline.evaluation.slices import graph_only_scores, memberships, slice_results
 from pipeline.evaluation.uncertainty import Bootstrap, Resampled, interval
@@ -67,7 +66,7 @@ def build_report(
         )
     labels, dev_labels = data.eval_split.labels, data.dev_split.labels
     oracle = _best(measurement.eval_scores, labels)
-    kind: Literal["dev", "oracle"] = "dev" if 0 < dev_labels.sum() < len(dev_labels) else "oracle"
+    kind = threshold_kind(data.dev_split)
     chosen = _best(measurement.dev_scores, dev_labels) if kind == "dev" else oracle
     operating = {
         name: metrics_at(
@@ -119,6 +118,11 @@ def build_report(
         return report
     gains = _gains(report, baseline, resampled, bootstrap, labels)
     return report.model_copy(update={"gains": gains, "baseline": baseline})
+
+
+def threshold_kind(dev_split: PairTable) -> ThresholdKind:
+    """Where thresholds come from: a dev split can choose them if it has both classes."""
+    return "dev" if 0 < dev_split.labels.sum() < len(dev_split) else "oracle"
 
 
 def _base64(values: np.ndarray) -> str:

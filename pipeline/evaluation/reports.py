@@ -19,7 +19,8 @@ from pipeline.storage import content_version, json_text, write_text
 COMPARED = ("ap", "roc_auc", "accuracy", "f1", "precision", "recall", "mcc")
 """The metrics of which two reports are subtracted."""
 
-THRESHOLDS = {
+ThresholdKind = Literal["dev", "oracle"]
+THRESHOLDS: dict[ThresholdKind, str] = {
     "dev": "Thresholds were chosen on dev_split.",
     "oracle": "Thresholds are oracle: chosen on these very pairs, as there is no dev split, so accuracy and F1 are "
     "upper bounds.",
@@ -89,7 +90,7 @@ class EvaluationReport(Reference):
     origin: DataOrigin
     pairs: int
     positive_rate: float
-    threshold_kind: Literal["dev", "oracle"]
+    threshold_kind: ThresholdKind
     oracle: dict[str, SimilarityMetrics]
     operating: dict[str, ThresholdMetrics]
     intervals: dict[str, Interval]
