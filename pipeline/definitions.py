@@ -2,12 +2,13 @@
 
 import dagster as dg
 
-from pipeline import automation
-from pipeline.assets import dataset, model, reports
+from pipeline import automation, checks
+from pipeline.assets import dataset, model, production, reports
 from pipeline.resources import default_resources
 
 defs = dg.Definitions(
-    assets=dg.load_assets_from_modules([dataset, model, reports]),
+    assets=dg.load_assets_from_modules([dataset, model, reports, production]),
+    asset_checks=checks.CHECKS,
     jobs=[automation.quickstart, automation.retrain],
     schedules=[automation.weekly_retrain],
     resources=default_resources(),

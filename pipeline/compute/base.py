@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from pipeline.evaluation.evaluate import EvaluationOptions
 from pipeline.evaluation.measurement import Measurement
 from pipeline.finetuning.recipe import Recipe
@@ -55,5 +57,21 @@ class Compute(Protocol):
 
         Raises:
             PipelineError: when it can't be done.
+        """
+        ...
+
+    def verify(self, model: FineTunedModel) -> int:
+        """Hash every file of the model and hold it against its manifest; returns how many there are.
+
+        Raises:
+            PipelineError: when the run folder isn't sealed, is another model's, or a file is not the one sealed.
+        """
+        ...
+
+    def embed(self, model: ModelReference, questions: list[str]) -> np.ndarray:
+        """Embed a few questions in fp32: float32 of shape (len(questions), dimensions).
+
+        Raises:
+            PipelineError: when the model can't be loaded.
         """
         ...
