@@ -9,8 +9,9 @@ from pipeline.resources import default_resources
 defs = dg.Definitions(
     assets=dg.load_assets_from_modules([dataset, model, reports, production]),
     asset_checks=checks.CHECKS,
-    jobs=[automation.quickstart, automation.retrain],
+    jobs=[automation.quickstart, automation.retrain, automation.evaluate_only],
     schedules=[automation.weekly_retrain],
+    sensors=[automation.new_question_pairs, automation.reports_follow],
     resources=default_resources(),
     # One step at a time: baseline and training would fight over the same cores or the same GPU. A process for
     # each step, so that a step's memory is given back and its death doesn't take the run with it.

@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from pipeline.assets.common import OWNERS, one_line_failures, progress_into
+from pipeline.assets.common import COMPUTE_POOL, OWNERS, one_line_failures, progress_into
 from pipeline.compute.base import Compute, RunIdentity
 from pipeline.embedding_models import BaseModelChoice, resolve_base_model
 from pipeline.finetuning.recipe import Recipe
@@ -43,7 +43,7 @@ def base_model(config: BaseModelConfig) -> dg.MaterializeResult[ModelReference]:
     )
 
 
-@dg.asset(group_name=GROUP, kinds={"pytorch", "huggingface"}, owners=OWNERS, code_version="1")
+@dg.asset(group_name=GROUP, kinds={"pytorch", "huggingface"}, owners=OWNERS, code_version="1", pool=COMPUTE_POOL)
 def fine_tuned_model(
     context: dg.AssetExecutionContext,
     config: FineTuneConfig,
