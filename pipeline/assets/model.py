@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from pipeline.assets.common import COMPUTE_POOL, OWNERS, one_line_failures, progress_into
+from pipeline.assets.common import COMPUTE_POOL, OWNERS, one_line_failures, training_progress_into
 from pipeline.compute.base import Compute, RunIdentity
 from pipeline.embedding_models import BaseModelChoice, resolve_base_model
 from pipeline.finetuning.recipe import Recipe
@@ -61,7 +61,7 @@ def fine_tuned_model(
     """
     with one_line_failures():
         result = compute.fine_tune(
-            train_split, dev_split, base_model, config, _identity(context), progress_into(context)
+            train_split, dev_split, base_model, config, _identity(context), training_progress_into(context)
         )
     return dg.MaterializeResult(
         value=result, data_version=dg.DataVersion(result.data_version), metadata=_training_metadata(result)
