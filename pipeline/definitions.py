@@ -3,13 +3,13 @@
 import dagster as dg
 
 from pipeline import automation, checks
-from pipeline.assets import dataset, model, production, reports
+from pipeline.assets import dataset, model, production, publishing, reports
 from pipeline.resources import default_resources
 
 defs = dg.Definitions(
-    assets=dg.load_assets_from_modules([dataset, model, reports, production]),
+    assets=[*dg.load_assets_from_modules([dataset, model, reports, production]), publishing.published_model],
     asset_checks=checks.CHECKS,
-    jobs=[automation.quickstart, automation.retrain, automation.evaluate_only],
+    jobs=[automation.quickstart, automation.retrain, automation.evaluate_only, publishing.publish_job],
     schedules=[automation.weekly_retrain],
     sensors=[automation.new_question_pairs, automation.reports_follow],
     resources=default_resources(),

@@ -1,9 +1,11 @@
-"""A Hugging Face hub on 127.0.0.1 that speaks what the real client asks: repository info, trees, HEAD and GET of files.
+"""A Hugging Face hub on 127.0.0.1 that speaks what the real client asks: repository info, trees, HEAD and GET of files,
+and making a model's repository and committing to it.
 
 It holds repositories in memory, counts requests, and can demand a token, deny access or never answer. Point a process
 at it with `HF_ENDPOINT`, which the client reads when it is imported.
 """
 
+import base64
 import hashlib
 import json
 import re
@@ -17,6 +19,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 _INFO = re.compile(r"^/api/(?P<kind>datasets|models)/(?P<id>[^/]+/[^/]+)(?:/revision/(?P<revision>[^/]+))?$")
 _TREE = re.compile(r"^/api/(?P<kind>datasets|models)/(?P<id>[^/]+/[^/]+)/tree/(?P<revision>[^/]+)(?:/(?P<path>.*))?$")
+_WRITE = re.compile(r"^/api/models/(?P<id>[^/]+/[^/]+)/(?P<what>preupload|commit)/main$")
 _FILE = re.compile(r"^/(?P<kind>datasets/)?(?P<id>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<path>.+)$")
 
 
@@ -29,12 +32,14 @@ class Repository:
         revisions: branches that stand for the one commit.
         token: who doesn't bring it is told that there is no such repository, as the hub does.
         gated: its terms have not been accepted by anybody.
+        private: only its owner sees it.
     """
 
     files: dict[str, bytes]
     revisions: tuple[str, ...] = ("main",)
     token: str | None = None
     gated: bool = False
+    private: bool = False
 
     @property
     def commit(self) -> str:
@@ -54,12 +59,14 @@ class LoopbackHub:
         repositories: by (`datasets` or `models`, id).
         requests: method and path of each request so far.
         is_silent: take connections and never answer.
+        write_token: who may make repositories and commit to them; None: nobody.
     """
 
     url: str = ""
     repositories: dict[tuple[str, str], Repository] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     is_silent: bool = False
+    write_token: str | None = None
     over: threading.Event = field(default_factory=threading.Event)
 
 
@@ -90,6 +97,52 @@ class _Handler(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self._answer()
 
+    def do_POST(self) -> None:
+        """Make a repository, or commit to one: all files as regular ones, in the request's body."""
+        path = unquote(urlsplit(self.path).path)
+        self.hub.requests.append(f"POST {path}")
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if path == "/api/validate-yaml":
+            self._send(200, b'{"errors": [], "warnings": []}')
+        elif self.hub.write_token is None or self._token() != self.hub.write_token:
+            self._send(401, b'{"error": "Invalid username or password."}')
+        elif path == "/api/repos/create":
+            asked = json.loads(body)
+            repository_id = f"{asked['organization']}/{asked['name']}"
+            if ("models", repository_id) in self.hub.repositories:
+                self._send(409, json.dumps({"url": f"{self.hub.url}/{repository_id}"}).encode())
+            else:
+                is_private = asked.get("visibility") == "private"
+                self.hub.repositories["models", repository_id] = Repository({}, private=is_private)
+                self._send(200, json.dumps({"url": f"{self.hub.url}/{repository_id}"}).encode())
+        elif match := _WRITE.match(path):
+            self._write(match["id"], match["what"], body)
+        else:
+            self._send(404, b"{}")
+
+    def _write(self, repository_id: str, what: str, body: bytes) -> None:
+        repository = self.hub.repositories["models", repository_id]
+        if what == "preupload":
+            files = [
+                {"path": file["path"], "uploadMode": "regular", "shouldIgnore": False}
+                for file in json.loads(body)["files"]
+            ]
+            self._send(200, json.dumps({"files": files}).encode())
+            return
+        for line in map(json.loads, body.splitlines()):
+            if line["key"] == "file":
+                repository.files[line["value"]["path"]] = base64.b64decode(line["value"]["content"])
+            elif line["key"] == "deletedFile":
+                del repository.files[line["value"]["path"]]
+        commit = {
+            "commitOid": repository.commit,
+            "commitUrl": f"{self.hub.url}/{repository_id}/commit/{repository.commit}",
+        }
+        self._send(200, json.dumps({"success": True, **commit}).encode())
+
+    def _token(self) -> str:
+        return (self.headers.get("Authorization") or "").removeprefix("Bearer ")
+
     def log_message(self, format: str, *args: Any) -> None:
         """Stay silent: tests read the process's output."""
 
@@ -111,8 +164,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _repository(self, kind: str, repository_id: str, revision: str) -> Repository | None:
         repository = self.hub.repositories.get((kind, repository_id))
-        token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
-        if repository is None or (repository.token and token != repository.token):
+        if repository is None or (repository.token and self._token() != repository.token):
             self._send(401, b'{"error": "Invalid username or password."}', {"X-Error-Code": "RepoNotFound"})
         elif repository.gated and "/resolve/" in self.path:
             self._send(403, b'{"error": "Access is restricted."}', {"X-Error-Code": "GatedRepo"})
@@ -127,7 +179,14 @@ class _Handler(BaseHTTPRequestHandler):
             {"rfilename": path, **({"size": len(content)} if "blobs" in query else {})}
             for path, content in repository.files.items()
         ]
-        info = {"_id": "0", "id": found["id"], "sha": repository.commit, "siblings": siblings, "tags": []}
+        info: dict[str, Any] = {
+            "_id": "0",
+            "id": found["id"],
+            "sha": repository.commit,
+            "siblings": siblings,
+            "tags": [],
+        }
+        info["private"] = repository.private
         self._send(200, json.dumps(info).encode())
 
     def _tree(self, repository: Repository, found: dict[str, str], query: dict[str, list[str]]) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from pipeline.storage import PROJECT_ROOT
 
-SECONDS = 240
+SECONDS = 480
 
 
 def pipeline(*arguments: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:

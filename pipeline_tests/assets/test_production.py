@@ -13,8 +13,9 @@ from made_reports import before_and_after, sealed_training
 
 from pipeline.evaluation.reports import EvaluationReport
 from pipeline.promotion import ProductionModel
+from pipeline.question_pairs.schema import PairTable
 from pipeline.references import FineTunedModel, Interval
-from pipeline.resources import current_production, write_value
+from pipeline.resources import current_production, load_value, write_value
 from pipeline.storage import Pointer, VersionStore
 
 ALONE = dg.AssetSelection.assets("production_model")
@@ -56,7 +57,11 @@ def current(store: VersionStore) -> ProductionModel:
 
 
 def observation(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
-    (event,) = [e for e in result.all_events if e.event_type == dg.DagsterEventType.ASSET_OBSERVATION]
+    (event,) = [
+        e
+        for e in result.all_events
+        if e.event_type == dg.DagsterEventType.ASSET_OBSERVATION and e.step_key == "production_model"
+    ]
     return {key: value.value for key, value in event.asset_observation_data.asset_observation.metadata.items()}
 
 
@@ -169,6 +174,7 @@ import os, random, signal, sys, time
 from datetime import UTC, datetime
 from pipeline.promotion import Candidate
 from pipeline.resources import current_production, load_from_run, write_value
+from pipeline.question_pairs.schema import PairTable
 from pipeline.references import FineTunedModel
 from pipeline.evaluation.reports import EvaluationReport
 from pipeline.storage import Pointer, VersionStore
@@ -213,3 +219,43 @@ def test_the_pointer_is_whole_after_a_hundred_kills(store: VersionStore) -> None
     assert len(versions) == 100
     assert len(set(versions)) > 1, "nothing was written before the kills"
     assert promote(store).success
+
+
+BAD_TRAINING = (
+    "fine_tuned_model.learning_rate=2e-4",
+    "fine_tuned_model.loss=cosent",
+    "fine_tuned_model.epochs=4",
+    # The dev split has true labels, and would keep the weights from before the harm.
+    "fine_tuned_model.keep=last",
+)
+
+
+@pytest.mark.slow
+def test_a_model_trained_on_wrong_labels_is_measured_recorded_and_not_promoted(
+    store: VersionStore, small_config: Path
+) -> None:
+    home = Path(store.home)
+    rest = dg.AssetSelection.groups("dataset") | dg.AssetSelection.assets("base_model")
+    worse = dg.AssetSelection.assets(
+        "baseline_eval_report", "fine_tuned_model", "post_train_eval_report", "model_leaderboard", "production_model"
+    )
+    with dg.DagsterInstance.ephemeral() as instance:
+        run(home, small_config, instance, rest)
+        train = load_value(store, "train_split")
+        assert isinstance(train, PairTable)
+        # The wrong way round is as wrong as labels can be.
+        mislabelled = PairTable(train.pairs.assign(is_duplicate=~train.pairs["is_duplicate"]), train.origin)
+        file = write_value(store.folder("train_split"), mislabelled)
+        store.point_to("train_split", Pointer(mislabelled.data_version, file, "a mistake"))
+        result = run(home, small_config, instance, worse, BAD_TRAINING)
+    assert result.success
+    baseline, post = load_value(store, "baseline_eval_report"), load_value(store, "post_train_eval_report")
+    assert isinstance(baseline, EvaluationReport)
+    assert isinstance(post, EvaluationReport)
+    assert post.cosine.ap < baseline.cosine.ap
+    # Recorded: it stands on the leaderboard and in the events, below what it was trained from.
+    assert metadata(result, "model_leaderboard")["models"] == 2
+    seen = observation(result)
+    assert seen["decision"] == "refused"
+    assert not checks(result)["production_model", "gain_over_baseline"].passed
+    assert current_production(store) is None
