@@ -178,15 +178,17 @@ def _selected_assets(select: str) -> set[str]:
 
     from pipeline.definitions import defs
 
+    graph = defs.resolve_asset_graph()
     with warnings.catch_warnings():
         # Dagster's own parser uses a parameter that it calls beta.
         warnings.simplefilter("ignore", dg.BetaWarning)
         try:
-            keys = dg.AssetSelection.from_string(select).resolve(defs.resolve_asset_graph())
+            # A selection may name what only a job of its own makes, such as `published_model`.
+            keys = dg.AssetSelection.from_string(select).resolve(graph) & graph.materializable_asset_keys
         except dg.DagsterError:
             keys = set()
     if not keys:
-        everything = sorted(key.to_user_string() for key in defs.resolve_all_asset_keys())
+        everything = sorted(key.to_user_string() for key in graph.materializable_asset_keys)
         raise PipelineError(f"--select {select!r} matches no asset; there are: {', '.join(everything)}")
     return {key.to_user_string() for key in keys}
 

@@ -99,6 +99,20 @@ def test_a_selection_that_matches_nothing_lists_the_assets(pipeline_home: Path) 
     assert_one_line_error(pipeline("materialize", "--select", "eval"), "eval", "eval_split")
 
 
+def test_what_only_a_job_of_its_own_makes_is_not_materialised(pipeline_home: Path) -> None:
+    result = pipeline("materialize", "--select", "published_model")
+    assert_one_line_error(result, "'published_model' matches no asset", "production_model")
+
+
+def test_a_blocking_check_ends_the_run_with_its_one_line(pipeline_home: Path, small_config: Path) -> None:
+    result = pipeline(
+        "materialize", "--config", str(small_config), "--select", "group:dataset",
+        "--set", "splits_checks.min_train_pairs=1000",
+    )  # fmt: skip
+    assert result.returncode == 1
+    assert result.stderr.strip().splitlines()[-1] == ("Error: train_split: train_split has 153 pairs; it needs 1,000")
+
+
 def test_a_failing_step_ends_with_its_one_line(pipeline_home: Path, tmp_path: Path) -> None:
     path = tmp_path / "broken.tsv"
     path.write_text("question1\tquestion2\nWhy?\tWhy not?\n")
