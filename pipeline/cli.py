@@ -32,12 +32,13 @@ from pipeline.errors import PipelineError
 from pipeline.evaluation.evaluate import EvaluationOptions
 from pipeline.evaluation.measurement import Measurement
 from pipeline.evaluation.reports import THRESHOLDS, EvaluationReport
-from pipeline.finetuning.recipe import Recipe
+from pipeline.finetuning.recipe import TrainingOrder
 from pipeline.progress import (
     PROGRESS_FILE_VARIABLE,
     Advanced,
     CheckpointSaved,
     DevEvaluated,
+    LogLine,
     OnProgress,
     ProgressEvent,
     TrainingStep,
@@ -327,7 +328,7 @@ def finetune(config_path: Path | None, overrides: tuple[str, ...], output: Path 
     from pipeline.question_pairs.sources import load_pairs
     from pipeline.question_pairs.splits import split_pairs
 
-    recipe = settings.of("fine_tuned_model", Recipe)
+    recipe = settings.of("fine_tuned_model", TrainingOrder).recipe
     distributed.join(resolve_device(recipe.device))
     console, terminal = Console(quiet=not distributed.is_main()), Console(stderr=True, quiet=not distributed.is_main())
     compute = LocalCompute(output.absolute() if output else local_folder(default_runs_folder()))
@@ -391,6 +392,8 @@ class _Bar:
                     f"epoch {event.epoch:g}: dev average precision {event.average_precision:.4f}",
                     highlight=False,
                 )
+            case LogLine():
+                self._progress.console.print(event.text, markup=False, highlight=False, soft_wrap=True)
             case CheckpointSaved():
                 pass
 

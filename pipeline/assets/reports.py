@@ -1,6 +1,5 @@
 """The reports: how good the model is before and after."""
 
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -10,9 +9,10 @@ from pipeline.compute.base import Compute
 from pipeline.evaluation.build import EvaluationData, build_report
 from pipeline.evaluation.evaluate import EvaluationOptions
 from pipeline.evaluation.reports import EvaluationReport, compare
-from pipeline.finetuning.results import publish_results
+from pipeline.evaluation.results_csv import results_file_name
 from pipeline.question_pairs.schema import PairTable
 from pipeline.references import FineTunedModel, ModelReference
+from pipeline.remote_calls import CallRecords
 
 GROUP = "reports"
 
@@ -36,14 +36,19 @@ def baseline_eval_report(
     Average precision, and accuracy, F1, precision and recall at their best thresholds, for four similarities.
     docs/metrics.md explains each in plain words.
     """
+    calls = CallRecords(context)
     with one_line_failures():
-        measured = compute.evaluate(base_model, eval_split, dev_split, config, progress_into(context))
+        measured = compute.evaluate(base_model, eval_split, dev_split, config, progress_into(context), calls.hooks())
         data = EvaluationData(eval_split, dev_split, train_split)
         report = build_report("pre_train", base_model, measured, data)
     return dg.MaterializeResult(
         value=report,
         data_version=dg.DataVersion(report.data_version),
-        metadata={**_report_metadata(report), "report": dg.MetadataValue.md(report.to_markdown())},
+        metadata={
+            **_report_metadata(report),
+            "report": dg.MetadataValue.md(report.to_markdown()),
+            **calls.metadata,
+        },
     )
 
 
@@ -64,13 +69,14 @@ def post_train_eval_report(
 
     **Next:** compare with earlier runs in this asset's *Overview* plots; use the model from its run folder.
     """
+    calls = CallRecords(context)
     with one_line_failures():
         model = fine_tuned_model.model
-        measured = compute.evaluate(model, eval_split, dev_split, config, progress_into(context))
+        measured = compute.evaluate(model, eval_split, dev_split, config, progress_into(context), calls.hooks())
         data = EvaluationData(eval_split, dev_split, train_split)
         report = build_report("post_train", model, measured, data, baseline_eval_report)
         differences = compare(report, baseline_eval_report)
-        publish_results(fine_tuned_model, baseline_eval_report, report)
+        compute.publish(fine_tuned_model, baseline_eval_report, report)
     return dg.MaterializeResult(
         value=report,
         data_version=dg.DataVersion(report.data_version),
@@ -79,9 +85,8 @@ def post_train_eval_report(
             **{f"cosine_{metric}_gain": gain for metric, gain in differences["cosine"].items()},
             "report": dg.MetadataValue.md(report.to_markdown(baseline_eval_report)),
             "run_folder": dg.MetadataValue.path(fine_tuned_model.run_folder),
-            "results_file": dg.MetadataValue.path(
-                str(Path(fine_tuned_model.run_folder) / "binary_classification_evaluation_post_train_results.csv")
-            ),
+            "results_file": dg.MetadataValue.path(f"{fine_tuned_model.run_folder}/{results_file_name('post_train')}"),
+            **calls.metadata,
         },
     )
 
