@@ -31,6 +31,7 @@ from pipeline.embedding_models import BaseModelChoice
 from pipeline.errors import PipelineError
 from pipeline.evaluation.evaluate import EvaluationOptions
 from pipeline.evaluation.measurement import Measurement
+from pipeline.evaluation.rendering import PAGE_FILE_NAME
 from pipeline.evaluation.reports import THRESHOLDS, EvaluationReport
 from pipeline.finetuning.recipe import TrainingOrder
 from pipeline.progress import (
@@ -279,6 +280,7 @@ def _print_places(console: Console, model: FineTunedModel) -> None:
     for name, place in (
         ("Model", model.model.location),
         ("Results", f"{model.run_folder}/binary_classification_evaluation_{{pre,post}}_train_results.csv"),
+        ("Report", f"{model.run_folder}/{PAGE_FILE_NAME}"),
     ):
         console.print(f"{name:<8} {place}", soft_wrap=True, highlight=False, markup=False)
 
@@ -297,7 +299,7 @@ def _print_comparison(console: Console, baseline: EvaluationReport, post: Evalua
     for label, metric in (("threshold (accuracy)", "accuracy_threshold"), ("threshold (F1)", "f1_threshold")):
         table.add_row(label, f"{getattr(baseline.cosine, metric):.4f}", f"{getattr(post.cosine, metric):.4f}", "")
     console.print(table)
-    console.print(THRESHOLDS[post.threshold_kind].replace("`", ""), soft_wrap=True, markup=False, highlight=False)
+    console.print(THRESHOLDS[post.threshold_kind], soft_wrap=True, markup=False, highlight=False)
 
 
 # --- fine-tune, without Dagster --------------------------------------------------------------------------------
@@ -351,7 +353,7 @@ def finetune(config_path: Path | None, overrides: tuple[str, ...], output: Path 
     with _live_progress(terminal) as bar:
         model = compute.fine_tune(splits.train, splits.dev, base_model, recipe, identity, bar)
         post = distributed.from_main(
-            lambda: build_report("post_train", model.model, measured(model.model, after, bar), data, baseline)
+            lambda: build_report("post_train", model.model, measured(model.model, after, bar), data, baseline, model)
         )
     distributed.from_main(lambda: publish_results(model, baseline, post))
     console.print(f"post train eval {_reference_print(post)}", soft_wrap=True, highlight=False)

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ValidationError
 from pipeline.embedding_models import BaseModelChoice
 from pipeline.errors import PipelineError
 from pipeline.evaluation.evaluate import EvaluationOptions
+from pipeline.evaluation.leaderboard import LeaderboardOptions
 from pipeline.finetuning.recipe import TrainingOrder
 from pipeline.question_pairs.sources import PairSource
 from pipeline.question_pairs.splits import SplitPlan
@@ -33,6 +34,7 @@ STEP_SETTINGS: Mapping[str, type[BaseModel]] = {
     "baseline_eval_report": EvaluationOptions,
     "fine_tuned_model": TrainingOrder,
     "post_train_eval_report": EvaluationOptions,
+    "model_leaderboard": LeaderboardOptions,
 }
 """The steps that have settings, and the class of each."""
 

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from pipeline.compute.base import Compute
 from pipeline.compute.local import LocalCompute
 from pipeline.compute.modal_settings import ModalSettings
 from pipeline.errors import PipelineError
+from pipeline.evaluation.leaderboard import Leaderboard
 from pipeline.evaluation.reports import EvaluationReport
 from pipeline.question_pairs.schema import PairTable
 from pipeline.references import FineTunedModel, ModelReference, Reference
@@ -25,12 +26,17 @@ from pipeline.storage import (
     json_text,
     local_folder,
     replacing,
+    write_bytes,
     write_text,
 )
 
 _REFERENCES: dict[str, type[Reference]] = {
-    cls.__name__: cls for cls in (ModelReference, FineTunedModel, EvaluationReport)
+    cls.__name__: cls for cls in (ModelReference, FineTunedModel, EvaluationReport, Leaderboard)
 }
+
+REPORT_FILE_NAME = "report.json"
+_OTHER_REPORTS = "model_leaderboard/reports"
+_REPORT_FOLDERS = ("baseline_eval_report", "post_train_eval_report", _OTHER_REPORTS)
 
 
 class VersionedIOManager(dg.ConfigurableIOManager):
@@ -66,11 +72,17 @@ def write_value(folder: UPath | Path, value: PairTable | Reference) -> str:
         with replacing(folder / file) as path, path.open("wb") as stream:
             pq.write_table(value.to_arrow(), stream, compression="zstd")
         return file
-    text = json_text({"type": type(value).__name__, "value": value.model_dump()})
+    text = json_text({"type": type(value).__name__, "value": value.model_dump(mode="json")})
     if isinstance(value, EvaluationReport):
-        for name, content in value.files():
-            write_text(folder / version / name, content)
-        file = f"{version}/report.json"
+        # Draws pictures, with libraries that loading the definitions must not import.
+        from pipeline.evaluation.rendering import report_files
+
+        for name, content in report_files(value):
+            write_bytes(folder / version / name, content)
+        file = f"{version}/{REPORT_FILE_NAME}"
+    elif isinstance(value, Leaderboard):
+        write_text(folder / version / "leaderboard.csv", value.to_frame().to_csv(index=False))
+        file = f"{version}/leaderboard.json"
     else:
         file = f"{version}.json"
     write_text(folder / file, text)
@@ -99,6 +111,29 @@ def load_value(store: VersionStore, asset: str, run_ids: Sequence[str] = ()) -> 
     if value.data_version != pointer.version:
         raise PipelineError(f"{asset}: the content of {path} has changed since it was written: rematerialise {asset}")
     return value
+
+
+class ReportHistory(dg.ConfigurableResource[Any]):
+    """All evaluation reports that were ever stored, whatever run made them."""
+
+    home: str
+
+    def reports(self) -> tuple[list[EvaluationReport], int]:
+        """Every stored report that can be read, and how many can't: those that older code wrote."""
+        found, unreadable = [], 0
+        for asset in _REPORT_FOLDERS:
+            paths: Iterable[UPath | Path] = VersionStore(self.home).folder(asset).glob(f"*/{REPORT_FILE_NAME}")
+            for path in paths:
+                try:
+                    stored = json.loads(path.read_text(encoding="utf-8"))
+                    found.append(EvaluationReport.model_validate(stored["value"]))
+                except (OSError, ValueError, KeyError):
+                    unreadable += 1
+        return found, unreadable
+
+    def add(self, report: EvaluationReport) -> None:
+        """Store a report that no asset stands for."""
+        write_value(VersionStore(self.home).folder(_OTHER_REPORTS), report)
 
 
 class ComputeResource(dg.ConfigurableResource[Compute]):
@@ -167,5 +202,6 @@ def default_resources() -> dict[str, Any]:
     check_compute(kind, runs_folder)
     return {
         "io_manager": VersionedIOManager(home=default_home()),
+        "report_history": ReportHistory(home=default_home()),
         "compute": ComputeResource(kind=kind, runs_folder=runs_folder),
     }

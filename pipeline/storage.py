@@ -102,8 +102,13 @@ def replacing(path: UPath | Path) -> Iterator[UPath | Path]:
 
 def write_text(path: UPath | Path, text: str) -> None:
     """Write a UTF-8 text file atomically, replacing what was there."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: UPath | Path, content: bytes) -> None:
+    """Write a file atomically, replacing what was there."""
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(content)
 
 
 def claim_folder(parent: Path, stem: str, number: int, owner: str) -> Path:

@@ -27,12 +27,19 @@ LINEAGE = {
         "train_split",
         "baseline_eval_report",
     },
+    "model_leaderboard": {
+        "baseline_eval_report",
+        "post_train_eval_report",
+        "eval_split",
+        "dev_split",
+        "train_split",
+    },
 }
 
 GROUPS = {
     "dataset": {"raw_quora_dataset", "train_split", "dev_split", "eval_split"},
     "model": {"base_model", "fine_tuned_model"},
-    "reports": {"baseline_eval_report", "post_train_eval_report"},
+    "reports": {"baseline_eval_report", "post_train_eval_report", "model_leaderboard"},
 }
 
 
@@ -63,7 +70,18 @@ def test_loading_the_definitions_imports_no_heavy_library() -> None:
     loaded = set(json.loads(output))
     assert "pipeline.assets.reports" in loaded
     assert loaded.isdisjoint(
-        {"torch", "transformers", "sentence_transformers", "datasets", "modal", "sklearn", "scipy"}
+        {
+            "torch",
+            "transformers",
+            "sentence_transformers",
+            "datasets",
+            "modal",
+            "sklearn",
+            "scipy",
+            "matplotlib",
+            "PIL",
+            "jinja2",
+        }
     )
 
 

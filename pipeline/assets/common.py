@@ -8,6 +8,7 @@ import dagster as dg
 import pyarrow as pa
 
 from pipeline.errors import PipelineError
+from pipeline.evaluation.rendering.markdown import escaped
 from pipeline.progress import LogLines, OnProgress, both, progress_file_sink
 from pipeline.question_pairs.schema import PAIR_SCHEMA, PairTable
 
@@ -63,4 +64,4 @@ def _preview(table: PairTable) -> str:
 
 def _cell(text: str) -> str:
     shown = text if len(text) <= _PREVIEW_WIDTH else text[: _PREVIEW_WIDTH - 1] + "…"
-    return " ".join(shown.split()).replace("|", "\\|").replace("<", "&lt;")
+    return escaped(shown)

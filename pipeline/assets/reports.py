@@ -6,19 +6,27 @@ import dagster as dg
 
 from pipeline.assets.common import OWNERS, one_line_failures, progress_into
 from pipeline.compute.base import Compute
+from pipeline.embedding_models import BaseModelChoice, resolve_base_model
 from pipeline.evaluation.build import EvaluationData, build_report
 from pipeline.evaluation.evaluate import EvaluationOptions
+from pipeline.evaluation.leaderboard import Leaderboard, LeaderboardOptions, build_leaderboard, measured_on
+from pipeline.evaluation.rendering import markdown, pictures
 from pipeline.evaluation.reports import EvaluationReport, compare
 from pipeline.evaluation.results_csv import results_file_name
 from pipeline.question_pairs.schema import PairTable
 from pipeline.references import FineTunedModel, ModelReference
 from pipeline.remote_calls import CallRecords
+from pipeline.resources import ReportHistory
 
 GROUP = "reports"
 
 
 class EvaluationConfig(EvaluationOptions, dg.Config):
     """How a model is measured for a report."""
+
+
+class LeaderboardConfig(LeaderboardOptions, dg.Config):
+    """Which models stand on the leaderboard, and how they are measured."""
 
 
 @dg.asset(group_name=GROUP, kinds={"csv", "scikitlearn"}, owners=OWNERS, code_version="1")
@@ -44,11 +52,7 @@ def baseline_eval_report(
     return dg.MaterializeResult(
         value=report,
         data_version=dg.DataVersion(report.data_version),
-        metadata={
-            **_report_metadata(report),
-            "report": dg.MetadataValue.md(report.to_markdown()),
-            **calls.metadata,
-        },
+        metadata={**_report_metadata(report), **calls.metadata},
     )
 
 
@@ -74,19 +78,71 @@ def post_train_eval_report(
         model = fine_tuned_model.model
         measured = compute.evaluate(model, eval_split, dev_split, config, progress_into(context), calls.hooks())
         data = EvaluationData(eval_split, dev_split, train_split)
-        report = build_report("post_train", model, measured, data, baseline_eval_report)
-        differences = compare(report, baseline_eval_report)
+        report = build_report("post_train", model, measured, data, baseline_eval_report, fine_tuned_model)
         compute.publish(fine_tuned_model, baseline_eval_report, report)
     return dg.MaterializeResult(
         value=report,
         data_version=dg.DataVersion(report.data_version),
         metadata={
             **_report_metadata(report),
-            **{f"cosine_{metric}_gain": gain for metric, gain in differences["cosine"].items()},
-            "report": dg.MetadataValue.md(report.to_markdown(baseline_eval_report)),
+            **{
+                f"cosine_{metric}_gain": gain
+                for metric, gain in compare(report, baseline_eval_report)["cosine"].items()
+            },
             "run_folder": dg.MetadataValue.path(fine_tuned_model.run_folder),
             "results_file": dg.MetadataValue.path(f"{fine_tuned_model.run_folder}/{results_file_name('post_train')}"),
             **calls.metadata,
+        },
+    )
+
+
+@dg.asset(
+    group_name=GROUP,
+    kinds={"csv", "scikitlearn"},
+    owners=OWNERS,
+    code_version="1",
+    # Their reports are in the history.
+    deps=["baseline_eval_report", "post_train_eval_report"],
+)
+def model_leaderboard(
+    context: dg.AssetExecutionContext,
+    config: LeaderboardConfig,
+    compute: dg.ResourceParam[Compute],
+    report_history: ReportHistory,
+    eval_split: PairTable,
+    dev_split: PairTable,
+    train_split: PairTable,
+) -> dg.MaterializeResult[Leaderboard]:
+    """Every model that was ever measured on the current eval pairs, best first.
+
+    The baseline, all fine-tuned models, and the `base_models` that you list in its settings, which are measured when
+    they have no report yet. Models that were measured on other pairs are left out and counted.
+
+    **Next:** name further base models in the Launchpad to see what to start from.
+    """
+    data, calls = EvaluationData(eval_split, dev_split, train_split), CallRecords(context)
+    with one_line_failures():
+        reports, unreadable = report_history.reports()
+        measured = {report.model.version for report in reports if measured_on(report, data)}
+        for choice in config.base_models:
+            model = resolve_base_model(BaseModelChoice(model=choice))
+            if model.version not in measured:
+                scores = compute.evaluate(model, eval_split, dev_split, config, progress_into(context), calls.hooks())
+                reports.append(build_report("pre_train", model, scores, data))
+                report_history.add(reports[-1])
+        leaderboard = build_leaderboard(reports, data, unreadable)
+    return dg.MaterializeResult(
+        value=leaderboard,
+        data_version=dg.DataVersion(leaderboard.data_version),
+        metadata={
+            "leaderboard": dg.MetadataValue.md(leaderboard.to_markdown()),
+            "models": len(leaderboard.rows),
+            "best_model": leaderboard.rows[0].model.name,
+            "best_average_precision": leaderboard.rows[0].ap.estimate,
+            "reports_left_out": sum(leaderboard.left_out.values()),
+            "eval_version": leaderboard.eval_version,
+            "source": leaderboard.origin.source,
+            "synthetic": leaderboard.origin.synthetic,
         },
     )
 
@@ -110,4 +166,5 @@ def _report_metadata(report: EvaluationReport) -> dict[str, Any]:
         "synthetic": report.origin.synthetic,
         "evaluation_seconds": report.seconds,
         "device": report.device,
+        "report": dg.MetadataValue.md(markdown(report, pictures(report))),
     }

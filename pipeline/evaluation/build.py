@@ -2,10 +2,11 @@
 
 import base64
 from dataclasses import dataclass
-from typing import Literal
+from datetime import UTC, datetime
 
 import numpy as np
 
+from pipeline.errors import PipelineError
 from pipeline.evaluation.calibration import calibrate
 from pipeline.evaluation.measurement import Measurement
 from pipeline.evaluation.metrics import (
@@ -17,13 +18,13 @@ from pipeline.evaluation.metrics import (
     metrics_at,
     similarity_metrics,
 )
-from pipeline.evaluation.reports import EvaluationReport, Mistake, require_comparable
+from pipeline.evaluation.reports import EvaluationReport, Mistake, ThresholdKind, require_comparable
 from pipeline.evaluation.results_csv import Stage
 from pipeline.evaluation.slices import graph_only_scores, memberships, slice_results
 from pipeline.evaluation.uncertainty import Bootstrap, Resampled, interval
 from pipeline.question_pairs.schema import PairTable
 from pipeline.question_pairs.splits import question_components
-from pipeline.references import Interval, ModelReference
+from pipeline.references import FineTunedModel, Interval, ModelReference
 
 WORST = 15
 """Mistakes listed of each kind."""
@@ -44,19 +45,28 @@ def build_report(
     measurement: Measurement,
     data: EvaluationData,
     baseline: EvaluationReport | None = None,
+    training: FineTunedModel | None = None,
 ) -> EvaluationReport:
     """The report of one model; with a baseline's, the gains over it.
+
+    `training` says how a fine-tuned model was made.
 
     Thresholds and the calibrated probability come from the dev split where it has both classes, else thresholds are
     oracle and there is no probability. Intervals take thresholds as fixed.
 
     Raises:
-        PipelineError: when the eval split has one class only, or the baseline was measured on other pairs or with
-            another kind of threshold.
+        PipelineError: when the eval split has one class only, the baseline was measured on other pairs or with
+            another kind of threshold, or the model was trained on another training split: it may then have seen the
+            pairs that it is examined on.
     """
+    if training and training.train_version != data.train_split.data_version:
+        raise PipelineError(
+            f"{model.name} was trained on train_split {training.train_version}, but the current one is "
+            f"{data.train_split.data_version}, so it may have seen these eval pairs: rematerialise fine_tuned_model"
+        )
     labels, dev_labels = data.eval_split.labels, data.dev_split.labels
     oracle = _best(measurement.eval_scores, labels)
-    kind: Literal["dev", "oracle"] = "dev" if 0 < dev_labels.sum() < len(dev_labels) else "oracle"
+    kind = threshold_kind(data.dev_split)
     chosen = _best(measurement.dev_scores, dev_labels) if kind == "dev" else oracle
     operating = {
         name: metrics_at(
@@ -76,6 +86,7 @@ def build_report(
         stage=stage,
         model=model,
         eval_version=data.eval_split.data_version,
+        dev_version=data.dev_split.data_version,
         train_version=data.train_split.data_version,
         origin=data.eval_split.origin,
         pairs=len(labels),
@@ -94,15 +105,28 @@ def build_report(
         graph_only_ap=None if graph is None else similarity_metrics(graph, labels).ap,
         tasks=measurement.tasks,
         mistakes=_mistakes(data.eval_split, cosine),
-        cosine_scores=base64.b64encode(cosine.astype("<f4").tobytes()).decode(),
+        cosine_scores=_base64(cosine.astype("<f4")),
+        labels=_base64(np.packbits(labels.astype(bool))),
         seconds=measurement.seconds,
         questions=measurement.questions,
         device=measurement.device,
         precision=measurement.precision,
+        evaluated_at=datetime.now(UTC),
+        training=training,
     )
     if baseline is None:
         return report
-    return report.model_copy(update={"gains": _gains(report, baseline, resampled, bootstrap, labels)})
+    gains = _gains(report, baseline, resampled, bootstrap, labels)
+    return report.model_copy(update={"gains": gains, "baseline": baseline})
+
+
+def threshold_kind(dev_split: PairTable) -> ThresholdKind:
+    """Where thresholds come from: a dev split can choose them if it has both classes."""
+    return "dev" if 0 < dev_split.labels.sum() < len(dev_split) else "oracle"
+
+
+def _base64(values: np.ndarray) -> str:
+    return base64.b64encode(values.tobytes()).decode()
 
 
 def _best(scores: dict[str, np.ndarray], labels: np.ndarray) -> dict[str, SimilarityMetrics]:

@@ -1,12 +1,11 @@
-"""An evaluation as a value: its JSON, Markdown for the UI and the model card, and fair comparison."""
+"""An evaluation as a value: what it holds, the files of a run folder, and fair comparison."""
 
 import base64
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from pipeline.errors import PipelineError
 from pipeline.evaluation.calibration import CALIBRATION_FILE_NAME, Calibration
@@ -14,26 +13,22 @@ from pipeline.evaluation.measurement import TaskMetrics
 from pipeline.evaluation.metrics import SimilarityMetrics, ThresholdMetrics
 from pipeline.evaluation.results_csv import Stage, csv_row, csv_text, results_file_name
 from pipeline.evaluation.slices import SEEN, Slice
-from pipeline.references import DataOrigin, Interval, ModelReference, Reference
+from pipeline.references import DataOrigin, FineTunedModel, Interval, ModelReference, Reference
 from pipeline.storage import content_version, json_text, write_text
 
 COMPARED = ("ap", "roc_auc", "accuracy", "f1", "precision", "recall", "mcc")
 """The metrics of which two reports are subtracted."""
 
-_TASKS = {
-    "mining_ap": "duplicate mining, AP",
-    "mining_f1": "duplicate mining, best F1",
-    "mrr_at_10": "retrieval, MRR@10",
-    "ndcg_at_10": "retrieval, nDCG@10",
-    "recall_at_1": "retrieval, recall@1",
-    "recall_at_10": "retrieval, recall@10",
-    "recall_at_100": "retrieval, recall@100",
-}
-THRESHOLDS = {
-    "dev": "Thresholds were chosen on `dev_split`.",
+ThresholdKind = Literal["dev", "oracle"]
+THRESHOLDS: dict[ThresholdKind, str] = {
+    "dev": "Thresholds were chosen on dev_split.",
     "oracle": "Thresholds are oracle: chosen on these very pairs, as there is no dev split, so accuracy and F1 are "
     "upper bounds.",
 }
+
+
+_BULKY = {"cosine_scores", "labels", "mistakes", "training", "baseline"}
+"""Left out of the JSON in a run folder, where the training and the baseline have files of their own."""
 
 
 class Mistake(BaseModel):
@@ -59,6 +54,7 @@ class EvaluationReport(Reference):
         stage: `pre_train` for a base model, `post_train` for a fine-tuned one.
         model: the model that was evaluated.
         eval_version: data version of the eval split.
+        dev_version: data version of the dev split, which thresholds come from.
         train_version: data version of the training split, which slices refer to.
         origin: where the eval rows came from.
         pairs: number of eval pairs.
@@ -74,21 +70,27 @@ class EvaluationReport(Reference):
             couldn't learn.
         tasks: duplicate mining and retrieval.
         mistakes: the non-duplicates with the highest and the duplicates with the lowest cosine.
-        cosine_scores: of each eval pair: base64 of little-endian float32. Another report is compared with it.
+        cosine_scores: of each eval pair: base64 of little-endian float32.
+        labels: of the same pairs: base64 of one bit each, as `numpy.packbits` packs them.
         seconds: wall-clock time of embedding and scoring.
         questions: distinct questions embedded in that time.
         device: what it ran on.
         precision: of the embedding, `fp32` or `bf16`.
+        evaluated_at: when the report was made, in UTC.
+        training: how the model was made; None for a base model.
+        baseline: the report that `gains` refers to, whole, so that before and after can be drawn from one file; None in
+            a baseline's own report.
     """
 
     stage: Stage
     model: ModelReference
     eval_version: str
+    dev_version: str
     train_version: str
     origin: DataOrigin
     pairs: int
     positive_rate: float
-    threshold_kind: Literal["dev", "oracle"]
+    threshold_kind: ThresholdKind
     oracle: dict[str, SimilarityMetrics]
     operating: dict[str, ThresholdMetrics]
     intervals: dict[str, Interval]
@@ -99,10 +101,14 @@ class EvaluationReport(Reference):
     tasks: TaskMetrics | None
     mistakes: list[Mistake]
     cosine_scores: str
+    labels: str
     seconds: float
     questions: int
     device: str
     precision: str
+    evaluated_at: AwareDatetime
+    training: FineTunedModel | None = None
+    baseline: "EvaluationReport | None" = None
 
     @property
     def data_version(self) -> str:
@@ -131,6 +137,12 @@ class EvaluationReport(Reference):
         return np.frombuffer(base64.b64decode(self.cosine_scores), dtype="<f4")
 
     @property
+    def is_duplicate(self) -> np.ndarray:
+        """Label of each eval pair: bool of shape (pairs,)."""
+        packed = np.frombuffer(base64.b64decode(self.labels), dtype=np.uint8)
+        return np.unpackbits(packed, count=self.pairs).astype(bool)
+
+    @property
     def unseen(self) -> Slice | None:
         """The pairs of which training has seen neither question; None where there are none."""
         return next((part for part in self.slices if part.name == SEEN and part.value == "none"), None)
@@ -139,86 +151,10 @@ class EvaluationReport(Reference):
         """The reference system's file: its header, and one row with -1 for epoch and steps; oracle thresholds."""
         return csv_text([csv_row(self.oracle)])
 
-    def heading(self) -> str:
-        """What was measured on what, in one paragraph of Markdown."""
-        origin = f"{self.pairs:,} pairs of {self.origin.source}{' (synthetic)' if self.origin.synthetic else ''}"
-        return f"**{self.model.name}** on {origin}, {self.positive_rate:.1%} duplicates."
-
-    def to_markdown(self, baseline: "EvaluationReport | None" = None) -> str:
-        """The report as tables; with a baseline, the differences to it.
-
-        Raises:
-            PipelineError: when the two can't be compared.
-        """
-        differences = compare(self, baseline) if baseline else {}
-
-        def cell(name: str, metric: str) -> str:
-            value = f"{getattr(self.operating[name], metric):.4f}"
-            return f"{value} ({differences[name][metric]:+.4f})" if baseline else value
-
-        lines = [self.heading() + " " + THRESHOLDS[self.threshold_kind], "", *self._headline(), ""]
-        lines += [f"| similarity | {' | '.join(COMPARED)} |", "|---" * (len(COMPARED) + 1) + "|"]
-        for name in self.operating:
-            lines.append(f"| {name} | {' | '.join(cell(name, metric) for metric in COMPARED)} |")
-        if baseline:
-            lines += ["", f"In brackets: the difference to the baseline, {baseline.model.name}."]
-        lines += ["", *self._calibration(), "", *self._slices(baseline), "", *self._tasks(baseline)]
-        return "\n".join(lines) + "\n"
-
-    def _headline(self) -> Iterator[str]:
-        yield "| cosine | value (95 % interval) | gain over the baseline |"
-        yield "|---|---|---|"
-        for metric, value in self.intervals.items():
-            gain = self.gains[metric].signed if metric in self.gains else ""
-            yield f"| {metric} | {value} | {gain} |"
-
-    def _calibration(self) -> Iterator[str]:
-        if self.calibration is None:
-            yield "No calibrated probability: it is fitted on a dev split, and there is none."
-        else:
-            yield (
-                f"Calibrated probability (Platt, fitted on {self.calibration.fitted_on:,} dev pairs): Brier score "
-                f"{self.calibration.brier:.4f}, expected calibration error "
-                f"{self.calibration.expected_calibration_error:.4f}."
-            )
-
-    def _slices(self, baseline: "EvaluationReport | None") -> Iterator[str]:
-        before = {(part.name, part.value): part.ap for part in baseline.slices} if baseline else {}
-        yield f"| slice | | pairs | duplicates | AP (95 % interval) |{' baseline AP |' if baseline else ''}"
-        yield "|---" * (6 if baseline else 5) + "|"
-        for part in self.slices:
-            ap = str(part.ap) if part.ap else "one class only"
-            row = f"| {part.name} | {part.value} | {part.pairs:,} | {part.positive_rate:.1%} | {ap} |"
-            if baseline:
-                other = before.get((part.name, part.value))
-                row += f" {other.estimate:.4f} |" if other else " |"
-            yield row
-        if self.graph_only_ap is not None:
-            yield ""
-            yield (
-                f"A classifier that sees only how often questions occur and with whom, but no text, gets an AP of "
-                f"{self.graph_only_ap:.4f}: that much is in the way the pairs were collected."
-            )
-
-    def _tasks(self, baseline: "EvaluationReport | None") -> Iterator[str]:
-        if self.tasks is None:
-            yield "Duplicate mining and retrieval were not measured."
-            return
-        before = baseline.tasks if baseline else None
-        yield f"| among {self.tasks.questions:,} eval questions | value |{' baseline |' if before else ''}"
-        yield "|---" * (3 if before else 2) + "|"
-        for key, label in _TASKS.items():
-            other = f" {getattr(before, key):.4f} |" if before else ""
-            yield f"| {label} | {getattr(self.tasks, key):.4f} |{other}"
-
-    def files(self) -> Iterator[tuple[str, str]]:
-        """What is stored beside the report's JSON: (file name, text)."""
-        yield results_file_name(self.stage), self.to_csv()
-
     def write_results(self, run_folder: Path) -> None:
         """Put the CSV into a run folder, and beside it the report without its scores; and the calibration."""
         path = run_folder / results_file_name(self.stage)
-        write_text(path.with_suffix(".json"), json_text(self.model_dump(exclude={"cosine_scores", "mistakes"})))
+        write_text(path.with_suffix(".json"), json_text(self.model_dump(mode="json", exclude=_BULKY)))
         write_text(path, self.to_csv())
         if self.stage == "post_train" and self.calibration:
             write_text(

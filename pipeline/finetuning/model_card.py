@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from pipeline.evaluation.rendering import results_markdown
 from pipeline.evaluation.reports import EvaluationReport
 from pipeline.references import FineTunedModel
 from pipeline.storage import write_text
@@ -107,8 +108,7 @@ def model_card(result: FineTunedModel, reports: tuple[EvaluationReport, Evaluati
 
 def _results(result: FineTunedModel, reports: tuple[EvaluationReport, EvaluationReport] | None) -> str:
     if reports:
-        baseline, post = reports
-        return post.to_markdown(baseline)
+        return results_markdown(reports[1])
     if not result.dev_evaluations:
         return "Not evaluated yet: materialise `post_train_eval_report`."
     rows = "\n".join(f"| {e.epoch:g} | {e.step:,} | {e.average_precision:.4f} |" for e in result.dev_evaluations)

@@ -7,13 +7,15 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from tiny_model import make_tiny_model
 
 from pipeline.assets import dataset, model, reports
 from pipeline.config_files import load_settings
+from pipeline.evaluation.leaderboard import Leaderboard
 from pipeline.evaluation.reports import EvaluationReport
 from pipeline.question_pairs.schema import PairTable
 from pipeline.references import FineTunedModel
-from pipeline.resources import ComputeResource, VersionedIOManager, load_value
+from pipeline.resources import ComputeResource, ReportHistory, VersionedIOManager, load_value
 from pipeline.storage import VersionStore
 
 ASSETS = [
@@ -46,6 +48,7 @@ def run(
         resources={
             "io_manager": VersionedIOManager(home=str(home)),
             "compute": ComputeResource(kind="local", runs_folder=str(home / "runs")),
+            "report_history": ReportHistory(home=str(home)),
         },
         raise_on_error=raise_on_error,
     )
@@ -85,6 +88,35 @@ def test_materialising_everything_leaves_reports_and_a_model(pipeline_home: Path
             assert (row["epoch"], row["steps"]) == ("-1", "-1")
         assert (folder / "manifest.json").is_file()
         assert f"{post.cosine.ap:.4f}" in (Path(fine_tuned.model.location) / "README.md").read_text()
+
+
+@pytest.mark.slow
+def test_the_leaderboard_measures_listed_base_models_once_and_leaves_other_splits_out(
+    pipeline_home: Path, small_config: Path, tmp_path: Path
+) -> None:
+    tiny = make_tiny_model(tmp_path)
+    listed = (f"model_leaderboard.base_models=[{tiny}]",)
+    # Everything but the training: of a model that doesn't exist there is no report to wait for.
+    untrained = EVERYTHING - dg.AssetSelection.assets("fine_tuned_model", "post_train_eval_report")
+    store = VersionStore(str(pipeline_home))
+    with dg.DagsterInstance.ephemeral() as instance:
+        run(pipeline_home, small_config, instance, untrained, listed)
+        board = load_value(store, "model_leaderboard")
+        assert isinstance(board, Leaderboard)
+        assert {row.model.name for row in board.rows} == {"sentence-transformers/all-MiniLM-L6-v2", "tiny"}
+        (stored,) = (pipeline_home / "model_leaderboard" / "reports").glob("*/report.json")
+        before = stored.stat().st_mtime_ns
+
+        result = run(pipeline_home, small_config, instance, dg.AssetSelection.assets("model_leaderboard"), listed)
+        assert metadata(result, "model_leaderboard")["models"] == 2
+        assert stored.stat().st_mtime_ns == before
+
+        other = run(pipeline_home, small_config, instance, untrained, ("splits.seed=7",))
+        seen = metadata(other, "model_leaderboard")
+        assert (seen["models"], seen["reports_left_out"]) == (1, 2)
+    assert (
+        store.folder("model_leaderboard") / store.resolve("model_leaderboard").version / "leaderboard.csv"
+    ).is_file()
 
 
 def test_one_asset_alone_reads_what_an_earlier_run_left(pipeline_home: Path, small_config: Path) -> None:

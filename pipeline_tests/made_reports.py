@@ -1,0 +1,64 @@
+"""Reports made from the bundled sample and scores out of a hat: no model has to be loaded."""
+
+import numpy as np
+
+from pipeline.evaluation.build import EvaluationData, build_report
+from pipeline.evaluation.measurement import Measurement
+from pipeline.evaluation.metrics import LOWER_IS_BETTER, SIMILARITIES
+from pipeline.evaluation.reports import EvaluationReport
+from pipeline.question_pairs.sources import PairSource, load_pairs
+from pipeline.question_pairs.splits import SplitPlan, split_pairs
+from pipeline.references import DevEvaluation, FineTunedModel, ModelReference
+
+MODEL = ModelReference(kind="folder", name="some-model", location="/somewhere", version="m1")
+FINE_TUNED = ModelReference(kind="fine_tuned", name="some-model-ft", location="/run/some-model-ft", version="m2")
+
+
+def made(dev_fraction: float, likeness: float = 1) -> tuple[Measurement, EvaluationData]:
+    """Splits of the bundled sample, and scores that grow with the label: by `likeness` standard deviations."""
+    splits = split_pairs(load_pairs(PairSource()), SplitPlan(strategy="reference", dev_fraction=dev_fraction))
+    random = np.random.default_rng(0)
+
+    def scores(labels: np.ndarray) -> dict[str, np.ndarray]:
+        alike = (likeness * labels + random.normal(size=len(labels))).astype(np.float32)
+        return {name: -alike if name in LOWER_IS_BETTER else alike for name in SIMILARITIES}
+
+    measured = Measurement(scores(splits.eval.labels), scores(splits.dev.labels), None, 1.0, 9, "cpu", "fp32")
+    return measured, EvaluationData(splits.eval, splits.dev, splits.train)
+
+
+def a_training(train_version: str, seconds: float = 60.0) -> FineTunedModel:
+    """What a training of `MODEL` left behind."""
+    return FineTunedModel(
+        model=FINE_TUNED,
+        base_model=MODEL,
+        run_folder="/run",
+        recipe={"loss": "cosent", "epochs": 1, "patience": None},
+        train_version=train_version,
+        dev_version="v1",
+        origin=load_pairs(PairSource()).origin,
+        train_pairs=100,
+        pair_visits=200,
+        steps=20,
+        kept_step=20,
+        seconds=seconds,
+        device="cpu",
+        precision="fp32",
+        layout="packed",
+        token_budget=4096,
+        truncated_questions=0,
+        dev_evaluations=[
+            DevEvaluation(epoch=0.5, step=10, average_precision=0.61),
+            DevEvaluation(epoch=1.0, step=20, average_precision=0.72),
+        ],
+        losses=[(1, 3.5), (10, 2.5), (20, 1.25)],
+    )
+
+
+def before_and_after(dev_fraction: float = 0.1) -> tuple[EvaluationReport, EvaluationReport]:
+    """A baseline's report and the better one of a fine-tuned model, which stands beside it."""
+    measured, data = made(dev_fraction)
+    baseline = build_report("pre_train", MODEL, measured, data)
+    better, _ = made(dev_fraction, likeness=2)
+    training = a_training(data.train_split.data_version)
+    return baseline, build_report("post_train", FINE_TUNED, better, data, baseline, training)
