@@ -4,6 +4,7 @@ A run's tags outlive its worker, and a re-execution inherits them. So a call is 
 it, and is taken up again by whatever run asks for the same result.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
@@ -101,6 +102,6 @@ def _tag(asset: dg.AssetKey, name: str) -> str:
     return f"{_PREFIX}{asset.to_python_identifier()}.{name}"
 
 
-def recorded_calls(tags: dict[str, str]) -> dict[str, str]:
+def recorded_calls(tags: Mapping[str, str]) -> dict[str, str]:
     """The ids of the calls that a run's tags record, by tag."""
     return {key: value for key, value in tags.items() if key.startswith(_PREFIX) and key.endswith(".call_id")}
