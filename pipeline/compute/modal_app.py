@@ -13,6 +13,7 @@ from typing import Any
 import modal
 import pyarrow.parquet as pq
 
+from pipeline.compute.modal_attempts import count_attempt, forget_attempts
 from pipeline.compute.modal_jobs import EvaluationJob, Outcome, SealJob, TrainingJob
 from pipeline.compute.modal_settings import (
     CPU_CORES,
@@ -85,15 +86,20 @@ def fine_tune(job_text: str) -> tuple[str, bytes]:
     def work() -> Outcome:
         from pipeline.finetuning.fine_tune import fine_tune as train
 
-        volume = modal.Volume.from_name(job.volume)
+        volume, folder = modal.Volume.from_name(job.volume), RunFolder(Path(RUN_MOUNT))
+        try:
+            count_attempt(folder)
+        finally:
+            volume.commit()
         result = train(
             _split(job.train_version),
             _split(job.dev_version),
             _local(job.base_model),
             job.recipe,
-            RunFolder(Path(RUN_MOUNT)),
+            folder,
             _reporting(job.volume, volume.commit),
         )
+        forget_attempts(folder)
         volume.commit()
         return Outcome(result=result)
 

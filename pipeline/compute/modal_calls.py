@@ -76,15 +76,21 @@ def cancel(call_id: str) -> None:
 
 
 def follow(
-    call: modal.FunctionCall[Any], on_progress: OnProgress, is_cancelled: Callable[[], bool]
+    call: modal.FunctionCall[Any],
+    on_progress: OnProgress,
+    is_cancelled: Callable[[], bool],
+    most_containers: int | None = None,
 ) -> tuple[Any, LogSpan]:
     """Wait for a call's result, and pass on its events and log lines as they come.
 
     Interrupted (Ctrl-C, or a termination that raises in this thread), it ends the call if `is_cancelled` says so, and
     else leaves it to be found again.
 
+    Args:
+        most_containers: end the call when more than so many have worked on it; None leaves that to the work itself.
+
     Raises:
-        PipelineError: when Modal was out of reach for too long; the call goes on.
+        PipelineError: when Modal was out of reach for too long (the call goes on), or too many containers were lost.
         Exception: as `FunctionCall.get` raises it.
     """
     inbox: queue.SimpleQueue[_Said] = queue.SimpleQueue()
@@ -109,14 +115,18 @@ def follow(
                 continue
             if said.container:
                 span.add(said.container, said.when)
+                if most_containers and span.containers > most_containers:
+                    cancel(call.object_id)
+                    raise PipelineError(
+                        f"{most_containers} containers were lost one after the other, as happens when one is out of "
+                        "memory: lower token_budget, or choose another PIPELINE_MODAL_GPU"
+                    )
                 on_progress(_event(said.line))
             elif ended is None:
                 last_heard = time.monotonic()
                 ended = said if said.is_last else None
-    except Exception:
-        raise
-    except BaseException:
-        if is_cancelled():
+    except BaseException as error:
+        if not isinstance(error, Exception) and is_cancelled():
             cancel(call.object_id)
         raise
     finally:

@@ -15,7 +15,7 @@ from pipeline.compute.modal_calls import LogSpan, cancel, follow, is_running
 from pipeline.compute.modal_errors import one_line_modal_errors
 from pipeline.compute.modal_jobs import EvaluationJob, Outcome, SealJob, TrainingJob
 from pipeline.compute.modal_prices import PriceTable, require_same_memory, which_gpu
-from pipeline.compute.modal_settings import HUB_MOUNT, INPUTS_MOUNT, RUN_MOUNT
+from pipeline.compute.modal_settings import HUB_MOUNT, INPUTS_MOUNT, RETRIES, RUN_MOUNT
 from pipeline.compute.modal_volumes import (
     create_run_volume,
     download_run,
@@ -103,7 +103,7 @@ class ModalCompute:
             )
             function = self.function("evaluate").with_options(volumes=_volumes(found[0] if found else None))
             call = _submitted(function, job.model_dump_json(), "", "", hooks)
-            _, data = _waited_for(call, on_progress, hooks)
+            _, data = _waited_for(call, on_progress, hooks, most_containers=RETRIES + 1)
         return Measurement.from_bytes(data)
 
     def publish(self, model: FineTunedModel, baseline: EvaluationReport, post_train: EvaluationReport) -> None:
@@ -170,7 +170,7 @@ class ModalCompute:
         function = self.function("sealed_result").with_options(volumes=_volumes(volume))
         call = function.spawn(SealJob(fingerprint=training).model_dump_json())
         try:
-            return _waited_for(call, ignore, NO_HOOKS)[0].result
+            return _waited_for(call, ignore, NO_HOOKS, most_containers=RETRIES + 1)[0].result
         except PipelineError as error:
             raise PipelineError(f"the Volume {volume} can't be trusted: {error}") from error
 
@@ -196,14 +196,16 @@ def _submitted(
     return call
 
 
-def _waited_for(call: modal.FunctionCall[Any], on_progress: OnProgress, hooks: RemoteHooks) -> tuple[Outcome, bytes]:
+def _waited_for(
+    call: modal.FunctionCall[Any], on_progress: OnProgress, hooks: RemoteHooks, most_containers: int | None = None
+) -> tuple[Outcome, bytes]:
     """What a container gives back.
 
     Raises:
         PipelineError: when that is an error, or Modal says what went wrong.
     """
     with one_line_modal_errors("working on Modal", call.object_id):
-        (text, data), span = follow(call, on_progress, hooks.is_cancelled)
+        (text, data), span = follow(call, on_progress, hooks.is_cancelled, most_containers)
     outcome = Outcome.model_validate_json(text)
     hooks.on_usage(_usage(outcome, span))
     if outcome.error:

@@ -13,7 +13,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ class Orchestrator:
 
     def __init__(self, home: Path, folder: Path, pairs: Path, loopback: LoopbackModal) -> None:
         self.loopback = loopback
+        self._started: list[subprocess.Popen[bytes]] = []
         self.dagster_home = folder / "dagster_home"
         self.dagster_home.mkdir()
         shutil.copy(PROJECT_ROOT / "deploy" / "dagster.yaml", self.dagster_home)
@@ -72,7 +73,7 @@ class Orchestrator:
         path.write_text(json.dumps({"ops": {step: {"config": settings} for step, settings in config.items()}}))
         command = ["-m", "pipeline", "materialize", "--config", str(path), "--select", select, "--verbose"]
         with self.log.open("w") as output:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 [sys.executable, *command],
                 cwd=PROJECT_ROOT,
                 env=self.environment,
@@ -80,6 +81,15 @@ class Orchestrator:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        self._started.append(process)
+        return process
+
+    def kill_all(self) -> None:
+        """Leave no process behind, however a test ends."""
+        for process in self._started:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
     def finish(self, **recipe: Any) -> str:
         """Run to the end; returns what was said."""
@@ -110,8 +120,12 @@ class Orchestrator:
 
 
 @pytest.fixture
-def orchestrator(pipeline_home: Path, tmp_path: Path, small_pairs: Path, modal_loopback: LoopbackModal) -> Orchestrator:
-    return Orchestrator(pipeline_home, tmp_path, small_pairs, modal_loopback)
+def orchestrator(
+    pipeline_home: Path, tmp_path: Path, small_pairs: Path, modal_loopback: LoopbackModal
+) -> Iterator[Orchestrator]:
+    orchestrator = Orchestrator(pipeline_home, tmp_path, small_pairs, modal_loopback)
+    yield orchestrator
+    orchestrator.kill_all()
 
 
 def test_ctrl_c_of_a_command_line_run_ends_the_call_and_its_container(orchestrator: Orchestrator) -> None:
