@@ -325,6 +325,7 @@ def finetune(config_path: Path | None, overrides: tuple[str, ...], output: Path 
     from pipeline.compute.local import LocalCompute
     from pipeline.embedding_models import resolve_base_model, resolve_device
     from pipeline.evaluation.build import EvaluationData, build_report
+    from pipeline.evaluation.results_csv import reference_print
     from pipeline.finetuning import distributed
     from pipeline.finetuning.results import publish_results
     from pipeline.question_pairs.sources import load_pairs
@@ -348,7 +349,7 @@ def finetune(config_path: Path | None, overrides: tuple[str, ...], output: Path 
         baseline = distributed.from_main(
             lambda: build_report("pre_train", base_model, measured(base_model, before, bar), data)
         )
-    console.print(f"pre train eval {_reference_print(baseline)}", soft_wrap=True, highlight=False)
+    console.print(f"pre train eval {reference_print(baseline.oracle)}", soft_wrap=True, highlight=False)
     identity = RunIdentity(owner=uuid.uuid4().hex, unix_time=int(time.time()))
     with _live_progress(terminal) as bar:
         model = compute.fine_tune(splits.train, splits.dev, base_model, recipe, identity, bar)
@@ -356,19 +357,9 @@ def finetune(config_path: Path | None, overrides: tuple[str, ...], output: Path 
             lambda: build_report("post_train", model.model, measured(model.model, after, bar), data, baseline, model)
         )
     distributed.from_main(lambda: publish_results(model, baseline, post))
-    console.print(f"post train eval {_reference_print(post)}", soft_wrap=True, highlight=False)
+    console.print(f"post train eval {reference_print(post.oracle)}", soft_wrap=True, highlight=False)
     _print_comparison(console, baseline, post)
     _print_places(console, model)
-
-
-def _reference_print(report: EvaluationReport) -> dict[str, dict[str, float]]:
-    """The metrics as the reference system prints them."""
-    order = ("accuracy", "accuracy_threshold", "f1", "f1_threshold", "precision", "recall", "ap")
-    names = {"cosine": "cossim"}
-    return {
-        names.get(name, name): {metric: getattr(values, metric) for metric in order}
-        for name, values in report.oracle.items()
-    }
 
 
 # --- the progress bar ------------------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
-"""The Modal app: what its containers are made of, and what they run. `modal deploy -m pipeline.compute.modal_app`
-deploys it by hand; with PIPELINE_COMPUTE=modal the assets do so when the code has changed.
+"""The Modal app: what its containers are made of, what they run, and what `modal run` does with it.
+
+    modal run -m pipeline.compute.modal_app --epochs 1      evaluate, train, evaluate, without Dagster
+    modal deploy -m pipeline.compute.modal_app              by hand what the assets do when the code has changed
 
 The functions are thin: they find their inputs in Volumes, call what the local compute calls, and commit.
 """
@@ -33,7 +35,15 @@ from pipeline.embedding_models import bundled_folder, load_model, quiet_librarie
 from pipeline.errors import PipelineError, reason_of
 from pipeline.evaluation.evaluate import measure
 from pipeline.finetuning.run_folder import RunFolder
-from pipeline.progress import CheckpointSaved, LogLine, OnProgress, ProgressEvent, TrainingStep, to_json_line
+from pipeline.progress import (
+    CheckpointSaved,
+    LogLine,
+    LogLines,
+    OnProgress,
+    ProgressEvent,
+    TrainingStep,
+    to_json_line,
+)
 from pipeline.question_pairs.schema import PairTable
 from pipeline.references import ModelReference, in_volume, volume_location
 from pipeline.storage import PROJECT_ROOT
@@ -82,45 +92,41 @@ _worker: dict[str, Any] = {
 def fine_tune(job_text: str) -> tuple[str, bytes]:
     """Train into the run's Volume, which is mounted for this call; takes a `TrainingJob`, gives an `Outcome`."""
     job = TrainingJob.model_validate_json(job_text)
+    volume, folder = modal.Volume.from_name(job.volume), RunFolder(Path(RUN_MOUNT))
+    report = _reporting(job.for_people, job.volume, volume.commit)
 
     def work() -> Outcome:
-        from pipeline.finetuning.fine_tune import fine_tune as train
-
-        volume, folder = modal.Volume.from_name(job.volume), RunFolder(Path(RUN_MOUNT))
         try:
             count_attempt(folder)
         finally:
             volume.commit()
-        result = train(
-            _split(job.train_version),
-            _split(job.dev_version),
-            _local(job.base_model),
-            job.recipe,
-            folder,
-            _reporting(job.volume, volume.commit),
-        )
+        # Takes seconds and memory: an attempt that ends here counts too.
+        from pipeline.finetuning.fine_tune import fine_tune as train
+
+        train_split, dev_split = _split(job.train_version), _split(job.dev_version)
+        result = train(train_split, dev_split, _local(job.base_model), job.recipe, folder, report)
         forget_attempts(folder)
         volume.commit()
         return Outcome(result=result)
 
-    return _on_gpu(work, job.needs_gpu).model_dump_json(), b""
+    return _on_gpu(work, job.needs_gpu, report).model_dump_json(), b""
 
 
 @app.function(**_worker)
 def evaluate(job_text: str) -> tuple[str, bytes]:
     """Measure a model; takes an `EvaluationJob`, gives an `Outcome` and the bytes of a `Measurement`."""
     job = EvaluationJob.model_validate_json(job_text)
+    report = _reporting(job.for_people)
     measured = []
 
     def work() -> Outcome:
         quiet_libraries()
         model = load_model(_local(job.model), resolve_device(job.options.device))
-        stage = f"evaluating {job.model.name}"
         splits = _split(job.eval_version), _split(job.dev_version)
-        measured.append(measure(model, *splits, job.options, _reporting("", lambda: None), stage=stage).to_bytes())
+        measured.append(measure(model, *splits, job.options, report, stage=f"evaluating {job.model.name}").to_bytes())
         return Outcome()
 
-    outcome = _on_gpu(work, job.needs_gpu)
+    outcome = _on_gpu(work, job.needs_gpu, report)
     return outcome.model_dump_json(), b"".join(measured)
 
 
@@ -138,12 +144,12 @@ def sealed_result(job_text: str) -> tuple[str, bytes]:
 # --- how it works there -----------------------------------------------------------------------------------------
 
 
-def _on_gpu(work: Callable[[], Outcome], needs_gpu: bool) -> Outcome:
+def _on_gpu(work: Callable[[], Outcome], needs_gpu: bool, report: OnProgress) -> Outcome:
     """Do the work where a GPU was promised, if it is there."""
     import torch
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
-    print(to_json_line(LogLine(f"a container works on {'a CPU' if gpu == 'none' else gpu}")), flush=True)  # noqa: T201
+    report(LogLine(f"a container works on {'a CPU' if gpu == 'none' else gpu}"))
     if needs_gpu and gpu == "none":
         return Outcome(error="the container was promised a GPU and sees none: try again, or change PIPELINE_MODAL_GPU")
     start = time.monotonic()
@@ -164,24 +170,31 @@ def _attempt(work: Callable[[], Outcome]) -> Outcome:
 _SECONDS_BETWEEN_STEPS = 0.5
 
 
-def _reporting(volume: str, commit: Callable[[], None]) -> OnProgress:
-    """A sink that prints events for the client to follow, steps not more often than a log can take, and makes a
-    checkpoint durable as soon as it is complete."""
-    last_step = 0.0
+def _reporting(for_people: bool, volume: str = "", commit: Callable[[], None] = lambda: None) -> OnProgress:
+    """A sink that prints events, no more steps than a log can take, and makes complete checkpoints durable."""
+    for_eyes, last_step = LogLines(_say), 0.0
 
-    def emit(event: ProgressEvent) -> None:
+    def report(event: ProgressEvent) -> None:
         nonlocal last_step
         if isinstance(event, CheckpointSaved):
             commit()
             place = Path(event.path).relative_to(RUN_MOUNT).as_posix()
             event = CheckpointSaved(event.step, f"{volume_location(volume)}/{place}")
+        if for_people:
+            for_eyes(event)
+            return
         if isinstance(event, TrainingStep) and event.step < event.total_steps:
             if time.monotonic() - last_step < _SECONDS_BETWEEN_STEPS:
                 return
             last_step = time.monotonic()
-        print(to_json_line(event), flush=True)  # noqa: T201
+        _say(to_json_line(event))
 
-    return emit
+    return report
+
+
+def _say(line: str) -> None:
+    # The log is how events leave the container.
+    print(line, flush=True)  # noqa: T201
 
 
 def _split(version: str) -> PairTable:
@@ -203,3 +216,33 @@ def _local(model: ModelReference) -> ModelReference:
     else:
         location = f"{INPUTS_MOUNT}/models/{model.version}"
     return model.model_copy(update={"location": location})
+
+
+# --- `modal run` ------------------------------------------------------------------------------------------------
+
+
+@app.local_entrypoint()
+def main(
+    pairs: str = "bundled_sample",
+    fraction: float = 1.0,
+    base_model: str = "bundled",
+    epochs: int = 1,
+    batch_size: int = 32,
+    loss: str = "online_contrastive",
+) -> None:
+    """Evaluate, train, evaluate, and print both results: what the reference's `modal run main.py` does.
+
+    Args:
+        pairs: `bundled_sample`, `hub` for Quora's pairs from the Hugging Face hub, or a file of question pairs.
+        fraction: share of the pairs to use, from the first on.
+        base_model: `bundled`, a folder, or a Hugging Face id.
+        epochs: passes over the training pairs.
+        batch_size: pairs in an optimiser step.
+        loss: what a batch costs.
+    """
+    # Only the machine that types the command has it.
+    from pipeline.compute.modal_run import run_once
+
+    functions = {"fine_tune": fine_tune, "evaluate": evaluate, "sealed_result": sealed_result}
+    recipe = {"epochs": epochs, "batch_size": batch_size, "loss": loss}
+    run_once(functions.__getitem__, pairs, fraction, base_model, recipe, _say)

@@ -55,10 +55,12 @@ class ModalCompute:
     Attributes:
         runs_folder: where a run's model is brought, when someone asks for it.
         function: finds a function of the app by name.
+        for_people: containers print progress for people who read their logs, not for this class to follow.
     """
 
     runs_folder: Path
     function: Callable[[str], ModalFunction] = deployed
+    for_people: bool = False
 
     def fine_tune(
         self,
@@ -100,6 +102,7 @@ class ModalCompute:
                 dev_version=dev_split.data_version,
                 options=options,
                 needs_gpu=bool(modal_app.settings.gpus),
+                for_people=self.for_people,
             )
             function = self.function("evaluate").with_options(volumes=_volumes(found[0] if found else None))
             call = _submitted(function, job.model_dump_json(), "", "", hooks)
@@ -153,6 +156,7 @@ class ModalCompute:
                 base_model=_for_containers(base_model),
                 recipe=recipe,
                 needs_gpu=bool(modal_app.settings.gpus),
+                for_people=self.for_people,
             )
             function = self.function("fine_tune").with_options(volumes=_volumes(volume))
             call = _submitted(function, job.model_dump_json(), volume, fingerprint, hooks)

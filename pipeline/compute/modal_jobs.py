@@ -18,6 +18,7 @@ class TrainingJob(_Message):
         volume: the run's Volume; its root is the run folder.
         train_version, dev_version: data versions of splits that lie in the inputs' Volume.
         needs_gpu: whether to refuse to work on a CPU.
+        for_people: print progress for people who read the log; else as events for a client that follows it.
     """
 
     volume: str
@@ -26,6 +27,7 @@ class TrainingJob(_Message):
     base_model: ModelReference
     recipe: Recipe
     needs_gpu: bool
+    for_people: bool
 
 
 class EvaluationJob(_Message):
@@ -36,6 +38,7 @@ class EvaluationJob(_Message):
     dev_version: str
     options: EvaluationOptions
     needs_gpu: bool
+    for_people: bool
 
 
 class SealJob(_Message):

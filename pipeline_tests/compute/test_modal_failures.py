@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from modal_loopback import LoopbackModal
+from modal_loopback import LoopbackModal, wait_until
 from modal_training import VOLUME, Training, fresh_compute
 
 from pipeline.compute.modal_attempts import MOST_WITHOUT_PROGRESS
@@ -74,10 +74,14 @@ def test_containers_that_are_lost_again_and_again_are_not_started_for_ever(
 ) -> None:
     def kill(event: ProgressEvent) -> None:
         if event == LogLine("a container works on a CPU") and len(killed) < MOST_WITHOUT_PROGRESS:
+            wait_until(lambda: counted() == len(killed) + 1)
             (container,) = modal_loopback.containers()
-            time.sleep(1)  # It counts its attempt first.
             modal_loopback.kill_container(container.task_id)
             killed.append(container.task_id)
+
+    def counted() -> int:
+        note = modal_loopback.volume_files(VOLUME).get(".attempts.json")
+        return int(json.loads(note.read_text())["attempts"]) if note else 0
 
     killed: list[str] = []
     message = error_of(lambda: long(training).run(modal_compute, kill))
