@@ -8,8 +8,8 @@ from pipeline.resources import default_resources
 
 defs = dg.Definitions(
     assets=dg.load_assets_from_modules([dataset, model, reports]),
-    jobs=[automation.quickstart, automation.retrain],
-    schedules=[automation.weekly_retrain],
+    jobs=[automation.quickstart, automation.retrain, upkeep.prune_training_volumes],
+    schedules=[automation.weekly_retrain, upkeep.weekly_prune],
     sensors=[upkeep.end_calls_of_cancelled_runs],
     resources=default_resources(),
     # One step at a time: baseline and training would fight over the same cores or the same GPU. A process for

@@ -11,8 +11,11 @@ from pipeline.finetuning.recipe import TrainingOrder
 from pipeline.question_pairs.schema import PairTable
 from pipeline.references import FineTunedModel, ModelReference
 from pipeline.remote_calls import CallRecords
+from pipeline.resources import compute_kind
 
 GROUP = "model"
+
+ON_MODAL = compute_kind() == "modal"
 
 
 class BaseModelConfig(BaseModelChoice, dg.Config):
@@ -43,7 +46,14 @@ def base_model(config: BaseModelConfig) -> dg.MaterializeResult[ModelReference]:
     )
 
 
-@dg.asset(group_name=GROUP, kinds={"pytorch", "huggingface"}, owners=OWNERS, code_version="1")
+@dg.asset(
+    group_name=GROUP,
+    kinds={"pytorch", "huggingface", *({"modal"} if ON_MODAL else ())},
+    owners=OWNERS,
+    code_version="1",
+    # How many trainings run side by side: `dagster instance concurrency set modal_training 2`.
+    pool="modal_training" if ON_MODAL else None,
+)
 def fine_tuned_model(
     context: dg.AssetExecutionContext,
     config: FineTuneConfig,

@@ -49,6 +49,7 @@ _NOT_IN_CONTAINER = (
     "compute/modal_errors.py",
     "compute/modal_prices.json",
     "compute/modal_prices.py",
+    "compute/modal_pruning.py",
     "compute/modal_run.py",
     "compute/modal_volumes.py",
     "config_files.py",

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import dagster as dg
 import pytest
 from modal_loopback import LoopbackModal
 
@@ -27,7 +28,14 @@ def config(small_config: Path) -> Path:
 
 
 def materialize(config: Path, home: Path, compute: str) -> str:
-    environment = {**os.environ, "PIPELINE_HOME": str(home), "PIPELINE_COMPUTE": compute, "PIPELINE_MODAL_GPU": "none"}
+    (home / "dagster").mkdir(parents=True)
+    environment = {
+        **os.environ,
+        "PIPELINE_HOME": str(home),
+        "PIPELINE_COMPUTE": compute,
+        "PIPELINE_MODAL_GPU": "none",
+        "DAGSTER_HOME": str(home / "dagster"),
+    }
     command = [sys.executable, "-m", "pipeline", "materialize", "--config", str(config)]
     done = subprocess.run(command, cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -64,3 +72,22 @@ def test_the_whole_graph_gives_the_result_files_of_this_machine(
     functions = [call.function for call in modal_loopback.calls()]
     assert sorted(functions) == ["evaluate", "evaluate", "fine_tune", "sealed_result"]
     assert {call.state for call in modal_loopback.calls()} == {"succeeded"}
+
+    calls = {call.function: call.id for call in modal_loopback.calls()}
+    with dg.DagsterInstance.from_config(str(pipeline_home / "dagster")) as instance:
+        (run,) = instance.get_runs()
+        assert run.tags["modal/fine_tuned_model.call_id"] == calls["fine_tune"]
+        assert run.tags["modal/fine_tuned_model.volume"] == volume
+        assert run.tags["modal/fine_tuned_model.url"] == f"https://modal.com/id/{calls['fine_tune']}"
+        event = instance.get_latest_materialization_event(dg.AssetKey("fine_tuned_model"))
+        assert event
+        assert event.asset_materialization
+        metadata = {name: value.value for name, value in event.asset_materialization.metadata.items()}
+    assert metadata["modal_call"] == calls["fine_tune"]
+    assert metadata["modal_volume"] == volume
+    assert (metadata["gpu"], metadata["gpu_seconds"], metadata["estimated_cost"]) == ("none", 0.0, 0.0)
+    assert "prices of 2026" in metadata["estimated_cost_unit"]
+    # Tags, metadata, logs: nothing that Dagster or the pipeline wrote has the token's secret half in it.
+    secret = modal_loopback.environment["MODAL_TOKEN_SECRET"].encode()
+    assert not [path for path in pipeline_home.rglob("*") if path.is_file() and secret in path.read_bytes()]
+    assert secret.decode() not in printed
