@@ -22,7 +22,7 @@ from pipeline.embedding_models import BaseModelChoice
 from pipeline.errors import PipelineError
 from pipeline.evaluation.evaluate import EvaluationOptions
 from pipeline.evaluation.leaderboard import LeaderboardOptions
-from pipeline.finetuning.recipe import Recipe
+from pipeline.finetuning.recipe import TrainingOrder
 from pipeline.question_pairs.sources import PairSource
 from pipeline.question_pairs.splits import SplitPlan
 from pipeline.storage import PROJECT_ROOT
@@ -32,7 +32,7 @@ STEP_SETTINGS: Mapping[str, type[BaseModel]] = {
     "splits": SplitPlan,
     "base_model": BaseModelChoice,
     "baseline_eval_report": EvaluationOptions,
-    "fine_tuned_model": Recipe,
+    "fine_tuned_model": TrainingOrder,
     "post_train_eval_report": EvaluationOptions,
     "model_leaderboard": LeaderboardOptions,
 }

@@ -2,14 +2,15 @@
 
 import dagster as dg
 
-from pipeline import automation
+from pipeline import automation, upkeep
 from pipeline.assets import dataset, model, reports
 from pipeline.resources import default_resources
 
 defs = dg.Definitions(
     assets=dg.load_assets_from_modules([dataset, model, reports]),
-    jobs=[automation.quickstart, automation.retrain],
-    schedules=[automation.weekly_retrain],
+    jobs=[automation.quickstart, automation.retrain, upkeep.prune_training_volumes],
+    schedules=[automation.weekly_retrain, upkeep.weekly_prune],
+    sensors=[upkeep.end_calls_of_cancelled_runs],
     resources=default_resources(),
     # One step at a time: baseline and training would fight over the same cores or the same GPU. A process for
     # each step, so that a step's memory is given back and its death doesn't take the run with it.

@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.compute.base import RunIdentity
+from pipeline.compute.base import NO_HOOKS, RemoteHooks, RunIdentity
 from pipeline.embedding_models import load_model, quiet_libraries, resolve_device
 from pipeline.evaluation.evaluate import EvaluationOptions, measure
 from pipeline.evaluation.measurement import Measurement
+from pipeline.evaluation.reports import EvaluationReport
 from pipeline.finetuning import distributed
 from pipeline.finetuning.recipe import Recipe
+from pipeline.finetuning.results import publish_results
 from pipeline.finetuning.run_folder import RunFolder
 from pipeline.progress import OnProgress, ignore
 from pipeline.question_pairs.schema import PairTable
@@ -33,6 +35,7 @@ class LocalCompute:
         recipe: Recipe,
         run: RunIdentity,
         on_progress: OnProgress = ignore,
+        hooks: RemoteHooks = NO_HOOKS,
     ) -> FineTunedModel:
         """See `Compute.fine_tune`."""
         # Imports torch, which the definitions must not.
@@ -49,8 +52,13 @@ class LocalCompute:
         dev_split: PairTable,
         options: EvaluationOptions,
         on_progress: OnProgress = ignore,
+        hooks: RemoteHooks = NO_HOOKS,
     ) -> Measurement:
         """See `Compute.evaluate`."""
         quiet_libraries()
         loaded = load_model(model, resolve_device(options.device))
         return measure(loaded, eval_split, dev_split, options, on_progress, stage=f"evaluating {model.name}")
+
+    def publish(self, model: FineTunedModel, baseline: EvaluationReport, post_train: EvaluationReport) -> None:
+        """See `Compute.publish`."""
+        publish_results(model, baseline, post_train)

@@ -51,10 +51,12 @@ class RunFolder:
         return self.path / "manifest.json"
 
     def seal(self, result: FineTunedModel, fingerprint: str) -> None:
-        """Write the manifest: the result and the SHA-256 of each file of the model, its card left out."""
-        model = Path(result.model.location)
-        files = _sealed_files(model)
-        manifest = {"fingerprint": fingerprint, "result": result.model_dump(), "sha256": files}
+        """Write the manifest: the result and the SHA-256 of each file of the model, its card left out.
+
+        Places in it are relative to the run folder, which may be copied or looked at from another machine.
+        """
+        files = _sealed_files(self.path / result.model.name)
+        manifest = {"fingerprint": fingerprint, "result": result.at(".").model_dump(), "sha256": files}
         write_text(self.manifest, json_text(manifest))
 
     def sealed_result(self, fingerprint: str) -> FineTunedModel | None:
@@ -70,9 +72,10 @@ class RunFolder:
             raise PipelineError(
                 f"{self.path} already holds a finished training of another recipe, data or base model: start a new run"
             )
-        result = FineTunedModel.model_validate(manifest["result"])
-        model = Path(result.model.location)
-        found = _sealed_files(model)
+        result = FineTunedModel.model_validate(manifest["result"]).at(str(self.path))
+        if Path(result.model.name).name != result.model.name or result.model.name == "..":
+            raise PipelineError(f"{self.manifest} names a model that lies outside, {result.model.name!r}")
+        found = _sealed_files(Path(result.model.location))
         for name in sorted({*found, *manifest["sha256"]}):
             if found.get(name) != manifest["sha256"].get(name):
                 raise PipelineError(f"{self.path / name} is not the file that was sealed: start a new run")

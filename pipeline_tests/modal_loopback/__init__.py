@@ -1,0 +1,13 @@
+"""A stand-in for Modal's service on 127.0.0.1, against which the real `modal` library and CLI run in tests."""
+
+from .loopback import LoopbackModal, run_loopback_modal, wait_until
+from .records import CallRecord, ContainerRecord, DeploymentRecord
+
+__all__ = [
+    "CallRecord",
+    "ContainerRecord",
+    "DeploymentRecord",
+    "LoopbackModal",
+    "run_loopback_modal",
+    "wait_until",
+]
