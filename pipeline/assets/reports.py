@@ -154,6 +154,8 @@ def _report_metadata(report: EvaluationReport) -> dict[str, Any]:
         for metric, value in values.model_dump().items()
     }
     return {
+        # First, as that is what a reader wants to open.
+        "report": dg.MetadataValue.md(markdown(report, pictures(report))),
         **numbers,
         "model": report.model.name,
         "model_location": dg.MetadataValue.path(report.model.location),
@@ -166,5 +168,4 @@ def _report_metadata(report: EvaluationReport) -> dict[str, Any]:
         "synthetic": report.origin.synthetic,
         "evaluation_seconds": report.seconds,
         "device": report.device,
-        "report": dg.MetadataValue.md(markdown(report, pictures(report))),
     }
