@@ -30,7 +30,7 @@ def error_of(work: Callable[[], object]) -> str:
         work()
     message = str(caught.value)
     assert "\n" not in message
-    assert "as-test" not in message
+    assert "as-loopback" not in message
     return message
 
 
