@@ -26,7 +26,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from pipeline.config_files import STEP_SETTINGS, load_settings
+from pipeline.config_files import load_settings, steps_of
 from pipeline.embedding_models import BaseModelChoice
 from pipeline.errors import PipelineError
 from pipeline.evaluation.evaluate import EvaluationOptions
@@ -45,6 +45,7 @@ from pipeline.progress import (
     TrainingStep,
     follow,
 )
+from pipeline.promotion import ProductionModel
 from pipeline.question_pairs.sources import PairSource
 from pipeline.question_pairs.splits import SplitPlan
 from pipeline.references import FineTunedModel, ModelReference
@@ -142,18 +143,14 @@ def materialize(config_path: Path | None, select: str, overrides: tuple[str, ...
     console = Console(stderr=True)
     with _dagster_instance() as instance:
         keys = _selected_assets(select)
-        steps = [step for step in STEP_SETTINGS if step in keys or (step == "splits" and _SPLITS & keys)]
-        run_config = settings.run_config(steps)
+        run_config = settings.run_config(steps_of(keys))
         if not verbose:
             run_config["loggers"] = {"console": {"config": {"log_level": "CRITICAL"}}}
         with _live_progress(console, quiet=verbose):
-            run_id, failure = _execute(instance, run_config, keys)
+            run_id, failure, remarks = _execute(instance, run_config, keys)
     if failure:
         raise PipelineError(failure)
-    _print_summary(Console(), run_id, keys)
-
-
-_SPLITS = {"train_split", "dev_split", "eval_split"}
+    _print_summary(Console(), run_id, keys, remarks)
 
 
 @contextmanager
@@ -203,8 +200,10 @@ def command_line_job() -> "dg.JobDefinition":
     return dg.Definitions.merge(defs, dg.Definitions(jobs=[job])).resolve_job_def(job.name)
 
 
-def _execute(instance: "dg.DagsterInstance", run_config: Mapping[str, Any], keys: set[str]) -> tuple[str, str | None]:
-    """Execute a run; returns its id and, if it failed, why, in one line."""
+def _execute(
+    instance: "dg.DagsterInstance", run_config: Mapping[str, Any], keys: set[str]
+) -> tuple[str, str | None, list[str]]:
+    """Execute a run; returns its id, if it failed why, in one line, and what its checks found wrong, a line each."""
     import dagster as dg
 
     try:
@@ -218,14 +217,26 @@ def _execute(instance: "dg.DagsterInstance", run_config: Mapping[str, Any], keys
     except dg.DagsterExecutionInterruptedError:
         raise KeyboardInterrupt from None
     with execution as result:
+        remarks = [
+            f"{check.asset_key.to_user_string()}: {check.description}"
+            for event in result.all_events
+            if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION
+            and not (check := event.asset_check_evaluation_data).passed
+        ]
         if result.success:
-            return result.run_id, None
+            return result.run_id, None, remarks
         failures = [event for event in result.all_events if event.is_step_failure]
         if any(_was_interrupted(event) for event in failures):
             raise KeyboardInterrupt
         if failures:
-            return result.run_id, _reason(failures[0])
-        return result.run_id, f"the Dagster run {result.run_id} failed; run again with --verbose to see its log"
+            return result.run_id, remarks[-1] if _is_of_a_check(failures[0]) else _reason(failures[0]), remarks
+        reason = f"the Dagster run {result.run_id} failed; run again with --verbose to see its log"
+        return result.run_id, reason, remarks
+
+
+def _is_of_a_check(event: "dg.DagsterEvent") -> bool:
+    error = event.step_failure_data.error
+    return error is not None and error.cls_name == "DagsterAssetCheckFailedError"
 
 
 def _was_interrupted(event: "dg.DagsterEvent") -> bool:
@@ -245,12 +256,14 @@ def _reason(event: "dg.DagsterEvent") -> str:
     return f"{event.step_key}: {message} (run again with --verbose to see where)"
 
 
-def _print_summary(console: Console, run_id: str, keys: set[str]) -> None:
+def _print_summary(console: Console, run_id: str, keys: set[str], remarks: list[str]) -> None:
     # Imports Dagster, which `finetune` must not need.
     from pipeline.resources import load_value
 
     store = VersionStore(default_home())
-    loaded = {key: load_value(store, key, [run_id]) for key in keys}
+    # A model that is not accepted leaves no value of `production_model`, or an earlier one.
+    made = {key for key in keys if key != "production_model" or store.has(key)}
+    loaded = {key: load_value(store, key, [run_id]) for key in made}
     if "post_train_eval_report" in keys and "fine_tuned_model" in keys and "baseline_eval_report" in keys:
         baseline, post = loaded["baseline_eval_report"], loaded["post_train_eval_report"]
         model = loaded["fine_tuned_model"]
@@ -262,10 +275,14 @@ def _print_summary(console: Console, run_id: str, keys: set[str]) -> None:
             raise TypeError("the stored reports are of another type than their assets")
         _print_comparison(console, baseline, post)
         _print_places(console, model)
+        if "production_model" in keys:
+            _print_production(console, loaded.get("production_model"))
     else:
-        for key in sorted(keys):
+        for key in sorted(made):
             pointer = store.resolve(key, [run_id])
             console.print(f"{key}  {store.folder(key) / pointer.file}", soft_wrap=True, highlight=False)
+    for remark in remarks:
+        console.print(f"Check    {remark}", soft_wrap=True, highlight=False, markup=False)
     home = os.environ.get("DAGSTER_HOME")
     console.print(
         f"UI       `make dev` shows this run and its lineage at http://127.0.0.1:3000 (DAGSTER_HOME {home})"
@@ -283,6 +300,11 @@ def _print_places(console: Console, model: FineTunedModel) -> None:
         ("Report", f"{model.run_folder}/{PAGE_FILE_NAME}"),
     ):
         console.print(f"{name:<8} {place}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _print_production(console: Console, value: object) -> None:
+    place = value.model.model.location if isinstance(value, ProductionModel) else "nothing was accepted yet"
+    console.print(f"In use   {place}", soft_wrap=True, highlight=False, markup=False)
 
 
 def _print_comparison(console: Console, baseline: EvaluationReport, post: EvaluationReport) -> None:

@@ -11,7 +11,7 @@ The same file serves `python -m pipeline`, `dagster asset materialize --config`,
 """
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,20 +23,36 @@ from pipeline.errors import PipelineError
 from pipeline.evaluation.evaluate import EvaluationOptions
 from pipeline.evaluation.leaderboard import LeaderboardOptions
 from pipeline.finetuning.recipe import TrainingOrder
+from pipeline.promotion import PromotionRules
 from pipeline.question_pairs.sources import PairSource
 from pipeline.question_pairs.splits import SplitPlan
+from pipeline.rules import DatasetLimits, ModelLimits, ReportLimits, SplitLimits
 from pipeline.storage import PROJECT_ROOT
 
 STEP_SETTINGS: Mapping[str, type[BaseModel]] = {
     "raw_quora_dataset": PairSource,
+    "raw_quora_dataset_checks": DatasetLimits,
     "splits": SplitPlan,
+    "splits_checks": SplitLimits,
     "base_model": BaseModelChoice,
     "baseline_eval_report": EvaluationOptions,
     "fine_tuned_model": TrainingOrder,
+    "fine_tuned_model_checks": ModelLimits,
     "post_train_eval_report": EvaluationOptions,
+    "post_train_eval_report_checks": ReportLimits,
     "model_leaderboard": LeaderboardOptions,
+    "production_model": PromotionRules,
 }
 """The steps that have settings, and the class of each."""
+
+_SPLITS = {"train_split", "dev_split", "eval_split"}
+
+
+def steps_of(assets: Collection[str]) -> list[str]:
+    """The steps that a run of these assets has, their checks included."""
+    makers = {"splits" if asset in _SPLITS else asset for asset in assets}
+    return [step for step in STEP_SETTINGS if step.removesuffix("_checks") in makers]
+
 
 SettingsT = TypeVar("SettingsT", bound=BaseModel)
 

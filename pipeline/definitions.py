@@ -2,12 +2,13 @@
 
 import dagster as dg
 
-from pipeline import automation, upkeep
-from pipeline.assets import dataset, model, reports
+from pipeline import automation, checks, upkeep
+from pipeline.assets import dataset, model, production, reports
 from pipeline.resources import default_resources
 
 defs = dg.Definitions(
-    assets=dg.load_assets_from_modules([dataset, model, reports]),
+    assets=dg.load_assets_from_modules([dataset, model, reports, production]),
+    asset_checks=checks.CHECKS,
     jobs=[automation.quickstart, automation.retrain, upkeep.prune_training_volumes],
     schedules=[automation.weekly_retrain, upkeep.weekly_prune],
     sensors=[upkeep.end_calls_of_cancelled_runs],

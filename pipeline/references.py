@@ -99,6 +99,24 @@ class DevEvaluation(BaseModel):
     average_precision: float
 
 
+class Cost(BaseModel):
+    """What remote work is estimated to have cost, its GPU alone.
+
+    Attributes:
+        amount: in `currency`.
+        prices_as_of: date of the price table.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    amount: float
+    currency: str
+    prices_as_of: str
+
+    def __str__(self) -> str:
+        return f"{self.amount:,.2f} {self.currency}"
+
+
 class FineTunedModel(Reference):
     """A sealed training result.
 
@@ -122,6 +140,7 @@ class FineTunedModel(Reference):
         truncated_questions: distinct training questions that were cut to the model's limit.
         dev_evaluations: in order; empty without a dev split.
         losses: (step, mean training loss since the step before), as logged.
+        cost: of a remote training; None where nobody bills it, or no price is known.
     """
 
     model: ModelReference
@@ -143,6 +162,7 @@ class FineTunedModel(Reference):
     truncated_questions: int
     dev_evaluations: list[DevEvaluation]
     losses: list[tuple[int, float]]
+    cost: Cost | None = None
 
     @property
     def data_version(self) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 
 from pipeline.compute.base import EarlierCall, RemoteCall, RemoteHooks, RemoteUsage
+from pipeline.references import Cost
 
 _PREFIX = "modal/"
 _CALL_ID = "modal_call"
@@ -27,11 +28,13 @@ class CallRecords:
 
     Attributes:
         metadata: what the step's calls add to the metadata of its asset.
+        cost: of the last call that was waited for; None where none was, or no price is known.
     """
 
     def __init__(self, context: dg.AssetExecutionContext) -> None:
         """For the step of this context, of one asset."""
         self.metadata: dict[str, Any] = {}
+        self.cost: Cost | None = None
         self._context = context
         self._asset = context.asset_key
 
@@ -89,12 +92,13 @@ class CallRecords:
 
     def _take_usage(self, usage: RemoteUsage) -> None:
         self.metadata |= {"gpu": usage.gpu, "gpu_seconds": usage.gpu_seconds, "attempts": usage.attempts}
+        self.cost = usage.cost
         if usage.cost is None:
             self.metadata["estimated_cost"] = f"unknown: the price table has no {usage.gpu}"
         else:
             self.metadata |= {
-                "estimated_cost": usage.cost,
-                "estimated_cost_unit": f"{usage.currency}, GPU alone, prices of {usage.prices_as_of}",
+                "estimated_cost": usage.cost.amount,
+                "estimated_cost_unit": f"{usage.cost.currency}, GPU alone, prices of {usage.cost.prices_as_of}",
             }
 
 

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import dagster as dg
 import pyarrow.parquet as pq
@@ -16,6 +16,7 @@ from pipeline.compute.modal_settings import ModalSettings
 from pipeline.errors import PipelineError
 from pipeline.evaluation.leaderboard import Leaderboard
 from pipeline.evaluation.reports import EvaluationReport
+from pipeline.promotion import ProductionModel
 from pipeline.question_pairs.schema import PairTable
 from pipeline.references import FineTunedModel, ModelReference, Reference
 from pipeline.storage import (
@@ -31,8 +32,9 @@ from pipeline.storage import (
 )
 
 _REFERENCES: dict[str, type[Reference]] = {
-    cls.__name__: cls for cls in (ModelReference, FineTunedModel, EvaluationReport, Leaderboard)
+    cls.__name__: cls for cls in (ModelReference, FineTunedModel, EvaluationReport, Leaderboard, ProductionModel)
 }
+ReferenceT = TypeVar("ReferenceT", bound=Reference)
 
 REPORT_FILE_NAME = "report.json"
 _OTHER_REPORTS = "model_leaderboard/reports"
@@ -95,7 +97,45 @@ def load_value(store: VersionStore, asset: str, run_ids: Sequence[str] = ()) -> 
     Raises:
         PipelineError: when nothing has been materialised, or the stored file is gone or not what was written.
     """
-    pointer = store.resolve(asset, run_ids)
+    return _read(store, asset, store.resolve(asset, run_ids))
+
+
+def load_from_run(store: VersionStore, asset: str, run_id: str, kind: type[ReferenceT]) -> ReferenceT:
+    """Read what this very run made of an asset; the head of the run's id is enough.
+
+    Raises:
+        PipelineError: when it made none, or the stored file is gone or not what was written.
+    """
+    return _as(kind, _read(store, asset, store.of_run(asset, run_id)), asset)
+
+
+def load_version(store: VersionStore, asset: str, version: str, kind: type[ReferenceT]) -> ReferenceT:
+    """Read one version of an asset that is stored as a single JSON file, whichever run made it.
+
+    Raises:
+        PipelineError: when it isn't there, or isn't what was written.
+    """
+    return _as(kind, _read(store, asset, Pointer(version, f"{version}.json", run_id="")), asset)
+
+
+def current_production(store: VersionStore) -> ProductionModel | None:
+    """What is in production; None before the first promotion.
+
+    Raises:
+        PipelineError: when its record is gone or not what was written.
+    """
+    if not store.has("production_model"):
+        return None
+    return _as(ProductionModel, load_value(store, "production_model"), "production_model")
+
+
+def _as(kind: type[ReferenceT], value: PairTable | Reference, asset: str) -> ReferenceT:
+    if not isinstance(value, kind):
+        raise TypeError(f"{asset} is stored as {type(value).__name__}, not {kind.__name__}")
+    return value
+
+
+def _read(store: VersionStore, asset: str, pointer: Pointer) -> PairTable | Reference:
     path = store.folder(asset) / pointer.file
     value: PairTable | Reference
     try:
@@ -134,6 +174,20 @@ class ReportHistory(dg.ConfigurableResource[Any]):
     def add(self, report: EvaluationReport) -> None:
         """Store a report that no asset stands for."""
         write_value(VersionStore(self.home).folder(_OTHER_REPORTS), report)
+
+
+class StoreResource(dg.ConfigurableResource[VersionStore]):
+    """The store itself, for assets that look at what earlier runs made.
+
+    Attributes:
+        home: `PIPELINE_HOME`, as of the I/O manager.
+    """
+
+    home: str
+
+    def create_resource(self, context: dg.InitResourceContext) -> VersionStore:
+        """Dagster's hook: the object that assets get."""
+        return VersionStore(self.home)
 
 
 class ComputeResource(dg.ConfigurableResource[Compute]):
@@ -203,5 +257,6 @@ def default_resources() -> dict[str, Any]:
     return {
         "io_manager": VersionedIOManager(home=default_home()),
         "report_history": ReportHistory(home=default_home()),
+        "store": StoreResource(home=default_home()),
         "compute": ComputeResource(kind=kind, runs_folder=runs_folder),
     }

@@ -183,6 +183,10 @@ class VersionStore:
         write_text(self.folder(asset) / "runs" / f"{pointer.run_id}.json", text)
         write_text(self.folder(asset) / "current.json", text)
 
+    def has(self, asset: str) -> bool:
+        """Whether the asset has ever been materialised here."""
+        return (self.folder(asset) / "current.json").exists()
+
     def resolve(self, asset: str, run_ids: Sequence[str] = ()) -> Pointer:
         """The pointer of the first of `run_ids` that made this asset, else the current one.
 
@@ -196,3 +200,18 @@ class VersionStore:
             except FileNotFoundError:
                 continue
         raise PipelineError(f"{asset} has not been materialised in {self.home}: materialise it first")
+
+    def of_run(self, asset: str, run_id: str) -> Pointer:
+        """What one run made of an asset; the head of its id is enough, as the UI shows it.
+
+        Raises:
+            PipelineError: when no run of that id made it, or several did.
+        """
+        folder = self.folder(asset) / "runs"
+        found = sorted(path for path in folder.glob("*.json") if path.name.startswith(run_id)) if run_id else []
+        if len(found) != 1:
+            known = "several runs begin like that" if found else "no run of that id did"
+            raise PipelineError(
+                f"run {run_id!r} made no {asset} in {self.home}: {known}; take the whole id from the UI"
+            )
+        return Pointer(**json.loads(found[0].read_text(encoding="utf-8")))

@@ -1,11 +1,15 @@
 """Reports made from the bundled sample and scores out of a hat: no model has to be loaded."""
 
+from pathlib import Path
+
 import numpy as np
 
+from pipeline.embedding_models import model_folder_version
 from pipeline.evaluation.build import EvaluationData, build_report
 from pipeline.evaluation.measurement import Measurement
 from pipeline.evaluation.metrics import LOWER_IS_BETTER, SIMILARITIES
 from pipeline.evaluation.reports import EvaluationReport
+from pipeline.finetuning.seal import write_manifest
 from pipeline.question_pairs.sources import PairSource, load_pairs
 from pipeline.question_pairs.splits import SplitPlan, split_pairs
 from pipeline.references import DevEvaluation, FineTunedModel, ModelReference
@@ -62,3 +66,15 @@ def before_and_after(dev_fraction: float = 0.1) -> tuple[EvaluationReport, Evalu
     better, _ = made(dev_fraction, likeness=2)
     training = a_training(data.train_split.data_version)
     return baseline, build_report("post_train", FINE_TUNED, better, data, baseline, training)
+
+
+def sealed_training(run_folder: Path, weights: bytes = b"weights") -> FineTunedModel:
+    """A run folder on disk that is sealed, with a model of a few bytes that nobody can load."""
+    folder = run_folder / "some-model-ft"
+    (folder / "1_Pooling").mkdir(parents=True)
+    (folder / "model.safetensors").write_bytes(weights)
+    (folder / "1_Pooling" / "config.json").write_text("{}")
+    model = FINE_TUNED.model_copy(update={"location": str(folder), "version": model_folder_version(folder)})
+    training = a_training("t1").model_copy(update={"model": model, "run_folder": str(run_folder)})
+    write_manifest(run_folder, "fingerprint", training)
+    return training

@@ -34,12 +34,14 @@ LINEAGE = {
         "dev_split",
         "train_split",
     },
+    "production_model": {"fine_tuned_model", "post_train_eval_report"},
 }
 
 GROUPS = {
     "dataset": {"raw_quora_dataset", "train_split", "dev_split", "eval_split"},
     "model": {"base_model", "fine_tuned_model"},
     "reports": {"baseline_eval_report", "post_train_eval_report", "model_leaderboard"},
+    "production": {"production_model"},
 }
 
 

@@ -11,6 +11,7 @@ from pipeline.errors import PipelineError
 from pipeline.evaluation.rendering.markdown import escaped
 from pipeline.progress import LogLines, OnProgress, both, progress_file_sink
 from pipeline.question_pairs.schema import PAIR_SCHEMA, PairTable
+from pipeline.rules import Finding
 
 OWNERS = ["team:embeddings"]
 
@@ -33,6 +34,21 @@ def progress_into(context: dg.AssetExecutionContext) -> OnProgress:
     return both(LogLines(context.log.info), progress_file_sink())
 
 
+def finding_result(finding: Finding, asset: str, name: str, is_warning: bool = False) -> dg.AssetCheckResult:
+    """A finding as Dagster shows it: value and threshold as numbers that it plots, and the sentence."""
+    metadata: dict[str, Any] = {"threshold": finding.threshold}
+    if finding.value is not None:
+        metadata["value"] = finding.value
+    return dg.AssetCheckResult(
+        passed=finding.passed,
+        asset_key=asset,
+        check_name=name,
+        severity=dg.AssetCheckSeverity.WARN if is_warning else dg.AssetCheckSeverity.ERROR,
+        description=finding.said,
+        metadata=metadata,
+    )
+
+
 def table_metadata(table: PairTable) -> dict[str, Any]:
     """Row count, schema, positive rate, source and a preview, under the keys that Dagster's UI knows."""
     return {
@@ -48,6 +64,7 @@ def table_metadata(table: PairTable) -> dict[str, Any]:
             ]
         ),
         "positive_rate": table.positive_rate if len(table) else 0.0,
+        "mean_question_length": table.mean_question_length,
         "source": table.origin.source,
         "synthetic": table.origin.synthetic,
         "preview": dg.MetadataValue.md(_preview(table)),

@@ -80,6 +80,7 @@ def fine_tuned_model(
             progress_into(context),
             calls.hooks(config.train_anew, config.download_model),
         )
+    result = result.model_copy(update={"cost": calls.cost})
     return dg.MaterializeResult(
         value=result,
         data_version=dg.DataVersion(result.data_version),

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from pipeline.evaluation.evaluate import EvaluationOptions
@@ -12,7 +13,7 @@ from pipeline.evaluation.reports import EvaluationReport
 from pipeline.finetuning.recipe import Recipe
 from pipeline.progress import OnProgress
 from pipeline.question_pairs.schema import PairTable
-from pipeline.references import FineTunedModel, ModelReference
+from pipeline.references import Cost, FineTunedModel, ModelReference
 
 
 @dataclass(frozen=True)
@@ -68,17 +69,13 @@ class RemoteUsage:
         gpu: type of the GPU; `none` on CPUs.
         gpu_seconds: over all attempts, as their logs span them.
         attempts: containers that worked on it.
-        cost: estimate in `currency`, GPU alone; None where the price table has no such GPU.
-        currency: of the price table.
-        prices_as_of: date of the price table.
+        cost: None where the price table has no such GPU.
     """
 
     gpu: str
     gpu_seconds: float
     attempts: int
-    cost: float | None
-    currency: str
-    prices_as_of: str
+    cost: Cost | None
 
 
 @dataclass(frozen=True)
@@ -147,5 +144,21 @@ class Compute(Protocol):
 
         Raises:
             PipelineError: when it can't be done.
+        """
+        ...
+
+    def verify(self, model: FineTunedModel) -> None:
+        """Hash every file of the model and hold it against its manifest.
+
+        Raises:
+            PipelineError: when the run folder isn't sealed, is another model's, or a file is not the one sealed.
+        """
+        ...
+
+    def embed(self, model: ModelReference, questions: list[str]) -> np.ndarray:
+        """Embed a few questions in fp32: float32 of shape (len(questions), dimensions).
+
+        Raises:
+            PipelineError: when the model can't be loaded.
         """
         ...

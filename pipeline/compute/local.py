@@ -3,15 +3,19 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from pipeline.compute.base import NO_HOOKS, RemoteHooks, RunIdentity
 from pipeline.embedding_models import load_model, quiet_libraries, resolve_device
-from pipeline.evaluation.evaluate import EvaluationOptions, measure
+from pipeline.errors import PipelineError
+from pipeline.evaluation.evaluate import EvaluationOptions, embed_questions, measure
 from pipeline.evaluation.measurement import Measurement
 from pipeline.evaluation.reports import EvaluationReport
 from pipeline.finetuning import distributed
 from pipeline.finetuning.recipe import Recipe
 from pipeline.finetuning.results import publish_results
 from pipeline.finetuning.run_folder import RunFolder
+from pipeline.finetuning.seal import read_manifest, verify_files
 from pipeline.progress import OnProgress, ignore
 from pipeline.question_pairs.schema import PairTable
 from pipeline.references import FineTunedModel, ModelReference
@@ -62,3 +66,19 @@ class LocalCompute:
     def publish(self, model: FineTunedModel, baseline: EvaluationReport, post_train: EvaluationReport) -> None:
         """See `Compute.publish`."""
         publish_results(model, baseline, post_train)
+
+    def verify(self, model: FineTunedModel) -> None:
+        """See `Compute.verify`."""
+        root = Path(model.run_folder)
+        manifest = read_manifest(root)
+        if manifest.result.model.version != model.model.version:
+            raise PipelineError(
+                f"{root} is sealed for model version {manifest.result.model.version}, not {model.model.version}: "
+                "rematerialise fine_tuned_model"
+            )
+        verify_files(root, manifest)
+
+    def embed(self, model: ModelReference, questions: list[str]) -> np.ndarray:
+        """See `Compute.embed`."""
+        quiet_libraries()
+        return embed_questions(load_model(model, resolve_device("auto")), questions, EvaluationOptions().token_budget)

@@ -16,7 +16,7 @@ import modal
 import pyarrow.parquet as pq
 
 from pipeline.compute.modal_attempts import count_attempt, forget_attempts
-from pipeline.compute.modal_jobs import EvaluationJob, Outcome, SealJob, TrainingJob
+from pipeline.compute.modal_jobs import EmbeddingJob, EvaluationJob, Outcome, SealJob, TrainingJob
 from pipeline.compute.modal_settings import (
     CPU_CORES,
     HUB_MOUNT,
@@ -33,7 +33,7 @@ from pipeline.compute.modal_settings import (
 )
 from pipeline.embedding_models import bundled_folder, load_model, quiet_libraries, resolve_device
 from pipeline.errors import PipelineError, reason_of
-from pipeline.evaluation.evaluate import measure
+from pipeline.evaluation.evaluate import EvaluationOptions, embed_questions, measure
 from pipeline.finetuning.run_folder import RunFolder
 from pipeline.progress import (
     CheckpointSaved,
@@ -140,6 +140,21 @@ def sealed_result(job_text: str) -> tuple[str, bytes]:
         return Outcome(result=RunFolder(Path(RUN_MOUNT)).sealed_result(job.fingerprint))
 
     return _attempt(work).model_dump_json(), b""
+
+
+@app.function(**_common)
+def embed(job_text: str) -> tuple[str, bytes]:
+    """Embed a few questions on a CPU; takes an `EmbeddingJob`, gives an `Outcome` and little-endian float32."""
+    job = EmbeddingJob.model_validate_json(job_text)
+    embedded = []
+
+    def work() -> Outcome:
+        quiet_libraries()
+        model = load_model(_local(job.model), "cpu")
+        embedded.append(embed_questions(model, job.questions, EvaluationOptions().token_budget).astype("<f4").tobytes())
+        return Outcome()
+
+    return _attempt(work).model_dump_json(), b"".join(embedded)
 
 
 # --- how it works there -----------------------------------------------------------------------------------------

@@ -7,13 +7,15 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import modal
+import numpy as np
 from modal import exception as modal_errors
 
 from pipeline.compute import modal_app
 from pipeline.compute.base import NO_HOOKS, EarlierCall, RemoteCall, RemoteHooks, RemoteUsage, RunIdentity
+from pipeline.compute.local import LocalCompute
 from pipeline.compute.modal_calls import LogSpan, cancel, follow, is_running
 from pipeline.compute.modal_errors import one_line_modal_errors
-from pipeline.compute.modal_jobs import EvaluationJob, Outcome, SealJob, TrainingJob
+from pipeline.compute.modal_jobs import EmbeddingJob, EvaluationJob, Outcome, SealJob, TrainingJob
 from pipeline.compute.modal_prices import PriceTable, require_same_memory, which_gpu
 from pipeline.compute.modal_settings import HUB_MOUNT, INPUTS_MOUNT, RETRIES, RUN_MOUNT
 from pipeline.compute.modal_volumes import (
@@ -32,7 +34,7 @@ from pipeline.finetuning.recipe import Recipe
 from pipeline.finetuning.results import publish_results
 from pipeline.progress import LogLine, OnProgress, ignore
 from pipeline.question_pairs.schema import PairTable
-from pipeline.references import FineTunedModel, ModelReference, in_volume, volume_location
+from pipeline.references import Cost, FineTunedModel, ModelReference, in_volume, volume_location
 from pipeline.storage import content_version
 
 ModalFunction = modal.Function[..., Any, Any]
@@ -120,6 +122,32 @@ class ModalCompute:
             publish_results(model.at(folder), baseline, post_train)
             with one_line_modal_errors(f"publishing results to the Volume {found[0]}"):
                 upload_folder(found[0], Path(folder))
+
+    def verify(self, model: FineTunedModel) -> None:
+        """See `Compute.verify`; a container that wrote none of the files hashes them."""
+        found = in_volume(model.run_folder)
+        if not found:
+            LocalCompute(self.runs_folder).verify(model)
+            return
+        recipe = Recipe.model_validate(model.recipe)
+        training = recipe.fingerprint(model.train_version, model.dev_version, model.base_model.version)
+        with one_line_modal_errors(f"verifying {model.model.name} on Modal"):
+            sealed = self._sealed(found[0], training)
+        if sealed is None or sealed.model.version != model.model.version:
+            raise PipelineError(
+                f"the Volume {found[0]} doesn't hold the model version {model.model.version}: its manifest is missing "
+                "or another's; rematerialise fine_tuned_model"
+            )
+
+    def embed(self, model: ModelReference, questions: list[str]) -> np.ndarray:
+        """See `Compute.embed`."""
+        with one_line_modal_errors(f"embedding with {model.name} on Modal"):
+            found = in_volume(model.location)
+            job = EmbeddingJob(model=_for_containers(model), questions=questions)
+            function = self.function("embed").with_options(volumes=_volumes(found[0] if found else None))
+            call = function.spawn(job.model_dump_json())
+            _, data = _waited_for(call, ignore, NO_HOOKS, most_containers=RETRIES + 1)
+        return np.frombuffer(data, dtype="<f4").reshape(len(questions), -1)
 
     def _trained(
         self,
@@ -223,13 +251,12 @@ def _usage(outcome: Outcome, span: LogSpan) -> RemoteUsage:
     gpu = which_gpu(modal_app.settings.gpus, outcome.gpu)
     # Of earlier attempts only their logs are left; the last one is timed.
     seconds = max(span.seconds, outcome.seconds) if gpu != "none" else 0.0
+    amount = prices.cost(gpu, seconds)
     return RemoteUsage(
         gpu=gpu,
         gpu_seconds=seconds,
         attempts=max(1, span.containers),
-        cost=prices.cost(gpu, seconds),
-        currency=prices.currency,
-        prices_as_of=prices.as_of,
+        cost=None if amount is None else Cost(amount=amount, currency=prices.currency, prices_as_of=prices.as_of),
     )
 
 

@@ -51,6 +51,13 @@ class SealJob(_Message):
     fingerprint: str
 
 
+class EmbeddingJob(_Message):
+    """An order to embed a few questions, on a CPU and in fp32."""
+
+    model: ModelReference
+    questions: list[str]
+
+
 class Outcome(_Message):
     """What a container gives back.
 

@@ -86,5 +86,7 @@ def _source(pairs: str) -> PairSource:
 
 
 def _cost(usage: RemoteUsage) -> str:
-    cost = "at an unknown price" if usage.cost is None else f"about {usage.cost:.4f} {usage.currency}"
-    return f"{usage.gpu_seconds:.0f} GPU seconds on {usage.gpu}, {cost} (prices of {usage.prices_as_of})"
+    cost = "at an unknown price"
+    if usage.cost:
+        cost = f"about {usage.cost} (prices of {usage.cost.prices_as_of})"
+    return f"{usage.gpu_seconds:.0f} GPU seconds on {usage.gpu}, {cost}"

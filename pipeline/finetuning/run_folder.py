@@ -9,14 +9,13 @@
       binary_classification_evaluation_{pre,post}_train_results.csv (and .json)
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.embedding_models import UNSEALED_FILES
 from pipeline.errors import PipelineError
+from pipeline.finetuning.seal import MANIFEST_NAME, read_manifest, verify_files, write_manifest
 from pipeline.references import FineTunedModel
-from pipeline.storage import claim_folder, folder_sha256, json_text, write_text
+from pipeline.storage import claim_folder
 
 STEM = "sentence-transformers-ft"
 
@@ -48,16 +47,11 @@ class RunFolder:
     @property
     def manifest(self) -> Path:
         """The seal."""
-        return self.path / "manifest.json"
+        return self.path / MANIFEST_NAME
 
     def seal(self, result: FineTunedModel, fingerprint: str) -> None:
-        """Write the manifest: the result and the SHA-256 of each file of the model, its card left out.
-
-        Places in it are relative to the run folder, which may be copied or looked at from another machine.
-        """
-        files = _sealed_files(self.path / result.model.name)
-        manifest = {"fingerprint": fingerprint, "result": result.at(".").model_dump(), "sha256": files}
-        write_text(self.manifest, json_text(manifest))
+        """Write the manifest: the result and the SHA-256 of each file of the model, its card left out."""
+        write_manifest(self.path, fingerprint, result)
 
     def sealed_result(self, fingerprint: str) -> FineTunedModel | None:
         """The result of a finished run with this fingerprint; None when the run isn't finished.
@@ -67,21 +61,10 @@ class RunFolder:
         """
         if not self.manifest.is_file():
             return None
-        manifest = json.loads(self.manifest.read_text(encoding="utf-8"))
-        if manifest["fingerprint"] != fingerprint:
+        manifest = read_manifest(self.path)
+        if manifest.fingerprint != fingerprint:
             raise PipelineError(
                 f"{self.path} already holds a finished training of another recipe, data or base model: start a new run"
             )
-        result = FineTunedModel.model_validate(manifest["result"]).at(str(self.path))
-        if Path(result.model.name).name != result.model.name or result.model.name == "..":
-            raise PipelineError(f"{self.manifest} names a model that lies outside, {result.model.name!r}")
-        found = _sealed_files(Path(result.model.location))
-        for name in sorted({*found, *manifest["sha256"]}):
-            if found.get(name) != manifest["sha256"].get(name):
-                raise PipelineError(f"{self.path / name} is not the file that was sealed: start a new run")
-        return result
-
-
-def _sealed_files(model: Path) -> dict[str, str]:
-    """SHA-256 of each file that the seal covers, by path in the run folder."""
-    return {f"{model.name}/{name}": digest for name, digest in folder_sha256(model, UNSEALED_FILES).items()}
+        verify_files(self.path, manifest)
+        return manifest.result

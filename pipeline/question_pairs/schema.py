@@ -63,6 +63,12 @@ class PairTable:
         return float(self.pairs["is_duplicate"].mean())
 
     @property
+    def mean_question_length(self) -> float:
+        """Characters of a question on average; 0 for an empty table."""
+        lengths = pd.concat([self.pairs["question1"], self.pairs["question2"]]).str.len()
+        return float(lengths.mean()) if len(lengths) else 0.0
+
+    @property
     def labels(self) -> np.ndarray:
         """`is_duplicate` as an int64 array of 0 and 1, of shape (n,)."""
         return self.pairs["is_duplicate"].to_numpy(dtype=np.int64)

@@ -3,61 +3,20 @@
 import csv
 import shutil
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import pytest
+from dagster_runs import EVERYTHING, metadata, run
 from tiny_model import make_tiny_model
 
-from pipeline.assets import dataset, model, reports
-from pipeline.config_files import load_settings
 from pipeline.evaluation.leaderboard import Leaderboard
 from pipeline.evaluation.reports import EvaluationReport
 from pipeline.question_pairs.schema import PairTable
 from pipeline.references import FineTunedModel
-from pipeline.resources import ComputeResource, ReportHistory, VersionedIOManager, load_value
+from pipeline.resources import load_value
 from pipeline.storage import VersionStore
 
-ASSETS = [
-    asset for asset in dg.load_assets_from_modules([dataset, model, reports]) if isinstance(asset, dg.AssetsDefinition)
-]
-EVERYTHING = dg.AssetSelection.all()
 DATASET = dg.AssetSelection.groups("dataset")
-
-
-def run(
-    home: Path,
-    config: Path,
-    instance: dg.DagsterInstance,
-    selection: dg.AssetSelection = EVERYTHING,
-    overrides: tuple[str, ...] = (),
-    raise_on_error: bool = True,
-) -> dg.ExecuteInProcessResult:
-    """Materialise a selection of the assets in this process."""
-    keys = {key.to_user_string() for key in selection.resolve(ASSETS)}
-    steps = [
-        step
-        for step in load_settings().run_config()["ops"]
-        if step in keys or (step == "splits" and "eval_split" in keys)
-    ]
-    return dg.materialize(
-        ASSETS,
-        selection=selection,
-        instance=instance,
-        run_config=load_settings(config, overrides).run_config(steps),
-        resources={
-            "io_manager": VersionedIOManager(home=str(home)),
-            "compute": ComputeResource(kind="local", runs_folder=str(home / "runs")),
-            "report_history": ReportHistory(home=str(home)),
-        },
-        raise_on_error=raise_on_error,
-    )
-
-
-def metadata(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, Any]:
-    """The metadata of an asset's materialisation in a run."""
-    (event,) = result.asset_materializations_for_node(asset)
-    return {key: value.value for key, value in event.metadata.items()}
 
 
 @pytest.mark.slow
@@ -97,7 +56,7 @@ def test_the_leaderboard_measures_listed_base_models_once_and_leaves_other_split
     tiny = make_tiny_model(tmp_path)
     listed = (f"model_leaderboard.base_models=[{tiny}]",)
     # Everything but the training: of a model that doesn't exist there is no report to wait for.
-    untrained = EVERYTHING - dg.AssetSelection.assets("fine_tuned_model", "post_train_eval_report")
+    untrained = EVERYTHING - dg.AssetSelection.assets("fine_tuned_model", "post_train_eval_report", "production_model")
     store = VersionStore(str(pipeline_home))
     with dg.DagsterInstance.ephemeral() as instance:
         run(pipeline_home, small_config, instance, untrained, listed)

@@ -1,0 +1,73 @@
+"""Runs of the project's own assets and checks in this process, with a home folder of the test's own."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from pipeline.assets import dataset, model, production, reports
+from pipeline.checks import CHECKS
+from pipeline.config_files import load_settings, steps_of
+from pipeline.resources import ComputeResource, ReportHistory, StoreResource, VersionedIOManager
+
+ASSETS = [
+    asset
+    for asset in dg.load_assets_from_modules([dataset, model, reports, production])
+    if isinstance(asset, dg.AssetsDefinition)
+]
+EVERYTHING = dg.AssetSelection.all()
+
+
+def run(
+    home: Path,
+    config: Path | None,
+    instance: dg.DagsterInstance,
+    selection: dg.AssetSelection = EVERYTHING,
+    overrides: tuple[str, ...] = (),
+    raise_on_error: bool = True,
+    resources: Mapping[str, Any] | None = None,
+) -> dg.ExecuteInProcessResult:
+    """Materialise a selection of the assets, and evaluate their checks."""
+    keys = {key.to_user_string() for key in selection.resolve(ASSETS)}
+    return dg.materialize(
+        [*ASSETS, *CHECKS],
+        selection=selection,
+        instance=instance,
+        run_config=load_settings(config, overrides).run_config(steps_of(keys)),
+        resources={
+            "io_manager": VersionedIOManager(home=str(home)),
+            "store": StoreResource(home=str(home)),
+            "compute": ComputeResource(kind="local", runs_folder=str(home / "runs")),
+            "report_history": ReportHistory(home=str(home)),
+            **(resources or {}),
+        },
+        raise_on_error=raise_on_error,
+    )
+
+
+def metadata(result: dg.ExecuteInProcessResult, asset: str) -> dict[str, Any]:
+    """The metadata of an asset's materialisation in a run."""
+    (event,) = result.asset_materializations_for_node(asset)
+    return {key: value.value for key, value in event.metadata.items()}
+
+
+def checks(result: dg.ExecuteInProcessResult) -> dict[tuple[str, str], dg.AssetCheckEvaluation]:
+    """What each check found, by asset and name."""
+    return {
+        (found.asset_key.to_user_string(), found.check_name): found for found in result.get_asset_check_evaluations()
+    }
+
+
+def failures(result: dg.ExecuteInProcessResult) -> dict[str, str]:
+    """Why steps failed, by step."""
+    said = {}
+    for event in result.all_events:
+        if event.is_step_failure:
+            data = event.step_failure_data
+            said[str(event.step_key)] = (
+                (data.user_failure_data.description if data.user_failure_data else None)
+                or (data.error.message if data.error else None)
+                or ""
+            )
+    return said
