@@ -52,10 +52,11 @@ from pipeline.storage import PROJECT_ROOT
 
 image = modal.Image.debian_slim(python_version="3.11")
 settings = ModalSettings.from_environment()
-name = "sentence-transformers-ft"
+code, name = "", "sentence-transformers-ft"
 
 if modal.is_local():
-    name = app_name(code_version(settings))
+    code = code_version()
+    name = app_name(code, settings)
     image = (
         image.add_local_file(PROJECT_ROOT / "constraints.txt", "/constraints.txt", copy=True)
         .uv_pip_install(*dependencies(), extra_options="--constraint /constraints.txt")

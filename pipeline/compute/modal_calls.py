@@ -12,7 +12,7 @@ import modal
 from grpclib.exceptions import StreamTerminatedError
 from modal import exception as modal_errors
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, reason_of
 from pipeline.progress import LogLine, OnProgress, ProgressEvent, from_json_line
 
 OUTAGE_SECONDS = 90.0
@@ -127,7 +127,11 @@ def follow(
                 ended = said if said.is_last else None
     except BaseException as error:
         if not isinstance(error, Exception) and is_cancelled():
-            cancel(call.object_id)
+            try:
+                cancel(call.object_id)
+            except Exception as failure:
+                # The interrupt is what counts here; but a GPU may go on costing money.
+                on_progress(LogLine(f"the call {call.object_id} could NOT be ended on Modal: {reason_of(failure)}"))
         raise
     finally:
         over.set()

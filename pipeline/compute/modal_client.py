@@ -161,7 +161,8 @@ class ModalCompute:
         training: str,
     ) -> tuple[str, FineTunedModel]:
         """The Volume of a finished training, and the result that is sealed in it."""
-        fingerprint = content_version([training, modal_app.name])
+        # Not the settings: another time limit or GPU goes on with what was begun.
+        fingerprint = content_version([training, modal_app.code])
         earlier = hooks.find_call(fingerprint)
         if earlier and earlier.is_used and hooks.train_anew:
             earlier = None

@@ -126,16 +126,17 @@ def dependencies() -> list[str]:
     return [line for line, name in named if name not in _NOT_INSTALLED]
 
 
-def code_version(settings: ModalSettings) -> str:
-    """Hash of all that decides what containers do: the code, the packages in them, and how they are made."""
+def code_version() -> str:
+    """Hash of all that decides what containers compute: the code, and the packages that it stands on."""
     package = PROJECT_ROOT / "pipeline"
     files = sorted(path for path in package.rglob("*") if path.is_file() and is_in_container(path))
     code = {path.relative_to(package).as_posix(): file_sha256(path) for path in files}
+    return content_version([code, dependencies(), file_sha256(PROJECT_ROOT / "constraints.txt")])
+
+
+def app_name(code: str, settings: ModalSettings) -> str:
+    """The deployed app's name holds the version of its code and how its containers are made. What is deployed under a
+    name never changes, so two people with different code don't replace each other's, and work that runs keeps the code
+    it began with."""
     made = [settings.gpus, settings.timeout, settings.hf_secret]
-    return content_version([code, dependencies(), file_sha256(PROJECT_ROOT / "constraints.txt"), made])
-
-
-def app_name(version: str) -> str:
-    """The deployed app's name holds the version of its code: what is deployed under it never changes, so two people
-    with different code don't replace each other's, and work that runs keeps the code it began with."""
-    return f"sentence-transformers-ft-{version}"
+    return f"sentence-transformers-ft-{content_version([code, made])}"

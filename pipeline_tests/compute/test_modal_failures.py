@@ -13,7 +13,7 @@ from modal_training import VOLUME, Training, fresh_compute
 
 from pipeline.compute.modal_attempts import MOST_WITHOUT_PROGRESS
 from pipeline.errors import PipelineError
-from pipeline.progress import CheckpointSaved, LogLine, ProgressEvent
+from pipeline.progress import CheckpointSaved, LogLine, ProgressEvent, TrainingStep
 from pipeline.references import FineTunedModel
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def error_of(work: Callable[[], object]) -> str:
         work()
     message = str(caught.value)
     assert "\n" not in message
-    assert "as-test" not in message
+    assert "as-loopback" not in message
     return message
 
 
@@ -65,8 +65,24 @@ def test_a_time_limit_names_its_setting(
     monkeypatch.setenv("PIPELINE_MODAL_TIMEOUT_HOURS", "0.003")
     compute = fresh_compute(monkeypatch, tmp_path / "runs")
     message = error_of(lambda: long(training).run(compute))
-    assert training.submitted[-1].call_id in message
+    (first,) = training.submitted
+    assert first.call_id in message
     assert "PIPELINE_MODAL_TIMEOUT_HOURS" in message
+
+    # As the message says: with another limit the same training goes on.
+    def interrupt(event: ProgressEvent) -> None:
+        if isinstance(event, CheckpointSaved | TrainingStep):
+            steps.append(event.step)
+            raise KeyboardInterrupt
+
+    steps: list[int] = []
+    monkeypatch.setenv("PIPELINE_MODAL_TIMEOUT_HOURS", "1")
+    with pytest.raises(KeyboardInterrupt):
+        training.run(fresh_compute(monkeypatch, tmp_path / "runs"), interrupt)
+    second = training.submitted[-1]
+    assert (second.volume, second.fingerprint) == (first.volume, first.fingerprint)
+    assert second.app != first.app
+    assert steps[0] > 200
 
 
 def test_containers_that_are_lost_again_and_again_are_not_started_for_ever(

@@ -1,6 +1,7 @@
 """Settings, prices and names for Modal: what they give, and what they refuse before anything is paid for."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.compute.modal_prices import PriceTable, require_same_memory, which_gpu
-from pipeline.compute.modal_settings import ModalSettings, code_version, dependencies, is_in_container
+from pipeline.compute.modal_settings import ModalSettings, app_name, code_version, dependencies, is_in_container
 from pipeline.compute.modal_volumes import inside
 from pipeline.errors import PipelineError
 from pipeline.resources import check_compute
@@ -112,7 +113,28 @@ def test_containers_get_the_training_and_not_dagster() -> None:
     assert "dagster" not in names
 
 
-def test_other_containers_are_another_version_of_the_code() -> None:
+def test_other_containers_are_another_app() -> None:
     default = ModalSettings.from_environment()
-    versions = {code_version(default), code_version(ModalSettings(("L4",), default.timeout, None))}
-    assert len(versions) == 2
+    assert app_name("code", default) == app_name("code", ModalSettings.from_environment())
+    assert app_name("code", default) != app_name("code", ModalSettings(("L4",), default.timeout, None))
+    assert app_name("code", default) != app_name("other code", default)
+
+
+def test_only_what_runs_in_containers_makes_the_version_of_the_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("pipeline", "pyproject.toml", "constraints.txt"):
+        copy = shutil.copytree if (PROJECT_ROOT / name).is_dir() else shutil.copy
+        copy(PROJECT_ROOT / name, tmp_path / name)
+    monkeypatch.setattr("pipeline.compute.modal_settings.PROJECT_ROOT", tmp_path)
+    before = code_version()
+    append(tmp_path / "pipeline" / "assets" / "model.py")
+    assert code_version() == before
+    append(tmp_path / "pipeline" / "finetuning" / "losses.py")
+    assert (changed := code_version()) != before
+    append(tmp_path / "constraints.txt")
+    assert code_version() != changed
+
+
+def append(path: Path) -> None:
+    path.write_text(path.read_text() + "\n# changed\n")
