@@ -42,6 +42,7 @@ _NOT_IN_CONTAINER = (
     "__main__.py",
     "assets",
     "automation.py",
+    "checks.py",
     "cli.py",
     "compute/local.py",
     "compute/modal_calls.py",
@@ -54,13 +55,15 @@ _NOT_IN_CONTAINER = (
     "compute/modal_volumes.py",
     "config_files.py",
     "definitions.py",
+    "promotion.py",
     "remote_calls.py",
     "resources.py",
+    "rules.py",
     "upkeep.py",
 )
 """What only the machine that orders the work needs. A change there deploys nothing and trains nothing anew."""
 
-_NOT_INSTALLED = {"dagster", "dagster-webserver", "modal", "click", "pyyaml", "rich"}
+_NOT_INSTALLED = {"dagster", "dagster-webserver", "modal", "click", "jinja2", "matplotlib", "pillow", "pyyaml", "rich"}
 """Dependencies that containers do without; Modal brings its own client."""
 
 
