@@ -73,7 +73,8 @@ _common: dict[str, Any] = {
     "volumes": {INPUTS_MOUNT: inputs, HUB_MOUNT: hub_cache},
     # Modal's own limit is 5 minutes.
     "timeout": settings.timeout,
-    "env": {"HF_HOME": HUB_MOUNT, "TOKENIZERS_PARALLELISM": "false"},
+    # Containers read this file too, and must come to the same objects.
+    "env": {"HF_HOME": HUB_MOUNT, "TOKENIZERS_PARALLELISM": "false", **settings.as_environment()},
     # A container for each call: no state of one training reaches another.
     "single_use_containers": True,
 }

@@ -100,6 +100,14 @@ class ModalSettings:
             hf_secret=os.environ.get("PIPELINE_MODAL_HF_SECRET") or None,
         )
 
+    def as_environment(self) -> dict[str, str]:
+        """The variables that say the same to `from_environment`."""
+        return {
+            "PIPELINE_MODAL_GPU": ",".join(self.gpus) or "none",
+            "PIPELINE_MODAL_TIMEOUT_HOURS": repr(self.timeout / 3600),
+            "PIPELINE_MODAL_HF_SECRET": self.hf_secret or "",
+        }
+
 
 def _timeout(text: str | None) -> int:
     try:

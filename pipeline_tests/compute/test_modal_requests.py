@@ -1,12 +1,15 @@
 """What the client asks Modal for, as the loopback server received it: GPU, limits, mounts, image; no token in it."""
 
+import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from modal_loopback import LoopbackModal
+from modal_loopback import LoopbackModal, wait_until
 from modal_training import Training, fresh_compute
 
 from pipeline.storage import PROJECT_ROOT
@@ -136,3 +139,23 @@ def test_modal_run_refuses_bad_flags_in_one_line(
     assert "Error: --epochs: Input should be greater than or equal to 1" in done.stderr
     assert "Traceback" not in done.stderr
     assert modal_loopback.calls() == []
+
+
+def test_ctrl_c_of_modal_run_ends_the_container(
+    training: Training,
+    modal_loopback: LoopbackModal,
+    small_pairs: Path,
+    pipeline_home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PIPELINE_MODAL_GPU", "none")
+    command = [sys.executable, "-m", "modal", "run", "-q", "-m", "pipeline.compute.modal_app", "--epochs", "900"]
+    command += ["--pairs", str(small_pairs), "--base-model", training.base_model.location]
+    with subprocess.Popen(command, cwd=PROJECT_ROOT, start_new_session=True, stdout=subprocess.DEVNULL) as process:
+        try:
+            wait_until(lambda: [each for each in modal_loopback.containers() if each.function == "fine_tune"], 120)
+            os.killpg(process.pid, signal.SIGINT)
+            wait_until(lambda: not modal_loopback.containers(), 5)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)

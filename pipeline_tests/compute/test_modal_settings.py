@@ -28,6 +28,15 @@ def test_the_default_is_an_h100_and_the_next_best_of_the_same_memory() -> None:
     require_same_memory(settings.gpus, PriceTable.load())
 
 
+@pytest.mark.parametrize("settings", [ModalSettings((), 1, None), ModalSettings(("L4", "H100:2"), 10_001, "hf")])
+def test_containers_read_the_settings_that_they_were_made_with(
+    settings: ModalSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in settings.as_environment().items():
+        monkeypatch.setenv(name, value)
+    assert ModalSettings.from_environment() == settings
+
+
 def test_none_means_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIPELINE_MODAL_GPU", "none")
     assert ModalSettings.from_environment().gpus == ()
