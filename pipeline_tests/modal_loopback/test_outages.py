@@ -75,6 +75,16 @@ def test_an_unimplemented_rpc_is_refused_and_reported_by_name(modal_loopback: Lo
     assert modal_loopback.complaints() == ["not implemented: DictList"]
 
 
+def test_a_scheduled_function_is_refused_by_name(modal_loopback: LoopbackModal, tmp_path: Path) -> None:
+    path = write_sample_app(tmp_path)
+    path.write_text(path.read_text().replace("(timeout=1,", "(schedule=modal.Period(days=1),"))
+
+    with pytest.raises(modal.exception.Error, match="scheduled functions"):
+        import_sample_app(path).app.deploy()
+
+    assert len(modal_loopback.complaints()) == 1
+
+
 def test_a_test_that_asked_for_an_unimplemented_rpc_fails(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
