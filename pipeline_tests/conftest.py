@@ -10,6 +10,8 @@ from modal_loopback.fixture import modal_loopback  # noqa: F401  (a fixture)
 from pipeline.question_pairs.sample import bundled_sample
 from pipeline.storage import PROJECT_ROOT
 
+pytest_plugins = ["pytester"]
+
 
 @pytest.fixture
 def pipeline_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -3,7 +3,11 @@
 from .loopback import LoopbackModal, run_loopback_modal, wait_until
 from .records import CallRecord, ContainerRecord, DeploymentRecord
 
+# The protocol's definitions and the client's ways are those of this version.
+MODAL_VERSION = "1.6.4"
+
 __all__ = [
+    "MODAL_VERSION",
     "CallRecord",
     "ContainerRecord",
     "DeploymentRecord",

@@ -167,6 +167,12 @@ class AppRpcs(Rpcs):
         ]
         return pb.TaskListResponse(tasks=tasks)
 
+    async def task_get_info(self, request: pb.TaskGetInfoRequest) -> pb.TaskGetInfoResponse:
+        container = self._world.container(request.task_id)
+        finished_at = container.finished_at or 0.0
+        info = pb.TaskInfo(id=container.task_id, started_at=container.started_at, finished_at=finished_at)
+        return pb.TaskGetInfoResponse(app_id=container.function.app.id, info=info)
+
     async def container_stop(self, request: pb.ContainerStopRequest) -> pb.ContainerStopResponse:
         container = self._world.container(request.task_id)
         if request.graceful:

@@ -70,6 +70,7 @@ class Container:
         self.working_copies: dict[str, WorkingCopy] = {}
         self.exit_code: int | None = None
         self.started_at = time.time()
+        self.finished_at: float | None = None
         self._folder = world.folder / "containers" / self.task_id
         self._control_plane = control_plane
         self._exited = exited
@@ -114,6 +115,7 @@ class Container:
             await self._run()
         finally:
             self.is_stopping = True
+            self.finished_at = time.time()
             self.function.containers.pop(self.task_id, None)
             await self._exited(self)
             self._over.set()

@@ -10,6 +10,7 @@ from typing import Any, cast
 from google.protobuf.message import Message
 from grpclib import GRPCError, Status
 from grpclib.const import Cardinality, Handler
+from grpclib.exceptions import StreamTerminatedError
 from grpclib.server import Stream
 from modal_proto.api_grpc import ModalClientBase
 
@@ -64,7 +65,9 @@ class ControlPlane(SessionRpcs, AppRpcs, ImageRpcs, FunctionRpcs, CallRpcs, Volu
                 self._check_token(stream)
             method: Any = getattr(self, method_name(rpc), None)
             request = await stream.recv_message()
-            if method is None or request is None:
+            if request is None:  # the client left before it had asked
+                return
+            if method is None:
                 self._world.unimplemented.append(rpc)
                 raise unimplemented(f"the RPC {rpc}")
             self._world.requests.setdefault(rpc, []).append(request)
@@ -85,8 +88,11 @@ class ControlPlane(SessionRpcs, AppRpcs, ImageRpcs, FunctionRpcs, CallRpcs, Volu
         try:
             yield
         except GRPCError as refusal:
-            if refusal.status is Status.UNIMPLEMENTED and refusal.message and rpc not in self._world.unimplemented:
+            is_noted = rpc in self._world.unimplemented
+            if refusal.status is Status.UNIMPLEMENTED and refusal.message and not is_noted:
                 self._world.unimplemented.append(refusal.message)
+            raise
+        except (StreamTerminatedError, ConnectionError):  # the client's doing, or the gate's
             raise
         except Exception:
             self._world.failures.append(f"{rpc}: {traceback.format_exc()}")

@@ -2,7 +2,7 @@
 
 from modal_proto import api_pb2 as pb
 
-from .refusals import not_found, wrong_state
+from .refusals import not_found, unimplemented, wrong_state
 from .rpcs import Rpcs
 from .state import Function
 
@@ -27,6 +27,10 @@ class FunctionRpcs(Rpcs):
         function = self._world.function(request.existing_function_id)
         has_choices = request.HasField("function_data")  # several GPU types in order of preference: the first is free
         definition = request.function_data.ranked_functions[0].function if has_choices else request.function
+        if definition.HasField("schedule") or request.HasField("schedule"):
+            raise unimplemented("scheduled functions")
+        if definition.webhook_config.type:
+            raise unimplemented("web functions")
         self._check_references(definition)
         function.staged = pb.Function()
         function.staged.CopyFrom(definition)
