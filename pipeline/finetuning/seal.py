@@ -74,5 +74,5 @@ def verify_files(root: Path, manifest: Manifest) -> None:
 
 def _model_files(root: Path, model: str) -> dict[str, str]:
     if Path(model).name != model or model == "..":
-        raise PipelineError(f"the manifest in {root} names a model outside that folder: {model!r}")
+        raise PipelineError(f"the manifest in {root} names a model that lies outside: {model!r}")
     return {f"{model}/{name}": digest for name, digest in folder_sha256(root / model, UNSEALED_FILES).items()}

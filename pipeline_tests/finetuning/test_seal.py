@@ -56,5 +56,5 @@ def test_a_manifest_that_points_out_of_its_folder_is_refused(tmp_path: Path) -> 
     manifest = json.loads(path.read_text())
     manifest["result"]["model"]["name"] = "../elsewhere"
     path.write_text(json.dumps(manifest))
-    with pytest.raises(PipelineError, match="names a model outside that folder"):
+    with pytest.raises(PipelineError, match="names a model that lies outside"):
         verify_files(tmp_path / "run", read_manifest(tmp_path / "run"))
