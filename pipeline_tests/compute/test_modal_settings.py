@@ -147,3 +147,32 @@ def test_only_what_runs_in_containers_makes_the_version_of_the_code(
 
 def append(path: Path) -> None:
     path.write_text(path.read_text() + "\n# changed\n")
+
+
+def test_what_is_sent_to_containers_does_without_what_is_not(tmp_path: Path) -> None:
+    """Containers of the loopback server see this machine's packages, so they wouldn't miss one."""
+    package = PROJECT_ROOT / "pipeline"
+    for path in package.rglob("*"):
+        if path.is_file() and is_in_container(path):
+            target = tmp_path / "pipeline" / path.relative_to(package)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
+    code = """
+import sys, importlib.machinery as machinery
+
+class Finder(machinery.PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if name.partition(".")[0] in ("dagster", "matplotlib"):
+            return None
+        return super().find_spec(name, path, target)
+
+sys.meta_path[sys.meta_path.index(machinery.PathFinder)] = Finder
+import pipeline.finetuning.fine_tune, pipeline.evaluation.evaluate, pipeline.compute.modal_attempts
+import pipeline.compute.modal_jobs, pipeline.compute.modal_settings, pipeline.finetuning.model_card
+print(pipeline.__file__)
+"""
+    environment = {"PYTHONPATH": str(tmp_path), "PATH": ""}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(tmp_path / "pipeline" / "__init__.py")
