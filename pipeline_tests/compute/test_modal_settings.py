@@ -58,12 +58,18 @@ def test_a_setting_that_makes_no_sense_is_refused_when_the_definitions_load(
         check_compute("modal", str(tmp_path))
 
 
-def test_loading_the_definitions_for_modal_imports_neither_modal_nor_torch() -> None:
-    code = "import sys, json, pipeline.definitions; print(json.dumps(sorted(sys.modules)))"
+def test_the_definitions_for_modal_limit_trainings_by_a_pool_and_import_neither_modal_nor_torch() -> None:
+    code = """
+import sys, json
+from pipeline.definitions import defs
+print(json.dumps([defs.resolve_assets_def("fine_tuned_model").op.pool, sorted(sys.modules)]))
+"""
     environment = {"PIPELINE_COMPUTE": "modal", "PYTHONPATH": str(PROJECT_ROOT), "PATH": ""}
     command = [sys.executable, "-c", code]
     output = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
-    assert set(json.loads(output)).isdisjoint({"modal", "torch", "transformers", "sentence_transformers"})
+    pool, modules = json.loads(output)
+    assert pool == "modal_training"
+    assert set(modules).isdisjoint({"modal", "torch", "transformers", "sentence_transformers"})
 
 
 def test_gpus_of_different_memory_need_a_token_budget() -> None:
@@ -172,7 +178,7 @@ import pipeline.finetuning.fine_tune, pipeline.evaluation.evaluate, pipeline.com
 import pipeline.compute.modal_jobs, pipeline.compute.modal_settings, pipeline.finetuning.model_card
 print(pipeline.__file__)
 """
-    environment = {"PYTHONPATH": str(tmp_path), "PATH": ""}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env={"PATH": ""}, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == str(tmp_path / "pipeline" / "__init__.py")
