@@ -58,12 +58,18 @@ def test_a_setting_that_makes_no_sense_is_refused_when_the_definitions_load(
         check_compute("modal", str(tmp_path))
 
 
-def test_loading_the_definitions_for_modal_imports_neither_modal_nor_torch() -> None:
-    code = "import sys, json, pipeline.definitions; print(json.dumps(sorted(sys.modules)))"
+def test_the_definitions_for_modal_limit_trainings_by_a_pool_and_import_neither_modal_nor_torch() -> None:
+    code = """
+import sys, json
+from pipeline.definitions import defs
+print(json.dumps([defs.resolve_assets_def("fine_tuned_model").op.pool, sorted(sys.modules)]))
+"""
     environment = {"PIPELINE_COMPUTE": "modal", "PYTHONPATH": str(PROJECT_ROOT), "PATH": ""}
     command = [sys.executable, "-c", code]
     output = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
-    assert set(json.loads(output)).isdisjoint({"modal", "torch", "transformers", "sentence_transformers"})
+    pool, modules = json.loads(output)
+    assert pool == "modal_training"
+    assert set(modules).isdisjoint({"modal", "torch", "transformers", "sentence_transformers"})
 
 
 def test_gpus_of_different_memory_need_a_token_budget() -> None:
@@ -147,3 +153,32 @@ def test_only_what_runs_in_containers_makes_the_version_of_the_code(
 
 def append(path: Path) -> None:
     path.write_text(path.read_text() + "\n# changed\n")
+
+
+def test_what_is_sent_to_containers_does_without_what_is_not(tmp_path: Path) -> None:
+    """Containers of the loopback server see this machine's packages, so they wouldn't miss one."""
+    package = PROJECT_ROOT / "pipeline"
+    for path in package.rglob("*"):
+        if path.is_file() and is_in_container(path):
+            target = tmp_path / "pipeline" / path.relative_to(package)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
+    code = """
+import sys, importlib.machinery as machinery
+
+class Finder(machinery.PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if name.partition(".")[0] in ("dagster", "matplotlib"):
+            return None
+        return super().find_spec(name, path, target)
+
+sys.meta_path[sys.meta_path.index(machinery.PathFinder)] = Finder
+import pipeline.finetuning.fine_tune, pipeline.evaluation.evaluate, pipeline.compute.modal_attempts
+import pipeline.compute.modal_jobs, pipeline.compute.modal_settings, pipeline.finetuning.model_card
+print(pipeline.__file__)
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env={"PATH": ""}, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(tmp_path / "pipeline" / "__init__.py")
