@@ -4,7 +4,7 @@ from typing import Any
 
 import dagster as dg
 
-from pipeline.assets.common import OWNERS, one_line_failures, progress_into
+from pipeline.assets.common import COMPUTE_POOL, OWNERS, one_line_failures, progress_into
 from pipeline.compute.base import Compute, RunIdentity
 from pipeline.embedding_models import BaseModelChoice, resolve_base_model
 from pipeline.finetuning.recipe import TrainingOrder
@@ -51,8 +51,7 @@ def base_model(config: BaseModelConfig) -> dg.MaterializeResult[ModelReference]:
     kinds={"pytorch", "huggingface", *({"modal"} if ON_MODAL else ())},
     owners=OWNERS,
     code_version="1",
-    # How many trainings run side by side: `dagster instance concurrency set modal_training 2`.
-    pool="modal_training" if ON_MODAL else None,
+    pool=COMPUTE_POOL,
 )
 def fine_tuned_model(
     context: dg.AssetExecutionContext,
