@@ -7,6 +7,9 @@ CONFIG ?= configs/quickstart.yaml
 ARGS ?=
 
 BIN := .venv/bin
+# Many tests wait for servers, so two at a time; threads of several processes on few cores spend their time waiting for
+# each other.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 DAGSTER_HOME ?= $(CURDIR)/.dagster
 
 # Tests and benchmarks don't touch the history of the user's runs.
@@ -21,10 +24,10 @@ dev: .venv/.installed $(DAGSTER_HOME)/dagster.yaml
 	$(BIN)/dagster dev
 
 test: lint
-	$(BIN)/pytest
+	$(PYTEST)
 
 test-fast: lint
-	$(BIN)/pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .

@@ -168,7 +168,6 @@ def fine_tuned_model_checks(
     fine_tuned_model: FineTunedModel,
 ) -> Iterator[dg.AssetCheckResult]:
     """Look at the model's files, load it and embed a few questions."""
-    made = _Materialisations(context, "fine_tuned_model", fine_tuned_model)
     files = _files(compute, fine_tuned_model)
     findings = {
         "files_match_manifest": files,
@@ -176,7 +175,7 @@ def fine_tuned_model_checks(
         if files.passed
         else Finding(False, None, config.max_norm_error, "not looked at, as the files are not those that were sealed"),
         "training_time": rules.training_time(fine_tuned_model.seconds, config),
-        "training_cost": rules.training_cost(made.metadata.get("cost_usd"), config),
+        "training_cost": rules.training_cost(fine_tuned_model.cost, config),
     }
     yield from _results(
         context, _MODEL_CHECKS, {("fine_tuned_model", name): finding for name, finding in findings.items()}
@@ -185,9 +184,10 @@ def fine_tuned_model_checks(
 
 def _files(compute: Compute, model: FineTunedModel) -> Finding:
     try:
-        return Finding(True, 0, 0, f"{compute.verify(model):,} files have the SHA-256 that the manifest says")
+        compute.verify(model)
     except PipelineError as error:
         return Finding(False, 1, 0, str(error))
+    return Finding(True, 0, 0, "every file has the SHA-256 that the manifest says")
 
 
 def _embeddings(compute: Compute, model: FineTunedModel, config: ModelChecksConfig) -> Finding:

@@ -33,12 +33,13 @@ from pipeline.evaluation.evaluate import EvaluationOptions
 from pipeline.evaluation.measurement import Measurement
 from pipeline.evaluation.rendering import PAGE_FILE_NAME
 from pipeline.evaluation.reports import THRESHOLDS, EvaluationReport
-from pipeline.finetuning.recipe import Recipe
+from pipeline.finetuning.recipe import TrainingOrder
 from pipeline.progress import (
     PROGRESS_FILE_VARIABLE,
     Advanced,
     CheckpointSaved,
     DevEvaluated,
+    LogLine,
     OnProgress,
     ProgressEvent,
     TrainingStep,
@@ -350,12 +351,13 @@ def finetune(config_path: Path | None, overrides: tuple[str, ...], output: Path 
     from pipeline.compute.local import LocalCompute
     from pipeline.embedding_models import resolve_base_model, resolve_device
     from pipeline.evaluation.build import EvaluationData, build_report
+    from pipeline.evaluation.results_csv import reference_print
     from pipeline.finetuning import distributed
     from pipeline.finetuning.results import publish_results
     from pipeline.question_pairs.sources import load_pairs
     from pipeline.question_pairs.splits import split_pairs
 
-    recipe = settings.of("fine_tuned_model", Recipe)
+    recipe = settings.of("fine_tuned_model", TrainingOrder).recipe
     distributed.join(resolve_device(recipe.device))
     console, terminal = Console(quiet=not distributed.is_main()), Console(stderr=True, quiet=not distributed.is_main())
     compute = LocalCompute(output.absolute() if output else local_folder(default_runs_folder()))
@@ -373,7 +375,7 @@ def finetune(config_path: Path | None, overrides: tuple[str, ...], output: Path 
         baseline = distributed.from_main(
             lambda: build_report("pre_train", base_model, measured(base_model, before, bar), data)
         )
-    console.print(f"pre train eval {_reference_print(baseline)}", soft_wrap=True, highlight=False)
+    console.print(f"pre train eval {reference_print(baseline.oracle)}", soft_wrap=True, highlight=False)
     identity = RunIdentity(owner=uuid.uuid4().hex, unix_time=int(time.time()))
     with _live_progress(terminal) as bar:
         model = compute.fine_tune(splits.train, splits.dev, base_model, recipe, identity, bar)
@@ -381,19 +383,9 @@ def finetune(config_path: Path | None, overrides: tuple[str, ...], output: Path 
             lambda: build_report("post_train", model.model, measured(model.model, after, bar), data, baseline, model)
         )
     distributed.from_main(lambda: publish_results(model, baseline, post))
-    console.print(f"post train eval {_reference_print(post)}", soft_wrap=True, highlight=False)
+    console.print(f"post train eval {reference_print(post.oracle)}", soft_wrap=True, highlight=False)
     _print_comparison(console, baseline, post)
     _print_places(console, model)
-
-
-def _reference_print(report: EvaluationReport) -> dict[str, dict[str, float]]:
-    """The metrics as the reference system prints them."""
-    order = ("accuracy", "accuracy_threshold", "f1", "f1_threshold", "precision", "recall", "ap")
-    names = {"cosine": "cossim"}
-    return {
-        names.get(name, name): {metric: getattr(values, metric) for metric in order}
-        for name, values in report.oracle.items()
-    }
 
 
 # --- the progress bar ------------------------------------------------------------------------------------------
@@ -419,6 +411,8 @@ class _Bar:
                     f"epoch {event.epoch:g}: dev average precision {event.average_precision:.4f}",
                     highlight=False,
                 )
+            case LogLine():
+                self._progress.console.print(event.text, markup=False, highlight=False, soft_wrap=True)
             case CheckpointSaved():
                 pass
 

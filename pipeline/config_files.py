@@ -22,7 +22,7 @@ from pipeline.embedding_models import BaseModelChoice
 from pipeline.errors import PipelineError
 from pipeline.evaluation.evaluate import EvaluationOptions
 from pipeline.evaluation.leaderboard import LeaderboardOptions
-from pipeline.finetuning.recipe import Recipe
+from pipeline.finetuning.recipe import TrainingOrder
 from pipeline.promotion import PromotionRules
 from pipeline.question_pairs.sources import PairSource
 from pipeline.question_pairs.splits import SplitPlan
@@ -36,7 +36,7 @@ STEP_SETTINGS: Mapping[str, type[BaseModel]] = {
     "splits_checks": SplitLimits,
     "base_model": BaseModelChoice,
     "baseline_eval_report": EvaluationOptions,
-    "fine_tuned_model": Recipe,
+    "fine_tuned_model": TrainingOrder,
     "fine_tuned_model_checks": ModelLimits,
     "post_train_eval_report": EvaluationOptions,
     "post_train_eval_report_checks": ReportLimits,

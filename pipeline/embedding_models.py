@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.errors import PipelineError, reason_of
-from pipeline.references import ModelReference
+from pipeline.references import ModelReference, in_volume
 from pipeline.storage import content_version, folder_sha256
 
 if TYPE_CHECKING:
@@ -159,6 +159,11 @@ def load_model(reference: ModelReference, device: str, max_seq_length: int | Non
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.model_card import SentenceTransformerModelCardData
 
+    if found := in_volume(reference.location):
+        raise PipelineError(
+            f"the model {reference.name} lies in the Modal Volume {found[0]}, not on this machine: set "
+            "PIPELINE_COMPUTE=modal"
+        )
     folder = (
         _download(reference.location, reference.revision)[0] if reference.kind == "hub" else Path(reference.location)
     )

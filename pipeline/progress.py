@@ -59,11 +59,18 @@ class CheckpointSaved:
     path: str
 
 
-ProgressEvent = Advanced | TrainingStep | DevEvaluated | CheckpointSaved
+@dataclass(frozen=True)
+class LogLine:
+    """A line that the machine which works has to say, and no event stands for."""
+
+    text: str
+
+
+ProgressEvent = Advanced | TrainingStep | DevEvaluated | CheckpointSaved | LogLine
 OnProgress = Callable[[ProgressEvent], None]
 
 _EVENT_TYPES: dict[str, type[Any]] = {
-    cls.__name__: cls for cls in (Advanced, TrainingStep, DevEvaluated, CheckpointSaved)
+    cls.__name__: cls for cls in (Advanced, TrainingStep, DevEvaluated, CheckpointSaved, LogLine)
 }
 
 
@@ -104,6 +111,8 @@ def describe(event: ProgressEvent) -> str:
             return f"dev average precision {event.average_precision:.4f} after {event.step:,} steps"
         case CheckpointSaved():
             return f"checkpoint saved: {event.path}"
+        case LogLine():
+            return event.text
 
 
 class Pace:

@@ -1,6 +1,7 @@
 """Small typed values that travel between assets: where pairs came from, a model, a fine-tuned model."""
 
 from abc import ABC, abstractmethod
+from pathlib import PurePosixPath
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -64,7 +65,8 @@ class ModelReference(Reference):
     Attributes:
         kind: `bundled` (in an installed package), `folder`, `hub`, or `fine_tuned` (a folder that we made).
         name: what people call it; for the hub its id.
-        location: the folder on this machine, or the hub id.
+        location: the folder on this machine, the hub id, or for a model in a Modal Volume
+            `modal-volume://<Volume>/<model folder>`.
         revision: the hub commit; None elsewhere.
         version: the commit of a hub model, else the hash of the model's files.
     """
@@ -97,13 +99,31 @@ class DevEvaluation(BaseModel):
     average_precision: float
 
 
+class Cost(BaseModel):
+    """What remote work is estimated to have cost, its GPU alone.
+
+    Attributes:
+        amount: in `currency`.
+        prices_as_of: date of the price table.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    amount: float
+    currency: str
+    prices_as_of: str
+
+    def __str__(self) -> str:
+        return f"{self.amount:,.2f} {self.currency}"
+
+
 class FineTunedModel(Reference):
     """A sealed training result.
 
     Attributes:
         model: the fine-tuned model inside the run folder.
         base_model: what it was trained from.
-        run_folder: `sentence-transformers-ft-<UNIX_TIMESTAMP>`, as an absolute path.
+        run_folder: `sentence-transformers-ft-<UNIX_TIMESTAMP>`, as an absolute path, or `modal-volume://<Volume>`.
         recipe: every knob of the training.
         train_version: data version of `train_split`.
         dev_version: data version of `dev_split`.
@@ -120,6 +140,7 @@ class FineTunedModel(Reference):
         truncated_questions: distinct training questions that were cut to the model's limit.
         dev_evaluations: in order; empty without a dev split.
         losses: (step, mean training loss since the step before), as logged.
+        cost: of a remote training; None where nobody bills it, or no price is known.
     """
 
     model: ModelReference
@@ -141,8 +162,33 @@ class FineTunedModel(Reference):
     truncated_questions: int
     dev_evaluations: list[DevEvaluation]
     losses: list[tuple[int, float]]
+    cost: Cost | None = None
 
     @property
     def data_version(self) -> str:
         """Hash of the model's files: the same weights give the same version."""
         return self.model.version
+
+    def at(self, run_folder: str) -> "FineTunedModel":
+        """The same result in a run folder that lies elsewhere: copied, downloaded, or seen from another machine."""
+        location = f"{run_folder}/{self.model.name}"
+        return self.model_copy(
+            update={"run_folder": run_folder, "model": self.model.model_copy(update={"location": location})}
+        )
+
+
+VOLUME_SCHEME = "modal-volume://"
+"""What a location in a Modal Volume begins with."""
+
+
+def volume_location(volume: str) -> str:
+    """The location of a Modal Volume's root."""
+    return f"{VOLUME_SCHEME}{volume}"
+
+
+def in_volume(location: str) -> tuple[str, PurePosixPath] | None:
+    """The Volume of a location, and the path in it; None for a location that is in none."""
+    if not location.startswith(VOLUME_SCHEME):
+        return None
+    volume, _, path = location.removeprefix(VOLUME_SCHEME).partition("/")
+    return volume, PurePosixPath(path)

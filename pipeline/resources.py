@@ -12,6 +12,7 @@ from upath import UPath
 
 from pipeline.compute.base import Compute
 from pipeline.compute.local import LocalCompute
+from pipeline.compute.modal_settings import ModalSettings
 from pipeline.errors import PipelineError
 from pipeline.evaluation.leaderboard import Leaderboard
 from pipeline.evaluation.reports import EvaluationReport
@@ -193,8 +194,8 @@ class ComputeResource(dg.ConfigurableResource[Compute]):
     """Where models are trained and evaluated.
 
     Attributes:
-        kind: `local`, this machine.
-        runs_folder: where run folders are made; it must be on a local disk.
+        kind: `local`, this machine, or `modal`.
+        runs_folder: where run folders are made, or models brought to from Modal; it must be on a local disk.
     """
 
     kind: str
@@ -205,20 +206,44 @@ class ComputeResource(dg.ConfigurableResource[Compute]):
         return create_compute(self.kind, self.runs_folder)
 
 
-_COMPUTES: dict[str, Callable[[str], Compute]] = {"local": lambda folder: LocalCompute(local_folder(folder))}
+def _local(runs_folder: Path) -> Compute:
+    return LocalCompute(runs_folder)
 
 
-def create_compute(kind: str, runs_folder: str) -> Compute:
-    """The compute of that kind.
+def _modal(runs_folder: Path) -> Compute:
+    # Imports modal, which the definitions must not.
+    from pipeline.compute.modal_client import ModalCompute
+
+    return ModalCompute(runs_folder)
+
+
+_COMPUTES: dict[str, Callable[[Path], Compute]] = {"local": _local, "modal": _modal}
+
+
+def compute_kind() -> str:
+    """Where models are trained and evaluated: `PIPELINE_COMPUTE`, else `local`."""
+    return os.environ.get("PIPELINE_COMPUTE") or "local"
+
+
+def check_compute(kind: str, runs_folder: str) -> Path:
+    """Check a choice of compute without loading what it needs; returns the folder.
 
     Raises:
-        PipelineError: for a kind that there isn't, or a folder that isn't on a local disk.
+        PipelineError: for a kind that there isn't, a folder that isn't on a local disk, or a setting of Modal's that
+            makes no sense.
     """
     if kind not in _COMPUTES:
         raise PipelineError(
             f"PIPELINE_COMPUTE is {kind!r}, but there is only: {', '.join(_COMPUTES)}; unset it to compute here"
         )
-    return _COMPUTES[kind](runs_folder)
+    if kind == "modal":
+        ModalSettings.from_environment()
+    return local_folder(runs_folder)
+
+
+def create_compute(kind: str, runs_folder: str) -> Compute:
+    """The compute of that kind; see `check_compute`."""
+    return _COMPUTES[kind](check_compute(kind, runs_folder))
 
 
 def default_resources() -> dict[str, Any]:
@@ -227,8 +252,8 @@ def default_resources() -> dict[str, Any]:
     Raises:
         PipelineError: when they choose what there isn't, so that it shows when the definitions are loaded.
     """
-    kind, runs_folder = os.environ.get("PIPELINE_COMPUTE") or "local", default_runs_folder()
-    create_compute(kind, runs_folder)
+    kind, runs_folder = compute_kind(), default_runs_folder()
+    check_compute(kind, runs_folder)
     return {
         "io_manager": VersionedIOManager(home=default_home()),
         "report_history": ReportHistory(home=default_home()),

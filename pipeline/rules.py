@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.evaluation.reports import EvaluationReport
 from pipeline.question_pairs.schema import PAIR_SCHEMA, PairTable
+from pipeline.references import Cost
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,12 @@ class ModelLimits(BaseModel):
         description="How far the length of an embedding may be from 1. Raise it for a model that doesn't normalise.",
     )
     max_training_hours: float = Field(default=24.0, gt=0, le=10_000, description="Warn when the training took longer.")
-    max_cost_usd: float = Field(default=50.0, ge=0, le=1_000_000, description="Warn when the training cost more.")
+    max_cost: float = Field(
+        default=50.0,
+        ge=0,
+        le=1_000_000,
+        description="Warn when the training cost more, in the currency of the price table.",
+    )
 
 
 class ReportLimits(BaseModel):
@@ -237,15 +243,15 @@ def training_time(seconds: float, limits: ModelLimits) -> Finding:
     )
 
 
-def training_cost(usd: float | None, limits: ModelLimits) -> Finding:
+def training_cost(cost: Cost | None, limits: ModelLimits) -> Finding:
     """The training was as cheap as planned; None where nobody bills it."""
-    if usd is None:
-        return skipped("the machine that trained bills nothing", limits.max_cost_usd)
+    if cost is None:
+        return skipped("the machine that trained bills nothing", limits.max_cost)
     return Finding(
-        usd <= limits.max_cost_usd,
-        usd,
-        limits.max_cost_usd,
-        f"the training cost ${usd:.2f}; ${limits.max_cost_usd:.2f} are planned",
+        cost.amount <= limits.max_cost,
+        cost.amount,
+        limits.max_cost,
+        f"the training cost {cost}; {limits.max_cost:,.2f} are planned",
     )
 
 

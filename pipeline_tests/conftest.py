@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from modal_loopback.fixture import modal_loopback  # noqa: F401  (a fixture)
 
 from pipeline.question_pairs.sample import bundled_sample
 from pipeline.storage import PROJECT_ROOT
+
+pytest_plugins = ["pytester"]
 
 
 @pytest.fixture

@@ -127,8 +127,8 @@ def test_a_failing_step_ends_with_its_one_line(pipeline_home: Path, tmp_path: Pa
 
 
 def test_an_unknown_compute_is_refused(pipeline_home: Path) -> None:
-    result = pipeline("materialize", "--select", "*", environment={"PIPELINE_COMPUTE": "modal"})
-    assert_one_line_error(result, "PIPELINE_COMPUTE is 'modal'")
+    result = pipeline("materialize", "--select", "*", environment={"PIPELINE_COMPUTE": "mars"})
+    assert_one_line_error(result, "PIPELINE_COMPUTE is 'mars'")
     assert not pipeline_home.exists()
 
 

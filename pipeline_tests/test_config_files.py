@@ -11,7 +11,7 @@ from pipeline.config_files import STEP_SETTINGS, RunSettings, load_settings, pro
 from pipeline.embedding_models import BaseModelChoice
 from pipeline.errors import PipelineError
 from pipeline.evaluation.evaluate import EvaluationOptions
-from pipeline.finetuning.recipe import Recipe
+from pipeline.finetuning.recipe import Recipe, TrainingOrder
 from pipeline.question_pairs.sources import PairSource
 from pipeline.question_pairs.splits import SplitPlan
 
@@ -50,7 +50,7 @@ def test_every_file_of_the_project_is_taken_with_all_it_says(path: Path) -> None
 def test_nothing_given_means_the_defaults() -> None:
     settings = load_settings()
     assert settings.of("splits", SplitPlan) == SplitPlan()
-    assert settings.of("fine_tuned_model", Recipe) == Recipe()
+    assert settings.of("fine_tuned_model", TrainingOrder) == TrainingOrder()
     assert settings.of("raw_quora_dataset", PairSource) == PairSource()
     assert settings.of("base_model", BaseModelChoice) == BaseModelChoice()
     assert settings.of("baseline_eval_report", EvaluationOptions) == EvaluationOptions()

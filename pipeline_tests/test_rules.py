@@ -9,7 +9,7 @@ from pipeline import rules
 from pipeline.evaluation.reports import EvaluationReport
 from pipeline.evaluation.slices import SEEN, Slice
 from pipeline.question_pairs.schema import PairTable
-from pipeline.references import DataOrigin, Interval
+from pipeline.references import Cost, DataOrigin, Interval
 from pipeline.rules import DatasetLimits, Finding, ModelLimits, ReportLimits, SplitLimits
 
 COLUMNS = ["pair_id", "question1_id", "question2_id", "question1", "question2", "is_duplicate"]
@@ -108,12 +108,13 @@ def test_embeddings_must_be_finite_and_of_length_one() -> None:
 
 
 def test_time_and_cost_have_a_budget_and_nobody_bills_a_laptop() -> None:
-    limits = ModelLimits(max_training_hours=2, max_cost_usd=5)
+    limits = ModelLimits(max_training_hours=2, max_cost=5)
     assert outcome(rules.training_time(3600, limits)) == (True, 1.0, 2)
     assert not rules.training_time(7201, limits).passed
     assert rules.training_cost(None, limits).is_skipped
-    assert rules.training_cost(5.0, limits).passed
-    assert outcome(rules.training_cost(5.01, limits)) == (False, 5.01, 5)
+    five, more = (Cost(amount=amount, currency="USD", prices_as_of="2026-01-01") for amount in (5.0, 5.01))
+    assert rules.training_cost(five, limits).passed
+    assert outcome(rules.training_cost(more, limits)) == (False, 5.01, 5)
 
 
 def unseen(ap: float | None, eval_version: str = "e1") -> EvaluationReport:

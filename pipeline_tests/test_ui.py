@@ -152,3 +152,13 @@ def test_the_ui_shows_the_lineage_and_materialises_all_with_a_click(
     for word in ("reports", "embeddings", "CSV"):
         expect(page.get_by_text(word).first).to_be_attached(timeout=PATIENCE_MS)
     page.screenshot(path=pictures / "report.png")
+
+    page.get_by_text("Show Markdown").first.click()
+    expect(page.get_by_text("The worst mistakes")).to_be_attached(timeout=PATIENCE_MS)
+    drawn = page.locator("img[src^='data:image/png']")
+    assert drawn.count() == 5
+    for picture in drawn.all():
+        picture.scroll_into_view_if_needed()
+        assert picture.evaluate("image => image.complete && image.naturalWidth > 0")
+    drawn.first.scroll_into_view_if_needed()
+    page.screenshot(path=pictures / "report-pictures.png")

@@ -15,7 +15,7 @@ from pipeline.rules import Finding
 
 OWNERS = ["team:embeddings"]
 COMPUTE_POOL = "compute"
-"""Steps that need the GPU, or all cores: `deploy/` gives them one place, so that a second training waits."""
+"""Steps that need a GPU or all cores: `deploy/` gives them one place, so that a second training waits."""
 
 _TYPE_NAMES = {pa.large_string(): "string", pa.bool_(): "bool"}
 _PREVIEW_ROWS = 8

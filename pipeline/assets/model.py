@@ -1,6 +1,5 @@
 """The models: the one to start from, and the one that comes out."""
 
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -8,18 +7,22 @@ import dagster as dg
 from pipeline.assets.common import COMPUTE_POOL, OWNERS, one_line_failures, training_progress_into
 from pipeline.compute.base import Compute, RunIdentity
 from pipeline.embedding_models import BaseModelChoice, resolve_base_model
-from pipeline.finetuning.recipe import Recipe
+from pipeline.finetuning.recipe import TrainingOrder
 from pipeline.question_pairs.schema import PairTable
 from pipeline.references import FineTunedModel, ModelReference
+from pipeline.remote_calls import CallRecords
+from pipeline.resources import compute_kind
 
 GROUP = "model"
+
+ON_MODAL = compute_kind() == "modal"
 
 
 class BaseModelConfig(BaseModelChoice, dg.Config):
     """Which model to start from."""
 
 
-class FineTuneConfig(Recipe, dg.Config):
+class FineTuneConfig(TrainingOrder, dg.Config):
     """How the model is fine-tuned."""
 
 
@@ -43,7 +46,13 @@ def base_model(config: BaseModelConfig) -> dg.MaterializeResult[ModelReference]:
     )
 
 
-@dg.asset(group_name=GROUP, kinds={"pytorch", "huggingface"}, owners=OWNERS, code_version="1", pool=COMPUTE_POOL)
+@dg.asset(
+    group_name=GROUP,
+    kinds={"pytorch", "huggingface", *({"modal"} if ON_MODAL else ())},
+    owners=OWNERS,
+    code_version="1",
+    pool=COMPUTE_POOL,
+)
 def fine_tuned_model(
     context: dg.AssetExecutionContext,
     config: FineTuneConfig,
@@ -59,12 +68,22 @@ def fine_tuned_model(
 
     **Next:** materialise `post_train_eval_report`, and look at the difference to the baseline.
     """
+    calls = CallRecords(context)
     with one_line_failures():
         result = compute.fine_tune(
-            train_split, dev_split, base_model, config, _identity(context), training_progress_into(context)
+            train_split,
+            dev_split,
+            base_model,
+            config.recipe,
+            _identity(context),
+            training_progress_into(context),
+            calls.hooks(config.train_anew, config.download_model),
         )
+    result = result.model_copy(update={"cost": calls.cost})
     return dg.MaterializeResult(
-        value=result, data_version=dg.DataVersion(result.data_version), metadata=_training_metadata(result)
+        value=result,
+        data_version=dg.DataVersion(result.data_version),
+        metadata={**_training_metadata(result), **calls.metadata},
     )
 
 
@@ -79,13 +98,12 @@ def _identity(context: dg.AssetExecutionContext) -> RunIdentity:
 
 
 def _training_metadata(result: FineTunedModel) -> dict[str, Any]:
-    card = Path(result.model.location) / "README.md"
+    from pipeline.finetuning.model_card import model_card
+
     metadata: dict[str, Any] = {
         "model": dg.MetadataValue.path(result.model.location),
         "run_folder": dg.MetadataValue.path(result.run_folder),
-        "model_card": dg.MetadataValue.md(card.read_text(encoding="utf-8").split("---", 2)[2])
-        if card.is_file()
-        else "written by the machine that trained",
+        "model_card": dg.MetadataValue.md(model_card(result).split("---", 2)[2]),
         "base_model": result.base_model.name,
         "source": result.origin.source,
         "synthetic": result.origin.synthetic,

@@ -1,6 +1,5 @@
 """The reports: how good the model is before and after."""
 
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -13,9 +12,10 @@ from pipeline.evaluation.evaluate import EvaluationOptions
 from pipeline.evaluation.leaderboard import Leaderboard, LeaderboardOptions, build_leaderboard, measured_on
 from pipeline.evaluation.rendering import markdown, pictures
 from pipeline.evaluation.reports import EvaluationReport, compare
-from pipeline.finetuning.results import publish_results
+from pipeline.evaluation.results_csv import results_file_name
 from pipeline.question_pairs.schema import PairTable
 from pipeline.references import FineTunedModel, ModelReference
+from pipeline.remote_calls import CallRecords
 from pipeline.resources import ReportHistory
 
 GROUP = "reports"
@@ -51,14 +51,15 @@ def baseline_eval_report(
     Average precision, and accuracy, F1, precision and recall at their best thresholds, for four similarities.
     docs/metrics.md explains each in plain words.
     """
+    calls = CallRecords(context)
     with one_line_failures():
-        measured = compute.evaluate(base_model, eval_split, dev_split, config, progress_into(context))
+        measured = compute.evaluate(base_model, eval_split, dev_split, config, progress_into(context), calls.hooks())
         data = EvaluationData(eval_split, dev_split, train_split)
         report = build_report("pre_train", base_model, measured, data)
     return dg.MaterializeResult(
         value=report,
         data_version=dg.DataVersion(report.data_version),
-        metadata=_report_metadata(report),
+        metadata={**_report_metadata(report), **calls.metadata},
     )
 
 
@@ -86,12 +87,13 @@ def post_train_eval_report(
 
     **Next:** compare with earlier runs in this asset's *Overview* plots; use the model from its run folder.
     """
+    calls = CallRecords(context)
     with one_line_failures():
         model = fine_tuned_model.model
-        measured = compute.evaluate(model, eval_split, dev_split, config, progress_into(context))
+        measured = compute.evaluate(model, eval_split, dev_split, config, progress_into(context), calls.hooks())
         data = EvaluationData(eval_split, dev_split, train_split)
         report = build_report("post_train", model, measured, data, baseline_eval_report, fine_tuned_model)
-        publish_results(fine_tuned_model, baseline_eval_report, report)
+        compute.publish(fine_tuned_model, baseline_eval_report, report)
     return dg.MaterializeResult(
         value=report,
         data_version=dg.DataVersion(report.data_version),
@@ -102,9 +104,8 @@ def post_train_eval_report(
                 for metric, gain in compare(report, baseline_eval_report)["cosine"].items()
             },
             "run_folder": dg.MetadataValue.path(fine_tuned_model.run_folder),
-            "results_file": dg.MetadataValue.path(
-                str(Path(fine_tuned_model.run_folder) / "binary_classification_evaluation_post_train_results.csv")
-            ),
+            "results_file": dg.MetadataValue.path(f"{fine_tuned_model.run_folder}/{results_file_name('post_train')}"),
+            **calls.metadata,
         },
     )
 
@@ -135,14 +136,14 @@ def model_leaderboard(
 
     **Next:** name further base models in the Launchpad to see what to start from.
     """
-    data = EvaluationData(eval_split, dev_split, train_split)
+    data, calls = EvaluationData(eval_split, dev_split, train_split), CallRecords(context)
     with one_line_failures():
         reports, unreadable = report_history.reports()
         measured = {report.model.version for report in reports if measured_on(report, data)}
         for choice in config.base_models:
             model = resolve_base_model(BaseModelChoice(model=choice))
             if model.version not in measured:
-                scores = compute.evaluate(model, eval_split, dev_split, config, progress_into(context))
+                scores = compute.evaluate(model, eval_split, dev_split, config, progress_into(context), calls.hooks())
                 reports.append(build_report("pre_train", model, scores, data))
                 report_history.add(reports[-1])
         leaderboard = build_leaderboard(reports, data, unreadable)
@@ -169,6 +170,8 @@ def _report_metadata(report: EvaluationReport) -> dict[str, Any]:
         for metric, value in values.model_dump().items()
     }
     return {
+        # First, as that is what a reader wants to open.
+        "report": dg.MetadataValue.md(markdown(report, pictures(report))),
         **numbers,
         "model": report.model.name,
         "model_location": dg.MetadataValue.path(report.model.location),
@@ -181,5 +184,4 @@ def _report_metadata(report: EvaluationReport) -> dict[str, Any]:
         "synthetic": report.origin.synthetic,
         "evaluation_seconds": report.seconds,
         "device": report.device,
-        "report": dg.MetadataValue.md(markdown(report, pictures(report))),
     }

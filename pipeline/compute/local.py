@@ -5,13 +5,15 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.compute.base import RunIdentity
+from pipeline.compute.base import NO_HOOKS, RemoteHooks, RunIdentity
 from pipeline.embedding_models import load_model, quiet_libraries, resolve_device
 from pipeline.errors import PipelineError
 from pipeline.evaluation.evaluate import EvaluationOptions, embed_questions, measure
 from pipeline.evaluation.measurement import Measurement
+from pipeline.evaluation.reports import EvaluationReport
 from pipeline.finetuning import distributed
 from pipeline.finetuning.recipe import Recipe
+from pipeline.finetuning.results import publish_results
 from pipeline.finetuning.run_folder import RunFolder
 from pipeline.finetuning.seal import read_manifest, verify_files
 from pipeline.progress import OnProgress, ignore
@@ -37,6 +39,7 @@ class LocalCompute:
         recipe: Recipe,
         run: RunIdentity,
         on_progress: OnProgress = ignore,
+        hooks: RemoteHooks = NO_HOOKS,
     ) -> FineTunedModel:
         """See `Compute.fine_tune`."""
         # Imports torch, which the definitions must not.
@@ -53,13 +56,18 @@ class LocalCompute:
         dev_split: PairTable,
         options: EvaluationOptions,
         on_progress: OnProgress = ignore,
+        hooks: RemoteHooks = NO_HOOKS,
     ) -> Measurement:
         """See `Compute.evaluate`."""
         quiet_libraries()
         loaded = load_model(model, resolve_device(options.device))
         return measure(loaded, eval_split, dev_split, options, on_progress, stage=f"evaluating {model.name}")
 
-    def verify(self, model: FineTunedModel) -> int:
+    def publish(self, model: FineTunedModel, baseline: EvaluationReport, post_train: EvaluationReport) -> None:
+        """See `Compute.publish`."""
+        publish_results(model, baseline, post_train)
+
+    def verify(self, model: FineTunedModel) -> None:
         """See `Compute.verify`."""
         root = Path(model.run_folder)
         manifest = read_manifest(root)
@@ -68,7 +76,7 @@ class LocalCompute:
                 f"{root} is sealed for model version {manifest.result.model.version}, not {model.model.version}: "
                 "rematerialise fine_tuned_model"
             )
-        return verify_files(root, manifest)
+        verify_files(root, manifest)
 
     def embed(self, model: ModelReference, questions: list[str]) -> np.ndarray:
         """See `Compute.embed`."""

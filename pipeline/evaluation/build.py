@@ -20,7 +20,7 @@ from pipeline.evaluation.metrics import (
 )
 from pipeline.evaluation.reports import EvaluationReport, Mistake, ThresholdKind, require_comparable
 from pipeline.evaluation.results_csv import Stage
-from pipeline.evaluation.slices import graph_only_scores, memberships, slice_results
+from pipeline.evaluation.slices import QuestionGraph, graph_only_scores, memberships, slice_results
 from pipeline.evaluation.uncertainty import Bootstrap, Resampled, interval
 from pipeline.question_pairs.schema import PairTable
 from pipeline.question_pairs.splits import question_components
@@ -81,7 +81,8 @@ def build_report(
     cosine = measurement.eval_scores["cosine"]
     bootstrap = Bootstrap.draw(question_components(data.eval_split.pairs))
     resampled = _resample(bootstrap, cosine, labels, operating["cosine"])
-    graph = graph_only_scores(data.eval_split, data.train_split, data.dev_split)
+    graph = QuestionGraph.of(data.eval_split, data.train_split, data.dev_split)
+    graph_only = graph_only_scores(graph, data.train_split.labels)
     report = EvaluationReport(
         stage=stage,
         model=model,
@@ -99,10 +100,8 @@ def build_report(
         },
         gains={},
         calibration=calibrate(measurement.dev_scores["cosine"], dev_labels, cosine, labels) if kind == "dev" else None,
-        slices=list(
-            slice_results(memberships(data.eval_split, data.train_split, data.dev_split), cosine, labels, bootstrap)
-        ),
-        graph_only_ap=None if graph is None else similarity_metrics(graph, labels).ap,
+        slices=list(slice_results(memberships(data.eval_split, graph), cosine, labels, bootstrap)),
+        graph_only_ap=None if graph_only is None else similarity_metrics(graph_only, labels).ap,
         tasks=measurement.tasks,
         mistakes=_mistakes(data.eval_split, cosine),
         cosine_scores=_base64(cosine.astype("<f4")),

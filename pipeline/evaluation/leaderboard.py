@@ -15,7 +15,7 @@ from pipeline.evaluation.rendering.sections import Table
 from pipeline.evaluation.reports import THRESHOLDS, EvaluationReport, ThresholdKind
 from pipeline.evaluation.uncertainty import Bootstrap, interval
 from pipeline.question_pairs.splits import question_components
-from pipeline.references import DataOrigin, Interval, ModelReference, Reference
+from pipeline.references import Cost, DataOrigin, Interval, ModelReference, Reference
 from pipeline.storage import content_version
 
 
@@ -40,6 +40,7 @@ class LeaderboardRow(BaseModel):
         trained_on: source of the training pairs; None for a base model.
         training_seconds: wall-clock time of the training.
         training_device: what it was trained on.
+        cost: of a remote training, where a price is known.
         questions_per_second: embedded in the evaluation.
         device: of the evaluation, with its precision.
     """
@@ -56,6 +57,7 @@ class LeaderboardRow(BaseModel):
     trained_on: str | None
     training_seconds: float | None
     training_device: str | None
+    cost: Cost | None
     questions_per_second: float
     device: str
     evaluated_at: AwareDatetime
@@ -94,7 +96,8 @@ class Leaderboard(Reference):
                 for name, value in intervals.items()
                 for suffix, field in (("", "estimate"), ("_low", "low"), ("_high", "high"))
             }
-            others = row.model_dump(exclude={"model", "behind", *intervals})
+            others = row.model_dump(exclude={"model", "behind", "cost", *intervals})
+            others["cost"] = row.cost.amount if row.cost else None
             records.append({"rank": rank, "model": row.model.name, "version": row.model.version, **figures, **others})
         return pd.DataFrame(records)
 
@@ -120,12 +123,12 @@ class Leaderboard(Reference):
             "",
             "model",
             "trained on",
-            "average precision (95 % interval)",
+            "AP (95 % interval)",
             "behind the first (95 % interval)",
-            "accuracy",
             "F1",
-            "questions unseen",
+            "AP, questions unseen",
             "training",
+            "cost",
             "questions/s",
         )
         return Table("Models", header, tuple(self._cells(rank, row) for rank, row in enumerate(self.rows, 1)), texts=3)
@@ -138,10 +141,10 @@ class Leaderboard(Reference):
             row.trained_on or "–",
             str(row.ap),
             row.behind.signed if row.behind else "–",
-            f"{row.accuracy.estimate:.4f}",
             f"{row.f1.estimate:.4f}",
             f"{row.unseen_ap.estimate:.4f}" if row.unseen_ap else "–",
             "–" if row.training_seconds is None else f"{row.training_seconds:,.0f} s on {row.training_device}",
+            str(row.cost) if row.cost else "–",
             f"{row.questions_per_second:,.0f} on {row.device}",
         )
 
@@ -218,6 +221,7 @@ def _rows(ranked: list[EvaluationReport], data: EvaluationData) -> list[Leaderbo
                 trained_on=training.origin.source if training else None,
                 training_seconds=training.seconds if training else None,
                 training_device=training.device if training else None,
+                cost=training.cost if training else None,
                 questions_per_second=report.questions / report.seconds,
                 device=f"{report.device}, {report.precision}",
                 evaluated_at=report.evaluated_at,

@@ -50,6 +50,14 @@ def csv_text(rows: list[list[float]]) -> str:
     return buffer.getvalue()
 
 
+def reference_print(metrics: Mapping[str, SimilarityMetrics]) -> dict[str, dict[str, float]]:
+    """The metrics as the reference system prints them."""
+    order = ("accuracy", "accuracy_threshold", "f1", "f1_threshold", "precision", "recall", "ap")
+    return {
+        _CSV_PREFIXES[name]: {metric: getattr(values, metric) for metric in order} for name, values in metrics.items()
+    }
+
+
 def read_results(path: Path) -> list[tuple[float, int, dict[str, SimilarityMetrics]]]:
     """Read a results file: (epoch, steps, metrics of each similarity) for each row.
 

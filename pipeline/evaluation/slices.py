@@ -53,19 +53,51 @@ class Membership:
     of_pair: np.ndarray
 
 
-def memberships(eval_split: PairTable, train_split: PairTable, dev_split: PairTable) -> list[Membership]:
+@dataclass(frozen=True)
+class QuestionGraph:
+    """Who is paired with whom in all three splits. Questions are the same when their texts are.
+
+    Attributes:
+        questions: how many distinct ones there are.
+        first, second: int64 of shape (pairs,): the questions of each pair, the eval pairs first, then the training
+            pairs, then the dev pairs.
+        eval_pairs, train_pairs: how many of each.
+    """
+
+    questions: int
+    first: np.ndarray
+    second: np.ndarray
+    eval_pairs: int
+    train_pairs: int
+
+    @classmethod
+    def of(cls, eval_split: PairTable, train_split: PairTable, dev_split: PairTable) -> "QuestionGraph":
+        """Number the questions of the three splits."""
+        texts, first, second = eval_split.followed_by(train_split).followed_by(dev_split).distinct_questions()
+        return cls(len(texts), first, second, len(eval_split), len(train_split))
+
+    @property
+    def frequency(self) -> np.ndarray:
+        """How many pairs each question stands in: int64 of shape (questions,)."""
+        return np.bincount(np.concatenate([self.first, self.second]), minlength=self.questions)
+
+    @property
+    def training(self) -> slice:
+        """Where the training pairs stand."""
+        return slice(self.eval_pairs, self.eval_pairs + self.train_pairs)
+
+
+def memberships(eval_split: PairTable, graph: QuestionGraph) -> list[Membership]:
     """How the eval pairs are sliced.
 
-    Questions are the same when their texts are. How often a question occurs is counted in all three splits, whose pairs
-    are known in use as well; labels play no part.
+    How often a question occurs is counted in all three splits, whose pairs are known in use as well; labels play no
+    part.
     """
-    everything = eval_split.followed_by(train_split).followed_by(dev_split)
-    questions, first, second = everything.distinct_questions()
-    n, n_train = len(eval_split), len(train_split)
-    seen = np.zeros(len(questions), dtype=bool)
-    seen[first[n : n + n_train]] = seen[second[n : n + n_train]] = True
-    frequency = np.bincount(np.concatenate([first, second]), minlength=len(questions))
-    a, b = first[:n], second[:n]
+    n = graph.eval_pairs
+    seen = np.zeros(graph.questions, dtype=bool)
+    seen[graph.first[graph.training]] = seen[graph.second[graph.training]] = True
+    frequency = graph.frequency
+    a, b = graph.first[:n], graph.second[:n]
     # Texts of the eval pairs only: the other splits have many times as many.
     texts, i, j = eval_split.distinct_questions()
     words = [_WORD.findall(text.lower()) for text in texts]
@@ -120,7 +152,7 @@ def slice_results(
             yield Slice(name=membership.name, value=value, pairs=len(rows), positive_rate=float(truth.mean()), ap=ap)
 
 
-def graph_only_scores(eval_split: PairTable, train_split: PairTable, dev_split: PairTable) -> np.ndarray | None:
+def graph_only_scores(graph: QuestionGraph, train_labels: np.ndarray) -> np.ndarray | None:
     """How likely each eval pair is a duplicate by who was paired with whom, without reading a word.
 
     Features are both questions' frequencies and how many questions were paired with both, over all three splits; a
@@ -134,12 +166,9 @@ def graph_only_scores(eval_split: PairTable, train_split: PairTable, dev_split: 
     from scipy.sparse import csr_array
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    labels = train_split.labels
-    if not 0 < labels.sum() < len(labels):
+    if not 0 < train_labels.sum() < len(train_labels):
         return None
-    questions, first, second = eval_split.followed_by(train_split).followed_by(dev_split).distinct_questions()
-    size = len(questions)
-    frequency = np.bincount(np.concatenate([first, second]), minlength=size)
+    size, first, second, frequency = graph.questions, graph.first, graph.second, graph.frequency
     ends = np.concatenate([first, second]), np.concatenate([second, first])
     neighbours = csr_array((np.ones(2 * len(first), dtype=np.int32), ends), shape=(size, size))
     neighbours.data[:] = 1
@@ -148,8 +177,7 @@ def graph_only_scores(eval_split: PairTable, train_split: PairTable, dev_split: 
         [np.minimum(frequency[first], frequency[second]), np.maximum(frequency[first], frequency[second]), common],
         axis=1,
     )
-    n = len(eval_split)
     model = HistGradientBoostingClassifier(max_iter=50, random_state=0, early_stopping=False)
-    model.fit(features[n : n + len(labels)], labels)
-    scores: np.ndarray = model.predict_proba(features[:n])[:, 1]
+    model.fit(features[graph.training], train_labels)
+    scores: np.ndarray = model.predict_proba(features[: graph.eval_pairs])[:, 1]
     return scores

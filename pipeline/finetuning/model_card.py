@@ -49,7 +49,12 @@ those of step {kept_step:,}. {truncated:,} distinct questions were cut to the mo
 
 
 def write_model_card(result: FineTunedModel, reports: tuple[EvaluationReport, EvaluationReport] | None = None) -> None:
-    """Write the card beside the weights, replacing the one before.
+    """Write the card beside the weights, replacing the one before; see `model_card`."""
+    write_text(Path(result.model.location) / "README.md", model_card(result, reports))
+
+
+def model_card(result: FineTunedModel, reports: tuple[EvaluationReport, EvaluationReport] | None = None) -> str:
+    """The card's text, with the metadata block that the Hugging Face hub reads.
 
     Args:
         reports: the baseline's and the fine-tuned model's, once both exist; until then the card has the results
@@ -57,7 +62,6 @@ def write_model_card(result: FineTunedModel, reports: tuple[EvaluationReport, Ev
     """
     from huggingface_hub import EvalResult, ModelCardData
 
-    folder = Path(result.model.location)
     name = f"{result.base_model.name} fine-tuned on {result.origin.source}"
     eval_results = [
         EvalResult(
@@ -81,11 +85,11 @@ def write_model_card(result: FineTunedModel, reports: tuple[EvaluationReport, Ev
         model_name=name if eval_results else None,
         eval_results=eval_results or None,
     )
-    text = _TEMPLATE.format(
+    return _TEMPLATE.format(
         metadata=data.to_yaml(),
         title=name,
         base=result.base_model.name,
-        folder=folder.name,
+        folder=result.model.name,
         source=result.origin.source,
         train_pairs=result.train_pairs,
         train_version=result.train_version,
@@ -100,7 +104,6 @@ def write_model_card(result: FineTunedModel, reports: tuple[EvaluationReport, Ev
         truncated=result.truncated_questions,
         results=_results(result, reports),
     )
-    write_text(folder / "README.md", text)
 
 
 def _results(result: FineTunedModel, reports: tuple[EvaluationReport, EvaluationReport] | None) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.errors import PipelineError
-from pipeline.references import FineTunedModel
+from pipeline.references import FineTunedModel, in_volume
 
 
 class Publication(BaseModel):
@@ -25,13 +25,19 @@ def publish(model: FineTunedModel, publication: Publication) -> str:
     """Push the model's folder, its card included, as one commit; the token is HF_TOKEN's. Returns the commit.
 
     Raises:
-        PipelineError: when the hub can't be reached or refuses, or the repository is public and shall not be.
+        PipelineError: when the model isn't on this machine, the hub can't be reached or refuses, or the repository is
+            public and shall not be.
     """
     # Imported here, as they cost what loading the definitions must not.
     from huggingface_hub import HfApi
 
     from pipeline.hub import HUB_ERRORS, hub_error
 
+    if found := in_volume(model.model.location):
+        raise PipelineError(
+            f"the model lies in the Modal Volume {found[0]}, not on this machine: fetch it with `modal volume get`, "
+            "and push its folder with `hf upload`"
+        )
     api, name = HfApi(), publication.repository
     try:
         api.create_repo(name, private=publication.private, exist_ok=True)

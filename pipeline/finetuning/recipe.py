@@ -173,3 +173,22 @@ class Recipe(BaseModel):
         """Hash of all that decides the weights; a training is resumed only under the same one."""
         knobs = self.model_dump(exclude=_NOT_IN_FINGERPRINT)
         return content_version([knobs, train_version, dev_version, base_model_version])
+
+
+class TrainingOrder(Recipe):
+    """A recipe, and what to do about its result."""
+
+    train_anew: bool = Field(
+        default=False,
+        description="On Modal: train again where the same recipe, data, base model and code have given a result "
+        "already, which stands otherwise.",
+    )
+    download_model: bool = Field(
+        default=False,
+        description="On Modal: bring the fine-tuned model to this machine too, into PIPELINE_RUNS_FOLDER.",
+    )
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe alone."""
+        return Recipe.model_validate(self.model_dump(include=set(Recipe.model_fields)))

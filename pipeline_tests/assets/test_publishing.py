@@ -11,9 +11,12 @@ import dagster as dg
 import pytest
 import yaml
 from loopback_hub import LoopbackHub, Repository, loopback_hub
-from made_reports import before_and_after, sealed_training
+from made_reports import a_training, before_and_after, sealed_training
 
 from pipeline.definitions import defs
+from pipeline.errors import PipelineError
+from pipeline.finetuning.publishing import Publication
+from pipeline.finetuning.publishing import publish as push
 from pipeline.promotion import Candidate
 from pipeline.resources import write_value
 from pipeline.storage import PROJECT_ROOT, Pointer, VersionStore
@@ -109,6 +112,12 @@ def test_a_model_whose_files_have_changed_is_not_pushed(hub: LoopbackHub, model:
     assert result.returncode != 0
     assert "is not the file that was sealed" in result.stderr
     assert not any(request.startswith("POST") for request in hub.requests)
+
+
+def test_a_model_in_a_volume_is_refused_in_one_line() -> None:
+    model = a_training("t1").at("modal-volume://runs")
+    with pytest.raises(PipelineError, match="lies in the Modal Volume runs"):
+        push(model, Publication(repository="team/duplicates"))
 
 
 def test_nothing_but_the_job_publishes() -> None:

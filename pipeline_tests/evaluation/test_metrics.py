@@ -86,18 +86,28 @@ def test_distances_are_positive_and_rank_near_pairs_first() -> None:
 tied_or_free_scores = st.one_of(
     st.sampled_from([-1.0, -0.5, 0.0, 0.25, 0.5, 1.0]), st.floats(-1000, 1000, width=32, allow_subnormal=False)
 )
-scored_pairs = st.lists(st.tuples(tied_or_free_scores, st.booleans()), min_size=2, max_size=30).filter(
-    lambda rows: len({label for _, label in rows}) == 2
+scored_pairs = st.one_of(
+    st.lists(st.tuples(tied_or_free_scores, st.booleans()), min_size=2, max_size=30),
+    # All scores the same.
+    st.builds(
+        lambda score, labels: [(score, label) for label in labels],
+        tied_or_free_scores,
+        st.lists(st.booleans(), min_size=2, max_size=30),
+    ),
 )
 
 
-@settings(derandomize=True, deadline=None, max_examples=200)
+@settings(derandomize=True, deadline=None, max_examples=1_000)
 @given(rows=scored_pairs, lower_is_better=st.booleans())
 def test_best_accuracy_and_f1_are_those_of_a_sweep_over_all_thresholds(
     rows: list[tuple[float, bool]], lower_is_better: bool
 ) -> None:
     scores = np.array([score for score, _ in rows], dtype=np.float32)
     labels = np.array([label for _, label in rows], dtype=np.int64)
+    if len(set(labels)) == 1:
+        with pytest.raises(PipelineError, match="metrics need both"):
+            similarity_metrics(scores, labels, lower_is_better)
+        return
     found = similarity_metrics(scores, labels, lower_is_better)
 
     def at(threshold: float) -> tuple[int, Fraction, Fraction]:
@@ -123,6 +133,15 @@ def test_best_accuracy_and_f1_are_those_of_a_sweep_over_all_thresholds(
     hits = f1 * (count + int(labels.sum())) / 2
     assert found.precision == pytest.approx(float(hits / count), abs=1e-12)
     assert found.recall == pytest.approx(float(hits / int(labels.sum())), abs=1e-12)
+
+    # Average precision: precision at each threshold, weighted by the recall that it adds.
+    expected, hits_before = 0.0, 0
+    for threshold in sorted(set(scores.tolist()), reverse=not lower_is_better):
+        called = scores <= threshold if lower_is_better else scores >= threshold
+        hits_there = int((called & (labels == 1)).sum())
+        expected += (hits_there - hits_before) / int(labels.sum()) * hits_there / int(called.sum())
+        hits_before = hits_there
+    assert found.ap == pytest.approx(expected, abs=1e-12)
 
 
 def test_a_perfect_ranking_gets_ones_and_a_threshold_in_the_gap() -> None:

@@ -1,0 +1,84 @@
+"""How long a whole report takes against sentence-transformers' `BinaryClassificationEvaluator`, its peer in this run.
+
+    python benchmarks/evaluation.py --pairs path/to/quora_pairs.parquet [--eval-pairs 40429] [--model bundled]
+
+Same model, eval pairs and machine, each model loaded and warm. The peer runs at its defaults (batch size 32, fp32,
+cosine only) and embeds each distinct question once, as we do. Ours is what the asset does: embed the questions of the
+eval *and* dev split, four similarities, mining and retrieval, thresholds, calibration, slices, the text-free baseline,
+intervals of 1,000 resamples, Markdown, the page and its pictures. The parts are timed on their own.
+"""
+
+import time
+from pathlib import Path
+
+import click
+import torch
+from sentence_transformers.sentence_transformer.evaluation import BinaryClassificationEvaluator
+
+from pipeline.embedding_models import BaseModelChoice, load_model, quiet_libraries, resolve_base_model, resolve_device
+from pipeline.evaluation.build import EvaluationData, build_report
+from pipeline.evaluation.evaluate import EvaluationOptions, measure
+from pipeline.evaluation.rendering import markdown, pictures, report_files
+from pipeline.question_pairs.schema import PairTable
+from pipeline.question_pairs.sources import PairSource, load_pairs
+
+DEV_SHARE = 0.05
+"""Of all pairs: the peer has no dev split, so a large one would be unfair to us, and a small one to users."""
+
+
+def divided(pairs: PairTable, eval_pairs: int) -> EvaluationData:
+    """Shuffled rows: so many to evaluate, some for thresholds, the rest as those that training would see."""
+    rows = pairs.pairs.sample(frac=1, random_state=0).reset_index(drop=True)
+    if eval_pairs >= (1 - DEV_SHARE) * len(rows):
+        raise click.BadParameter(f"{eval_pairs:,} of {len(rows):,} pairs leave none for the other splits")
+    cuts = (0, eval_pairs, eval_pairs + int(DEV_SHARE * len(rows)), len(rows))
+    parts = [PairTable(rows.iloc[cuts[i] : cuts[i + 1]].reset_index(drop=True), pairs.origin) for i in range(3)]
+    return EvaluationData(*parts)
+
+
+@click.command(help=__doc__)
+@click.option("--pairs", "path", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--eval-pairs", default=40_429, show_default=True, help="As many as the reference system evaluates.")
+@click.option("--model", "name", default="bundled", show_default=True)
+def main(path: Path, eval_pairs: int, name: str) -> None:
+    """Time the peer, then ours."""
+    quiet_libraries()
+    data = divided(load_pairs(PairSource(source="file", path=str(path))), eval_pairs)
+    reference = resolve_base_model(BaseModelChoice(model=name))
+    device = resolve_device("auto")
+    model = load_model(reference, device)
+    questions, _, _ = data.eval_split.distinct_questions()
+    print(f"{reference.name}, {eval_pairs:,} eval pairs with {len(questions):,} questions, {device}", end="")
+    print(f", {torch.get_num_threads()} threads" if device == "cpu" else "")
+    model.encode(list(questions[:256]), show_progress_bar=False)
+
+    table = data.eval_split
+    start = time.perf_counter()
+    evaluator = BinaryClassificationEvaluator(
+        list(table.pairs["question1"]), list(table.pairs["question2"]), table.labels.tolist(), write_csv=False
+    )
+    theirs = evaluator(model)["cosine_ap"]
+    peer = time.perf_counter() - start
+    print(f"peer: {peer:.1f} s, {len(questions) / peer:,.0f} questions/s, AP {theirs:.6f}")
+
+    for precision in ("auto", "fp32"):
+        options = EvaluationOptions.model_validate({"precision": precision})
+        start = time.perf_counter()
+        measured = measure(model, data.eval_split, data.dev_split, options)
+        embedded = time.perf_counter()
+        report = build_report("pre_train", reference, measured, data)
+        built = time.perf_counter()
+        markdown(report, pictures(report))
+        size = sum(len(content) for _, content in report_files(report))
+        end = time.perf_counter()
+        print(
+            f"ours, {measured.precision}: {end - start:.1f} s = {embedded - start:.1f} s to embed and score "
+            f"{measured.questions:,} questions ({measured.questions / (embedded - start):,.0f}/s, tasks included) + "
+            f"{built - embedded:.1f} s for the report + {end - built:.1f} s to draw and write {size / 1e6:.1f} MB; "
+            f"AP {report.cosine.ap:.6f}"
+        )
+        print(f"  {peer / (end - start):.2f} × the peer's speed")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,224 @@
+"""RPCs about apps: their life, deployments, logs and containers."""
+
+import time
+from collections.abc import AsyncIterator, Iterator
+
+from google.protobuf.empty_pb2 import Empty
+from google.protobuf.timestamp_pb2 import Timestamp
+from modal_proto import api_pb2 as pb
+
+from .refusals import invalid, wrong_state
+from .rpcs import Rpcs
+from .state import App
+
+
+class AppRpcs(Rpcs):
+    """Apps, ephemeral, detached and deployed."""
+
+    async def app_create(self, request: pb.AppCreateRequest) -> pb.AppCreateResponse:
+        app = self._new_app(request.description, request.app_state)
+        app.tags.update(request.tags)
+        url = _dashboard_url(app)
+        return pb.AppCreateResponse(app_id=app.id, app_page_url=url, app_logs_url=f"{url}/logs")
+
+    async def app_get_or_create(self, request: pb.AppGetOrCreateRequest) -> pb.AppGetOrCreateResponse:
+        app = self._world.deployed.get(request.app_name)
+        if app is None:
+            app = self._new_app(request.app_name, pb.APP_STATE_DEPLOYED)
+            app.name = request.app_name
+            self._world.deployed[request.app_name] = app
+        return pb.AppGetOrCreateResponse(app_id=app.id)
+
+    async def app_heartbeat(self, request: pb.AppHeartbeatRequest) -> Empty:
+        self._world.app(request.app_id)
+        return Empty()
+
+    async def app_get_by_deployment_name(
+        self, request: pb.AppGetByDeploymentNameRequest
+    ) -> pb.AppGetByDeploymentNameResponse:
+        app = self._world.deployed.get(request.name)
+        if app is None:
+            return pb.AppGetByDeploymentNameResponse(environment_name="main")
+        return pb.AppGetByDeploymentNameResponse(app_id=app.id, environment_name="main", lifecycle=_lifecycle(app))
+
+    async def app_get_layout(self, request: pb.AppGetLayoutRequest) -> pb.AppGetLayoutResponse:
+        app = self._world.app(request.app_id)
+        objects = [
+            pb.Object(object_id=function_id, function_handle_metadata=self._world.function(function_id).handle)
+            for function_id in app.functions.values()
+        ]
+        return pb.AppGetLayoutResponse(app_layout=pb.AppLayout(function_ids=app.functions, objects=objects))
+
+    async def app_publish(self, request: pb.AppPublishRequest) -> pb.AppPublishResponse:
+        app = self._world.app(request.app_id)
+        if app.is_stopped:
+            raise wrong_state(f"App {app.id!r} is stopped")
+        functions = [self._world.function(function_id) for function_id in request.function_ids.values()]
+        if any(function.app is not app for function in functions):
+            raise invalid(f"App {app.id!r} can't publish a function of another app")
+        for function in functions:
+            function.publish()
+        app.functions = dict(request.function_ids)
+        app.state = request.app_state or app.state
+        now = time.time()
+        if request.name:
+            app.name = request.name
+            self._world.deployed[request.name] = app
+            app.deployments.append(
+                pb.AppDeploymentHistory(
+                    app_id=app.id,
+                    version=len(app.deployments) + 1,
+                    client_version=request.client_version,
+                    deployed_at=now,
+                    deployed_by="loopback",
+                    tag=request.deployment_tag,
+                )
+            )
+            self._scheduler.retire(app)
+        return pb.AppPublishResponse(url=_dashboard_url(app), deployed_at=now)
+
+    async def app_client_disconnect(self, request: pb.AppClientDisconnectRequest) -> Empty:
+        app = self._world.app(request.app_id)
+        is_completed = request.reason == pb.APP_DISCONNECT_REASON_ENTRYPOINT_COMPLETED
+        if app.state in (pb.APP_STATE_EPHEMERAL, pb.APP_STATE_INITIALIZING):
+            await self._scheduler.stop(app)
+        elif app.state == pb.APP_STATE_DETACHED and is_completed:
+            self._world.in_background(self._scheduler.stop_when_done(app))
+        return Empty()
+
+    async def app_stop(self, request: pb.AppStopRequest) -> Empty:
+        app = self._world.app(request.app_id)
+        self._world.deployed.pop(app.name, None)
+        await self._scheduler.stop(app)
+        return Empty()
+
+    async def app_list(self, request: pb.AppListRequest) -> pb.AppListResponse:
+        apps = [
+            pb.AppListResponse.AppListItem(
+                app_id=app.id,
+                description=app.description,
+                state=app.state,
+                name=app.name,
+                created_at=app.created_at,
+                n_running_tasks=sum(
+                    len(function.containers) for function in self._world.functions.values() if function.app is app
+                ),
+            )
+            for app in self._world.apps.values()
+        ]
+        return pb.AppListResponse(apps=apps)
+
+    async def app_get_lifecycle(self, request: pb.AppGetLifecycleRequest) -> pb.AppGetLifecycleResponse:
+        return pb.AppGetLifecycleResponse(lifecycle=_lifecycle(self._world.app(request.app_id)))
+
+    async def app_deployment_history(self, request: pb.AppDeploymentHistoryRequest) -> pb.AppDeploymentHistoryResponse:
+        deployments = self._world.app(request.app_id).deployments
+        return pb.AppDeploymentHistoryResponse(
+            app_deployment_histories=deployments, production_app_version=len(deployments)
+        )
+
+    async def app_get_logs(self, request: pb.AppGetLogsRequest) -> AsyncIterator[pb.TaskLogsBatch]:
+        app = self._world.app(request.app_id)
+        position = int(request.last_entry_id.partition("-")[0] or 0)
+        end = time.monotonic() + request.timeout
+        while True:
+            for batch in app.logs[position:]:
+                position += 1
+                if _is_wanted(batch, request):
+                    yield batch
+            if app.is_stopped:
+                yield pb.TaskLogsBatch(app_done=True)
+                return
+            left = end - time.monotonic()
+            if left <= 0:
+                return
+            if position == len(app.logs):
+                await app.logged.wait(left)
+
+    async def app_fetch_logs(self, request: pb.AppFetchLogsRequest) -> pb.AppFetchLogsResponse:
+        return pb.AppFetchLogsResponse(batches=list(self._lines(request))[-(request.limit or 100) :])
+
+    async def app_count_logs(self, request: pb.AppCountLogsRequest) -> pb.AppCountLogsResponse:
+        width = request.bucket_secs or 1
+        counts: dict[int, list[int]] = {}
+        for batch in self._lines(request):
+            item = batch.items[0]
+            count = counts.setdefault(int(item.timestamp // width), [0, 0])
+            count[item.file_descriptor == pb.FILE_DESCRIPTOR_STDERR] += 1
+        buckets = [
+            pb.AppCountLogsResponse.LogBucket(
+                bucket_start_at=Timestamp(seconds=number * width), stdout_logs=out, stderr_logs=err
+            )
+            for number, (out, err) in sorted(counts.items())
+        ]
+        return pb.AppCountLogsResponse(buckets=buckets)
+
+    async def task_list(self, request: pb.TaskListRequest) -> pb.TaskListResponse:
+        tasks = [
+            pb.TaskStats(
+                task_id=container.task_id,
+                app_id=function.app.id,
+                app_description=function.app.description,
+                started_at=container.started_at,
+            )
+            for function in self._world.functions.values()
+            for container in function.containers.values()
+            if request.app_id in ("", function.app.id)
+        ]
+        return pb.TaskListResponse(tasks=tasks)
+
+    async def task_get_info(self, request: pb.TaskGetInfoRequest) -> pb.TaskGetInfoResponse:
+        container = self._world.container(request.task_id)
+        finished_at = container.finished_at or 0.0
+        info = pb.TaskInfo(id=container.task_id, started_at=container.started_at, finished_at=finished_at)
+        return pb.TaskGetInfoResponse(app_id=container.function.app.id, info=info)
+
+    async def container_stop(self, request: pb.ContainerStopRequest) -> pb.ContainerStopResponse:
+        container = self._world.container(request.task_id)
+        if request.graceful:
+            container.is_stopping = True
+            container.function.changed.announce()
+        else:
+            container.is_preempted = True  # what it was doing is done elsewhere
+            container.interrupt(self._world.settings.grace_seconds)
+        return pb.ContainerStopResponse()
+
+    def _new_app(self, description: str, state: "pb.AppState.ValueType") -> App:
+        app = App(self._world.new_id("ap"), description, state, {})
+        self._world.apps[app.id] = app
+        return app
+
+    def _lines(self, request: pb.AppFetchLogsRequest | pb.AppCountLogsRequest) -> Iterator[pb.TaskLogsBatch]:
+        since = _seconds(request.since)
+        until = _seconds(request.until) or float("inf")
+        for batch in self._world.app(request.app_id).logs:
+            item = batch.items[0]
+            if item.data and since <= item.timestamp <= until and _is_wanted(batch, request):
+                yield batch
+
+
+def _is_wanted(
+    batch: pb.TaskLogsBatch, request: pb.AppGetLogsRequest | pb.AppFetchLogsRequest | pb.AppCountLogsRequest
+) -> bool:
+    item = batch.items[0]
+    descriptor = request.file_descriptor if isinstance(request, pb.AppGetLogsRequest) else request.source
+    return (
+        request.function_call_id in ("", item.function_call_id)
+        and request.function_id in ("", batch.function_id)
+        and request.task_id in ("", batch.task_id)
+        and descriptor in (pb.FILE_DESCRIPTOR_UNSPECIFIED, item.file_descriptor)
+        and request.search_text in item.data
+    )
+
+
+def _seconds(moment: Timestamp) -> float:
+    return moment.seconds + moment.nanos / 1e9
+
+
+def _lifecycle(app: App) -> pb.AppLifecycle:
+    deployed_at = app.deployments[-1].deployed_at if app.deployments else 0.0
+    return pb.AppLifecycle(app_state=app.state, created_at=app.created_at, deployed_at=deployed_at)
+
+
+def _dashboard_url(app: App) -> str:
+    return f"https://modal.com/apps/loopback/main/{app.id}"
