@@ -26,7 +26,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from pipeline.config_files import load_settings, steps_of
+from pipeline.config_files import load_settings, reference, steps_of
 from pipeline.embedding_models import BaseModelChoice
 from pipeline.errors import PipelineError
 from pipeline.evaluation.evaluate import EvaluationOptions
@@ -99,9 +99,11 @@ def _fail(message: str, status: int) -> None:
 @cli.command("config")
 @_config_option
 @_set_option
-def print_config(config_path: Path | None, overrides: tuple[str, ...]) -> None:
+@click.option("--reference", "as_reference", is_flag=True, help="Print docs/configuration.md instead.")
+def print_config(config_path: Path | None, overrides: tuple[str, ...], as_reference: bool) -> None:
     """Print a run config with every setting, what it means and allows; with --config, what that file amounts to."""
-    click.echo(load_settings(config_path, overrides).explained(), nl=False)
+    settings = load_settings(config_path, overrides)
+    click.echo(reference() if as_reference else settings.explained(), nl=False)
 
 
 @cli.command()

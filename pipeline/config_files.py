@@ -113,6 +113,26 @@ class RunSettings:
         return "\n".join(lines) + "\n"
 
 
+def reference() -> str:
+    """Every setting of every step as a page of Markdown: what it means, allows and is by default."""
+    lines = [
+        "# Settings",
+        "",
+        "Every setting of every step, as config files, `--set step.setting=value` and the Launchpad take it. Made from "
+        "the classes",
+        "by `python -m pipeline config --reference`; a test compares the two.",
+    ]
+    for step, cls in STEP_SETTINGS.items():
+        properties = cls.model_json_schema()["properties"]
+        lines += ["", f"## `{step}`", "", _first_paragraph(cls.__doc__ or step), ""]
+        lines += ["| setting | default | allowed | |", "|---|---|---|---|"]
+        for name, field in cls.model_fields.items():
+            default = _yaml(field.get_default(call_default_factory=True))
+            cells = (f"`{name}`", f"`{default}`", _allowed(properties[name]), field.description or "")
+            lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    return "\n".join(lines) + "\n"
+
+
 def load_settings(path: Path | None = None, overrides: Sequence[str] = ()) -> RunSettings:
     """Read a config file and apply overrides such as `fine_tuned_model.epochs=3`.
 

@@ -9,9 +9,9 @@ from pipeline.resources import default_resources
 defs = dg.Definitions(
     assets=dg.load_assets_from_modules([dataset, model, reports, production]),
     asset_checks=checks.CHECKS,
-    jobs=[automation.quickstart, automation.retrain, upkeep.prune_training_volumes],
+    jobs=[automation.quickstart, automation.retrain, automation.evaluate_only, upkeep.prune_training_volumes],
     schedules=[automation.weekly_retrain, upkeep.weekly_prune],
-    sensors=[upkeep.end_calls_of_cancelled_runs],
+    sensors=[automation.new_question_pairs, automation.reports_follow, upkeep.end_calls_of_cancelled_runs],
     resources=default_resources(),
     # One step at a time: baseline and training would fight over the same cores or the same GPU. A process for
     # each step, so that a step's memory is given back and its death doesn't take the run with it.

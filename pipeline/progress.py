@@ -115,6 +115,25 @@ def describe(event: ProgressEvent) -> str:
             return event.text
 
 
+class Pace:
+    """Says of a piece of work, over and over, whether it is due to be told of: at most `limit` times in all."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._reported: dict[str, int] = {}
+
+    def is_due(self, stage: str, done: int, total: int) -> bool:
+        """Whether the stage has got on by a `limit`-th since it was last told of."""
+        share = done * self._limit // total if total else 0
+        if share < self._reported.get(stage, 0):
+            # The stage began anew.
+            self._reported[stage] = 0
+        if share <= self._reported.get(stage, 0):
+            return False
+        self._reported[stage] = share
+        return True
+
+
 @dataclass
 class LogLines:
     """Passes on a bounded number of lines: milestones always, steps and counts at most `limit` times each."""
@@ -123,29 +142,50 @@ class LogLines:
     limit: ClassVar[int] = 25
 
     def __post_init__(self) -> None:
-        self._reported: dict[str, int] = {}
+        self._pace = Pace(self.limit)
 
     def __call__(self, event: ProgressEvent) -> None:
         """Log the event if its turn has come."""
         match event:
             case TrainingStep(step=done, total_steps=total):
-                due = self._is_due("training", done, total)
+                due = self._pace.is_due("training", done, total)
             case Advanced(stage=stage, done=done, total=total):
-                due = self._is_due(stage, done, total)
+                due = self._pace.is_due(stage, done, total)
             case _:
                 due = True
         if due:
             self.log(describe(event))
 
-    def _is_due(self, stage: str, done: int, total: int) -> bool:
-        share = done * self.limit // total if total else 0
-        if share < self._reported.get(stage, 0):
-            # The stage began anew.
-            self._reported[stage] = 0
-        if share <= self._reported.get(stage, 0):
-            return False
-        self._reported[stage] = share
-        return True
+
+@dataclass
+class TrainingSignal:
+    """Passes on a bounded number of measurements of a training, each with the newest dev average precision."""
+
+    observe: Callable[[dict[str, float]], None]
+    limit: ClassVar[int] = 40
+
+    def __post_init__(self) -> None:
+        self._pace = Pace(self.limit)
+        self._dev: dict[str, float] = {}
+
+    def __call__(self, event: ProgressEvent) -> None:
+        """Remember the dev evaluation, or tell of the step if its turn has come."""
+        match event:
+            case DevEvaluated():
+                self._dev = {"dev_average_precision": event.average_precision}
+            case TrainingStep() if self._pace.is_due("training", event.step, event.total_steps):
+                self.observe(
+                    {
+                        "step": event.step,
+                        "epoch": event.epoch,
+                        "loss": event.loss,
+                        "learning_rate": event.learning_rate,
+                        "pairs_per_second": event.pairs_per_second,
+                        **self._dev,
+                    }
+                )
+            case _:
+                pass
 
 
 def progress_file_sink() -> OnProgress:

@@ -101,11 +101,81 @@ def test_a_job_runs_everything_with_its_config_file(job: str, config: str) -> No
     assert definition.run_config == load_settings(project_config(config)).run_config()
 
 
+def test_only_evaluating_trains_and_promotes_nothing() -> None:
+    definition = defs.resolve_job_def("evaluate_only")
+    assert {key.to_user_string() for key in definition.asset_layer.selected_asset_keys} == GROUPS["reports"]
+
+
+KINDS = {
+    "parquet, pandas": {"raw_quora_dataset", "train_split", "dev_split", "eval_split"},
+    "huggingface": {"base_model", "production_model"},
+    "pytorch, huggingface": {"fine_tuned_model"},
+    "csv, scikitlearn": {"baseline_eval_report", "post_train_eval_report", "model_leaderboard"},
+}
+
+CHECKS = {
+    "raw_quora_dataset": {
+        "schema_and_labels": True,
+        "rejected_rows": True,
+        "positive_rate_drift": False,
+        "length_drift": False,
+    },
+    "train_split": {"enough_pairs": True, "both_classes": True},
+    "dev_split": {"enough_pairs": True, "both_classes": True},
+    "eval_split": {
+        "enough_pairs": True,
+        "both_classes": True,
+        "no_pair_on_two_sides": True,
+        "no_question_on_two_sides": True,
+    },
+    "fine_tuned_model": {
+        "files_match_manifest": True,
+        "sound_embeddings": True,
+        "training_time": False,
+        "training_cost": False,
+    },
+    "post_train_eval_report": {"unseen_ap": False},
+    "production_model": {
+        "gain_over_baseline": False,
+        "not_worse_than_current": False,
+        "same_kind_of_data": False,
+    },
+}
+"""The checks of each asset, and whether they block. Those of `production_model` decide in its own step."""
+
+AUTOMATION = {
+    "jobs": {"quickstart", "retrain", "evaluate_only", "prune_training_volumes"},
+    "schedules": {
+        "weekly_retrain": ("retrain", "0 3 * * 0", "UTC"),
+        "weekly_prune": ("prune_training_volumes", "0 4 * * 0", "UTC"),
+    },
+    "sensors": {"new_question_pairs", "reports_follow_their_inputs", "end_calls_of_cancelled_runs"},
+}
+
+
+def test_kinds_checks_jobs_and_crons_are_those_that_people_know() -> None:
+    graph = defs.resolve_asset_graph()
+    kinds = {
+        key.to_user_string(): frozenset(defs.resolve_assets_def(key).get_asset_spec(key).kinds)
+        for key in defs.resolve_all_asset_keys()
+    }
+    assert kinds == {asset: frozenset(names.split(", ")) for names, assets in KINDS.items() for asset in assets}
+    checks: dict[str, dict[str, bool]] = {}
+    for key in graph.asset_check_keys:
+        spec = graph.get_check_spec(key)
+        assert spec.description
+        checks.setdefault(key.asset_key.to_user_string(), {})[key.name] = spec.blocking
+    assert checks == CHECKS
+    repository = defs.get_repository_def()
+    assert {job.name for job in repository.get_all_jobs() if not job.name.startswith("__")} == AUTOMATION["jobs"]
+    crons = {s.name: (s.job_name, s.cron_schedule, s.execution_timezone) for s in repository.schedule_defs}
+    assert crons == AUTOMATION["schedules"]
+    assert {sensor.name for sensor in repository.sensor_defs} == AUTOMATION["sensors"]
+
+
 def test_the_weekly_schedule_is_off_until_switched_on() -> None:
     schedule = defs.resolve_schedule_def("weekly_retrain")
     assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED
-    assert schedule.job_name == "retrain"
-    assert schedule.cron_schedule == "0 3 * * 0"
     with dg.build_schedule_context() as context:
         tick = schedule.evaluate_tick(context)
     assert tick.run_requests is not None

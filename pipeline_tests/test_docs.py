@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.config_files import STEP_SETTINGS
 from pipeline.storage import PROJECT_ROOT
 
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -42,6 +43,16 @@ def test_the_example_of_own_pairs_prints_what_its_page_says(tmp_path: Path) -> N
     for block in blocks("your-own-pairs.md", "console"):
         command, _, printed = block.partition("\n")
         assert run(shlex.split(command.removeprefix("$ python ")), tmp_path) == printed
+
+
+def test_the_page_of_settings_is_what_the_classes_say(tmp_path: Path) -> None:
+    printed = run(["-m", "pipeline", "config", "--reference"], tmp_path)
+    assert (PROJECT_ROOT / "docs" / "configuration.md").read_text(encoding="utf-8") == printed
+    for step, cls in STEP_SETTINGS.items():
+        section = printed.split(f"## `{step}`")[1].partition("\n## ")[0]
+        for name, field in cls.model_fields.items():
+            assert f"| `{name}` |" in section
+            assert field.description, f"{step}.{name} has no description"
 
 
 @pytest.mark.parametrize("page", sorted(path.name for path in (PROJECT_ROOT / "docs").glob("*.md")))

@@ -15,6 +15,7 @@ from pipeline.progress import (
     DevEvaluated,
     LogLines,
     ProgressEvent,
+    TrainingSignal,
     TrainingStep,
     both,
     describe,
@@ -202,3 +203,17 @@ def test_a_description_is_one_line(event: ProgressEvent) -> None:
 def test_a_training_step_is_described_with_its_figures() -> None:
     line = describe(EVENTS[1])
     assert line == "step 3 of 1,200 (epoch 0.00): loss 1.0625, learning rate 2.00e-05, 310 pairs/s"
+
+
+@pytest.mark.parametrize("steps", [3, 40, 5_000])
+def test_a_training_is_observed_at_most_forty_times_with_the_newest_dev_figure(steps: int) -> None:
+    seen: list[dict[str, float]] = []
+    signal = TrainingSignal(seen.append)
+    for step in range(1, steps + 1):
+        signal(TrainingStep(step, steps, step / steps, 0.5, 1e-5, 90.0))
+        if step == 1:
+            signal(DevEvaluated(0.1, step, 0.75))
+    assert len(seen) == min(steps, 40)
+    assert seen[-1]["step"] == steps
+    assert seen[-1]["dev_average_precision"] == 0.75
+    assert set(seen[-1]) >= {"loss", "learning_rate", "pairs_per_second", "epoch"}

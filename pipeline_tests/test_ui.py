@@ -37,6 +37,7 @@ ASSETS = (
     "baseline_eval_report",
     "fine_tuned_model",
     "post_train_eval_report",
+    "production_model",
     "model_leaderboard",
 )
 

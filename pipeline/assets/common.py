@@ -9,11 +9,13 @@ import pyarrow as pa
 
 from pipeline.errors import PipelineError
 from pipeline.evaluation.rendering.markdown import escaped
-from pipeline.progress import LogLines, OnProgress, both, progress_file_sink
+from pipeline.progress import LogLines, OnProgress, TrainingSignal, both, progress_file_sink
 from pipeline.question_pairs.schema import PAIR_SCHEMA, PairTable
 from pipeline.rules import Finding
 
 OWNERS = ["team:embeddings"]
+COMPUTE_POOL = "compute"
+"""Steps that need a GPU or all cores: `deploy/` gives them one place, so that a second training waits."""
 
 _TYPE_NAMES = {pa.large_string(): "string", pa.bool_(): "bool"}
 _PREVIEW_ROWS = 8
@@ -32,6 +34,16 @@ def one_line_failures() -> Iterator[None]:
 def progress_into(context: dg.AssetExecutionContext) -> OnProgress:
     """A sink for progress: bounded log lines in Dagster, all events to the command line that follows the run."""
     return both(LogLines(context.log.info), progress_file_sink())
+
+
+def training_progress_into(context: dg.AssetExecutionContext) -> OnProgress:
+    """As `progress_into`, and a live signal in the asset's plots: at most 40 observations, so that they don't bury its
+    materialisations. The whole curve is in the metadata of the model."""
+
+    def observe(numbers: dict[str, float]) -> None:
+        context.log_event(dg.AssetObservation(context.asset_key, metadata=numbers))
+
+    return both(progress_into(context), TrainingSignal(observe))
 
 
 def finding_result(finding: Finding, asset: str, name: str, is_warning: bool = False) -> dg.AssetCheckResult:

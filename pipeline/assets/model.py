@@ -4,7 +4,7 @@ from typing import Any
 
 import dagster as dg
 
-from pipeline.assets.common import OWNERS, one_line_failures, progress_into
+from pipeline.assets.common import COMPUTE_POOL, OWNERS, one_line_failures, training_progress_into
 from pipeline.compute.base import Compute, RunIdentity
 from pipeline.embedding_models import BaseModelChoice, resolve_base_model
 from pipeline.finetuning.recipe import TrainingOrder
@@ -51,8 +51,7 @@ def base_model(config: BaseModelConfig) -> dg.MaterializeResult[ModelReference]:
     kinds={"pytorch", "huggingface", *({"modal"} if ON_MODAL else ())},
     owners=OWNERS,
     code_version="1",
-    # How many trainings run side by side: `dagster instance concurrency set modal_training 2`.
-    pool="modal_training" if ON_MODAL else None,
+    pool=COMPUTE_POOL,
 )
 def fine_tuned_model(
     context: dg.AssetExecutionContext,
@@ -77,7 +76,7 @@ def fine_tuned_model(
             base_model,
             config.recipe,
             _identity(context),
-            progress_into(context),
+            training_progress_into(context),
             calls.hooks(config.train_anew, config.download_model),
         )
     result = result.model_copy(update={"cost": calls.cost})

@@ -4,7 +4,7 @@ from typing import Any
 
 import dagster as dg
 
-from pipeline.assets.common import OWNERS, one_line_failures, progress_into
+from pipeline.assets.common import COMPUTE_POOL, OWNERS, one_line_failures, progress_into
 from pipeline.compute.base import Compute
 from pipeline.embedding_models import BaseModelChoice, resolve_base_model
 from pipeline.evaluation.build import EvaluationData, build_report
@@ -29,7 +29,14 @@ class LeaderboardConfig(LeaderboardOptions, dg.Config):
     """Which models stand on the leaderboard, and how they are measured."""
 
 
-@dg.asset(group_name=GROUP, kinds={"csv", "scikitlearn"}, owners=OWNERS, code_version="1")
+@dg.asset(
+    group_name=GROUP,
+    kinds={"csv", "scikitlearn"},
+    owners=OWNERS,
+    code_version="1",
+    pool=COMPUTE_POOL,
+    automation_condition=dg.AutomationCondition.eager(),
+)
 def baseline_eval_report(
     context: dg.AssetExecutionContext,
     config: EvaluationConfig,
@@ -56,7 +63,14 @@ def baseline_eval_report(
     )
 
 
-@dg.asset(group_name=GROUP, kinds={"csv", "scikitlearn"}, owners=OWNERS, code_version="1")
+@dg.asset(
+    group_name=GROUP,
+    kinds={"csv", "scikitlearn"},
+    owners=OWNERS,
+    code_version="1",
+    pool=COMPUTE_POOL,
+    automation_condition=dg.AutomationCondition.eager(),
+)
 def post_train_eval_report(
     context: dg.AssetExecutionContext,
     config: EvaluationConfig,
@@ -101,6 +115,8 @@ def post_train_eval_report(
     kinds={"csv", "scikitlearn"},
     owners=OWNERS,
     code_version="1",
+    pool=COMPUTE_POOL,
+    automation_condition=dg.AutomationCondition.eager(),
     # Their reports are in the history.
     deps=["baseline_eval_report", "post_train_eval_report"],
 )

@@ -1,5 +1,6 @@
 """Finds files of question pairs on a disk or behind an fsspec URL, and reads their bytes within a limit."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,6 +112,22 @@ def is_data(name: str) -> bool:
     if path.suffix in COMPRESSED_SUFFIXES:
         path = path.with_suffix("")
     return path.suffix in DATA_SUFFIXES
+
+
+def bytes_sha256(file: DataFile) -> str:
+    """SHA-256 of the file's bytes as they are stored, in hexadecimal; no more than a block of them is in memory.
+
+    Raises:
+        PipelineError: when the file can't be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with file.path.open("rb") as stream:
+            while block := stream.read(_READ):
+                digest.update(block)
+    except Exception as error:  # As in `find_files`.
+        raise PipelineError(f"can't read question pairs from {file.name}: {_reason(error, str(file.path))}") from error
+    return digest.hexdigest()
 
 
 def read_bytes(file: DataFile, limit: int) -> pa.Buffer:

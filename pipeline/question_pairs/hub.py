@@ -61,6 +61,21 @@ def fetch_dataset(hub_id: str, config: str | None, revision: str, split: str, li
     return HubFiles(str(info.sha), files)
 
 
+def dataset_commit(hub_id: str, revision: str) -> str:
+    """The commit that a revision of a dataset stands for now.
+
+    Raises:
+        PipelineError: when the hub can't be reached or denies access, or there is no such dataset or revision.
+    """
+    # Imported here, as it costs what loading the definitions must not.
+    from huggingface_hub import HfApi
+
+    try:
+        return str(HfApi().dataset_info(hub_id, revision=revision, timeout=TIMEOUT).sha)
+    except HUB_ERRORS as error:
+        raise hub_error(error, f"dataset {hub_id!r} at revision {revision!r}", _NAMES) from error
+
+
 def _choose(names: list[str], config: str | None, split: str, what: str) -> list[str]:
     """The files of a configuration and split, or an error that says which there are."""
     of_config = [name for name in names if config is None or config in name.split("/")[:-1]]

@@ -68,7 +68,7 @@ print(json.dumps([defs.resolve_assets_def("fine_tuned_model").op.pool, sorted(sy
     command = [sys.executable, "-c", code]
     output = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
     pool, modules = json.loads(output)
-    assert pool == "modal_training"
+    assert pool == "compute"
     assert set(modules).isdisjoint({"modal", "torch", "transformers", "sentence_transformers"})
 
 
