@@ -196,7 +196,7 @@ def test_a_result_is_refused_when_the_volume_is_not_as_it_was_sealed(
         (truncated, "model.safetensors is not the file that was sealed"),
         (flipped, "model.safetensors is not the file that was sealed"),
         (added, "extra.json is not the file that was sealed"),
-        (climbing, "names a model outside that folder"),
+        (climbing, "names a model that lies outside"),
     ):
         harm(modal_loopback)
         message = error_of(lambda: training.run(modal_compute))

@@ -222,32 +222,41 @@ def ask(address: str, query: str, **variables: object) -> Any:
         return json.load(response)["data"]
 
 
-def test_a_run_terminated_in_the_ui_ends_the_call_and_its_container(orchestrator: Orchestrator) -> None:
+def launch_long_training(address: str, orchestrator: Orchestrator) -> str:
+    """Launch it as the UI does, and wait for its first checkpoint; returns the run's id."""
     launch = """mutation ($params: ExecutionParams!) { launchRun(executionParams: $params) {
         __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
     settings = {**orchestrator.config["fine_tuned_model"], "epochs": 500}
+    params = {
+        "selector": {
+            "repositoryLocationName": "pipeline",
+            "repositoryName": "__repository__",
+            "pipelineName": "__ASSET_JOB",
+            "assetSelection": [{"path": ["fine_tuned_model"]}],
+        },
+        "runConfigData": {"ops": {"fine_tuned_model": {"config": settings}}},
+        "mode": "default",
+    }
+    launched = ask(address, launch, params=params)
+    orchestrator.wait_for_checkpoint()
+    return str(launched["launchRun"]["run"]["runId"])
+
+
+def test_a_run_terminated_in_the_ui_ends_the_call_and_its_container(orchestrator: Orchestrator) -> None:
     with webserver(orchestrator) as address:
-        launched = ask(
-            address,
-            launch,
-            params={
-                "selector": {
-                    "repositoryLocationName": "pipeline",
-                    "repositoryName": "__repository__",
-                    "pipelineName": "__ASSET_JOB",
-                    "assetSelection": [{"path": ["fine_tuned_model"]}],
-                },
-                "runConfigData": {"ops": {"fine_tuned_model": {"config": settings}}},
-                "mode": "default",
-            },
-        )
-        run_id = launched["launchRun"]["run"]["runId"]
-        orchestrator.wait_for_checkpoint()
+        run_id = launch_long_training(address, orchestrator)
         ask(address, "mutation ($run: String!) { terminateRun(runId: $run) { __typename } }", run=run_id)
         orchestrator.seconds_until_no_container()
         assert [call.state for call in orchestrator.trainings()] == ["cancelled"]
         status = "query ($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }"
         wait_until(lambda: ask(address, status, run=run_id)["runOrError"]["status"] == "CANCELED", 60)
+
+
+def test_a_dagster_that_is_shut_down_leaves_the_call_to_be_found_again(orchestrator: Orchestrator) -> None:
+    with webserver(orchestrator) as address:
+        launch_long_training(address, orchestrator)
+    time.sleep(END_SECONDS)
+    assert [call.state for call in orchestrator.trainings()] == ["running"]
 
 
 def test_a_cancelled_run_without_a_worker_has_its_calls_ended_by_the_sensor(orchestrator: Orchestrator) -> None:
