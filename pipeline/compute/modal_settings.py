@@ -55,6 +55,7 @@ _NOT_IN_CONTAINER = (
     "compute/modal_volumes.py",
     "config_files.py",
     "definitions.py",
+    "finetuning/publishing.py",
     "promotion.py",
     "remote_calls.py",
     "resources.py",
