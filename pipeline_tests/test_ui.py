@@ -162,3 +162,46 @@ def test_the_ui_shows_the_lineage_and_materialises_all_with_a_click(
         assert picture.evaluate("image => image.complete && image.naturalWidth > 0")
     drawn.first.scroll_into_view_if_needed()
     page.screenshot(path=pictures / "report-pictures.png")
+
+
+def _schedule_status(address: str) -> str:
+    selector = '{repositoryName: "__repository__", repositoryLocationName: "pipeline", scheduleName: "weekly_retrain"}'
+    query = (
+        f"{{ scheduleOrError(scheduleSelector: {selector}) {{ ... on Schedule {{ scheduleState {{ status }} }} }} }}"
+    )
+    return str(_query(address, query)["scheduleOrError"]["scheduleState"]["status"])  # type: ignore[index]
+
+
+def _launch_quickstart(address: str) -> str:
+    """Start a run; returns its id."""
+    selector = '{repositoryName: "__repository__", repositoryLocationName: "pipeline", jobName: "quickstart"}'
+    launched = "... on LaunchRunSuccess { run { id } }"
+    launch = f"launchRun(executionParams: {{selector: {selector}}}) {{ {launched} }}"
+    return str(_query(address, f"mutation {{ {launch} }}")["launchRun"]["run"]["id"])  # type: ignore[index]
+
+
+def test_a_schedule_is_switched_on_and_off_and_a_run_is_terminated_with_clicks(
+    webserver: str, page: Page, tmp_path: Path
+) -> None:
+    pictures = Path(os.environ.get("SCREENSHOTS", tmp_path))
+    page.goto(f"{webserver}/locations/pipeline/schedules/weekly_retrain")
+    switch = page.locator("label:has(input[type=checkbox])").first
+    for status in ("RUNNING", "STOPPED"):
+        switch.click()
+        expect(page.get_by_role("checkbox").first).to_be_checked(checked=status == "RUNNING", timeout=PATIENCE_MS)
+        page.screenshot(path=pictures / f"schedule-{status.lower()}.png")
+        assert _schedule_status(webserver) == status
+
+    run = _launch_quickstart(webserver)
+    page.goto(f"{webserver}/runs/{run}")
+    deadline = time.monotonic() + PATIENCE_MS / 1_000
+    while _run_statuses(webserver) != ["STARTED"]:
+        assert time.monotonic() < deadline, f"the run is {_run_statuses(webserver)}"
+        time.sleep(0.5)
+    page.get_by_role("button", name="Terminate").click()
+    page.get_by_role("dialog").get_by_role("button", name="Terminate").click()
+    while _run_statuses(webserver) != ["CANCELED"]:
+        assert time.monotonic() < deadline, f"the run is {_run_statuses(webserver)}"
+        time.sleep(0.5)
+    expect(page.get_by_text("Canceled").first).to_be_visible(timeout=PATIENCE_MS)
+    page.screenshot(path=pictures / "terminated.png")
