@@ -87,7 +87,7 @@ def test_the_whole_graph_gives_the_result_files_of_this_machine(
     assert metadata["modal_call"] == calls["fine_tune"]
     assert metadata["modal_volume"] == volume
     assert (metadata["gpu"], metadata["gpu_seconds"], metadata["estimated_cost"]) == ("none", 0.0, 0.0)
-    assert "prices of 2026" in str(metadata["estimated_cost_unit"])
+    assert "prices of mid-2026" in str(metadata["estimated_cost_unit"])
     # Tags, metadata, logs: nothing that Dagster or the pipeline wrote has the token's secret half in it.
     secret = modal_loopback.environment["MODAL_TOKEN_SECRET"].encode()
     assert not [path for path in pipeline_home.rglob("*") if path.is_file() and secret in path.read_bytes()]
