@@ -31,7 +31,7 @@ class PriceTable(BaseModel):
     """Prices at a date.
 
     Attributes:
-        as_of: the date, such as 2026-06-15.
+        as_of: the date, as exactly as it is known, such as mid-2026.
         currency: such as USD.
         gpus: by Modal's name of the type.
     """
