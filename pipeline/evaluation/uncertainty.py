@@ -15,7 +15,6 @@ from pipeline.references import Interval
 
 REPLICATES = 1_000
 _SEED = 0
-_AT_ONCE = 50
 _TAILS = (2.5, 97.5)
 
 Resampled = np.ndarray
@@ -51,19 +50,24 @@ class Bootstrap:
     def average_precision(self, scores: np.ndarray, labels: np.ndarray) -> Resampled:
         """Average precision in every replicate; scores grow with likeness. NaN where a replicate has no duplicate."""
         order = np.argsort(-scores, kind="stable")
-        ranked = scores[order]
-        cuts = ends_of_ties(ranked)
-        component, is_positive = self.component[order], labels[order] == 1
-        values = np.empty(len(self.counts))
-        for start in range(0, len(self.counts), _AT_ONCE):
-            weights = self.counts[start : start + _AT_ONCE][:, component].astype(np.int32)
-            predicted = np.cumsum(weights, axis=1, dtype=np.int32)[:, cuts]
-            correct = np.cumsum(weights * is_positive, axis=1, dtype=np.int32)[:, cuts]
-            gained = np.diff(correct, axis=1, prepend=0)
-            precision = correct / np.maximum(predicted, 1)
-            total = correct[:, -1]
-            with np.errstate(invalid="ignore", divide="ignore"):
-                values[start : start + _AT_ONCE] = (precision * gained).sum(axis=1) / total
+        ranking = self.component[order]
+        positives = np.flatnonzero(labels[order] == 1)
+        values = np.full(len(self.counts), np.nan)
+        if not len(positives):
+            return values
+        # Precision is taken where the tie of a duplicate ends: that rank, and which duplicate is the last before it.
+        ends = ends_of_ties(scores[order])
+        end = ends[np.searchsorted(ends, positives)]
+        last = np.searchsorted(positives, end, side="right") - 1
+        # A replicate at a time: its arrays stay in the cache, which all replicates together would not.
+        with np.errstate(invalid="ignore"):
+            for replicate, counts in enumerate(self.counts):
+                weights = counts[ranking]
+                gained = weights[positives]
+                correct = np.cumsum(gained, dtype=np.int32)
+                predicted = np.cumsum(weights, dtype=np.int32)[end]
+                precision = correct[last] / np.maximum(predicted, 1)
+                values[replicate] = np.divide(gained @ precision, correct[-1])
         return values
 
     def totals(self, *indicators: np.ndarray) -> np.ndarray:

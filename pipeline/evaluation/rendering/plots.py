@@ -89,6 +89,8 @@ def _draw(report: EvaluationReport) -> Iterator[Picture]:
 def _picture(name: str, caption: str, alt: str, figure: "Figure") -> Picture:
     svg = io.StringIO()
     figure.savefig(svg, format="svg", metadata={"Date": None, "Title": caption})
+    # The layout is found; the PNG has the same.
+    figure.set_layout_engine("none")
     return Picture(name, caption, alt, svg.getvalue(), figure)
 
 
