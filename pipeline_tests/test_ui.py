@@ -1,24 +1,18 @@
 """Dagster's UI on a real `dagster dev`, driven in a real headless Chromium."""
 
-import json
 import os
 import shutil
-import signal
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from dagster_server import ask, dagster_dev
 from playwright.sync_api import Page, expect, sync_playwright
 
 from pipeline.storage import PROJECT_ROOT
 
 CHROMIUM = shutil.which("chromium")
-STARTUP_SECONDS = 120
 RUN_SECONDS = 900
 # The UI polls, and two cores also train meanwhile.
 PATIENCE_MS = 60_000
@@ -48,56 +42,9 @@ def webserver(tmp_path: Path, pipeline_home: Path) -> Iterator[str]:
     home = tmp_path / "dagster_home"
     home.mkdir()
     shutil.copy(PROJECT_ROOT / "deploy" / "dagster.yaml", home)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = tmp_path / "dagster-dev.log"
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "dagster", "dev", "-h", "127.0.0.1", "-p", str(port)],
-            cwd=PROJECT_ROOT,
-            # Its services are found beside this interpreter.
-            env={
-                **os.environ,
-                "DAGSTER_HOME": str(home),
-                "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            },
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        address = f"http://127.0.0.1:{port}"
-        try:
-            deadline = time.monotonic() + STARTUP_SECONDS
-            while not _answers(address):
-                assert process.poll() is None, log.read_text()
-                assert time.monotonic() < deadline, log.read_text()
-                time.sleep(0.5)
-            yield address
-        finally:
-            process.send_signal(signal.SIGINT)
-            try:
-                process.wait(timeout=30)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-
-
-def _answers(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{address}/server_info", timeout=2):
-            return True
-    except OSError:
-        return False
-
-
-def _query(address: str, query: str) -> dict[str, object]:
-    request = urllib.request.Request(
-        f"{address}/graphql", json.dumps({"query": query}).encode(), {"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=30) as response:
-        data: dict[str, object] = json.load(response)["data"]
-    return data
+    environment = {**os.environ, "DAGSTER_HOME": str(home)}
+    with dagster_dev(environment, tmp_path / "dagster-dev.log") as address:
+        yield address
 
 
 @pytest.fixture
@@ -112,9 +59,8 @@ def page() -> Iterator[Page]:
 
 
 def _run_statuses(address: str) -> list[str]:
-    data = _query(address, "{ runsOrError { ... on Runs { results { status } } } }")
-    results = data["runsOrError"]["results"]  # type: ignore[index]
-    return [run["status"] for run in results]
+    data = ask(address, "{ runsOrError { ... on Runs { results { status } } } }")
+    return [run["status"] for run in data["runsOrError"]["results"]]
 
 
 def test_the_ui_shows_the_lineage_and_materialises_all_with_a_click(
@@ -169,7 +115,7 @@ def _schedule_status(address: str) -> str:
     query = (
         f"{{ scheduleOrError(scheduleSelector: {selector}) {{ ... on Schedule {{ scheduleState {{ status }} }} }} }}"
     )
-    return str(_query(address, query)["scheduleOrError"]["scheduleState"]["status"])  # type: ignore[index]
+    return str(ask(address, query)["scheduleOrError"]["scheduleState"]["status"])
 
 
 def _launch_quickstart(address: str) -> str:
@@ -177,7 +123,7 @@ def _launch_quickstart(address: str) -> str:
     selector = '{repositoryName: "__repository__", repositoryLocationName: "pipeline", jobName: "quickstart"}'
     launched = "... on LaunchRunSuccess { run { id } }"
     launch = f"launchRun(executionParams: {{selector: {selector}}}) {{ {launched} }}"
-    return str(_query(address, f"mutation {{ {launch} }}")["launchRun"]["run"]["id"])  # type: ignore[index]
+    return str(ask(address, f"mutation {{ {launch} }}")["launchRun"]["run"]["id"])
 
 
 def test_a_schedule_is_switched_on_and_off_and_a_run_is_terminated_with_clicks(

@@ -7,18 +7,17 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
+from dagster_server import ask, dagster_dev
 from modal_loopback import CallRecord, LoopbackModal, wait_until
 from tiny_model import make_tiny_model
 
@@ -47,8 +46,6 @@ class Orchestrator:
             "PIPELINE_COMPUTE": "modal",
             "PIPELINE_MODAL_GPU": "none",
             "DAGSTER_HOME": str(self.dagster_home),
-            # Its services are found beside this interpreter.
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
         self.config: dict[str, dict[str, Any]] = {
             "raw_quora_dataset": {"source": "file", "path": str(pairs)},
@@ -179,49 +176,6 @@ def orchestrator_tags(orchestrator: Orchestrator) -> str:
 # --- from the UI ------------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def webserver(orchestrator: Orchestrator) -> Iterator[str]:
-    """A `dagster dev` on the orchestrator's instance; gives its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with orchestrator.log.open("w") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "dagster", "dev", "-h", "127.0.0.1", "-p", str(port)],
-            cwd=PROJECT_ROOT,
-            env=orchestrator.environment,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        address = f"http://127.0.0.1:{port}"
-        wait_until(lambda: _answers(address), START_SECONDS)
-        yield address
-    finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-
-def _answers(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{address}/server_info", timeout=2):
-            return True
-    except OSError:
-        return False
-
-
-def ask(address: str, query: str, **variables: object) -> Any:
-    body = json.dumps({"query": query, "variables": variables}).encode()
-    request = urllib.request.Request(f"{address}/graphql", body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=60) as response:
-        return json.load(response)["data"]
-
-
 def launch_long_training(address: str, orchestrator: Orchestrator) -> str:
     """Launch it as the UI does, and wait for its first checkpoint; returns the run's id."""
     launch = """mutation ($params: ExecutionParams!) { launchRun(executionParams: $params) {
@@ -243,7 +197,7 @@ def launch_long_training(address: str, orchestrator: Orchestrator) -> str:
 
 
 def test_a_run_terminated_in_the_ui_ends_the_call_and_its_container(orchestrator: Orchestrator) -> None:
-    with webserver(orchestrator) as address:
+    with dagster_dev(orchestrator.environment, orchestrator.log) as address:
         run_id = launch_long_training(address, orchestrator)
         ask(address, "mutation ($run: String!) { terminateRun(runId: $run) { __typename } }", run=run_id)
         orchestrator.seconds_until_no_container()
@@ -253,7 +207,7 @@ def test_a_run_terminated_in_the_ui_ends_the_call_and_its_container(orchestrator
 
 
 def test_a_dagster_that_is_shut_down_leaves_the_call_to_be_found_again(orchestrator: Orchestrator) -> None:
-    with webserver(orchestrator) as address:
+    with dagster_dev(orchestrator.environment, orchestrator.log) as address:
         launch_long_training(address, orchestrator)
     time.sleep(END_SECONDS)
     assert [call.state for call in orchestrator.trainings()] == ["running"]
