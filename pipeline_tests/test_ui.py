@@ -1,7 +1,6 @@
 """Dagster's UI on a real `dagster dev`, driven in a real headless Chromium."""
 
 import os
-import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -53,7 +52,8 @@ def page() -> Iterator[Page]:
     """A page of a headless Chromium."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 2000, "height": 1200})
+        # Large enough for the whole lineage: zoomed out, Dagster draws small boxes with cut names.
+        page = browser.new_page(viewport={"width": 3200, "height": 2000})
         page.set_default_timeout(PATIENCE_MS)
         yield page
         browser.close()
@@ -72,9 +72,8 @@ def test_the_ui_shows_the_lineage_and_materialises_all_with_a_click(
     expect(page.get_by_text("reports", exact=True).filter(visible=True).last).to_be_visible(timeout=PATIENCE_MS)
     page.keyboard.press("Alt+e")
     for asset in ASSETS:
-        # A long name is shown with an ellipsis in it.
-        name = re.compile(rf"^({asset}|{asset[:6]}\w*…\w*{asset[-4:]})$")
-        expect(page.get_by_text(name).first).to_be_attached(timeout=PATIENCE_MS)
+        # A long name is shown with an ellipsis; the element that measures it has it whole.
+        expect(page.get_by_text(asset, exact=True).first).to_be_attached(timeout=PATIENCE_MS)
     page.get_by_role("button", name="Materialize all").click()
 
     while not _run_statuses(webserver):

@@ -153,7 +153,11 @@ def test_ctrl_c_of_modal_run_ends_the_container(
     command += ["--pairs", str(small_pairs), "--base-model", training.base_model.location]
     with subprocess.Popen(command, cwd=PROJECT_ROOT, start_new_session=True, stdout=subprocess.DEVNULL) as process:
         try:
-            wait_until(lambda: [each for each in modal_loopback.containers() if each.function == "fine_tune"], 120)
+            # Until a container has taken the call, the client may not have its id yet.
+            wait_until(
+                lambda: [each for each in modal_loopback.containers() if each.function == "fine_tune" and each.calls],
+                120,
+            )
             os.killpg(process.pid, signal.SIGINT)
             wait_until(lambda: not modal_loopback.containers(), 5)
         finally:
