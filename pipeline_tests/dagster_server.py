@@ -1,4 +1,4 @@
-"""A real `dagster dev` on a free port of this machine, and its GraphQL."""
+"""Dagster's own processes: a real `dagster dev` on a free port of this machine with its GraphQL, or another one."""
 
 import json
 import os
@@ -16,18 +16,15 @@ from typing import Any
 from pipeline.storage import PROJECT_ROOT
 
 STARTUP_SECONDS = 180
+ENDING_SECONDS = 60
 
 
 @contextmanager
-def dagster_dev(environment: Mapping[str, str], log: Path) -> Iterator[str]:
-    """The address of a `dagster dev` with this environment, which ends with the block, as Ctrl-C ends it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    address = f"http://127.0.0.1:{port}"
+def running(command: list[str], environment: Mapping[str, str], log: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """One of Dagster's services in the project's folder, which ends with the block, as Ctrl-C ends it."""
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "dagster", "dev", "-h", "127.0.0.1", "-p", str(port)],
+            command,
             cwd=PROJECT_ROOT,
             # Its services are found beside this interpreter.
             env={**environment, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
@@ -36,19 +33,31 @@ def dagster_dev(environment: Mapping[str, str], log: Path) -> Iterator[str]:
             start_new_session=True,
         )
         try:
-            deadline = time.monotonic() + STARTUP_SECONDS
-            while not _answers(address):
-                assert process.poll() is None, log.read_text()
-                assert time.monotonic() < deadline, log.read_text()
-                time.sleep(0.5)
-            yield address
+            yield process
         finally:
             process.send_signal(signal.SIGINT)
             try:
-                process.wait(timeout=30)
+                process.wait(timeout=ENDING_SECONDS)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+
+
+@contextmanager
+def dagster_dev(environment: Mapping[str, str], log: Path) -> Iterator[str]:
+    """The address of a `dagster dev` with this environment, which ends with the block."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "dagster", "dev", "-h", "127.0.0.1", "-p", str(port)]
+    with running(command, environment, log) as process:
+        deadline = time.monotonic() + STARTUP_SECONDS
+        while not _answers(address):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.5)
+        yield address
 
 
 def _answers(address: str) -> bool:

@@ -3,7 +3,6 @@
 import itertools
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ import dagster as dg
 import pytest
 import yaml
 from dagster_runs import ASSETS, run
+from dagster_server import running
 from tiny_model import make_tiny_model
 
 from pipeline import automation
@@ -155,24 +155,9 @@ def dagster_home(tmp_path: Path, pipeline_home: Path, small_config: Path, monkey
 def daemon(dagster_home: Path, tmp_path: Path) -> Iterator[Path]:
     """A running `dagster-daemon`; gives its log."""
     log = tmp_path / "daemon.log"
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            ["dagster-daemon", "run", "-w", "workspace.yaml"],
-            cwd=PROJECT_ROOT,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            yield log
-            assert process.poll() is None, log.read_text()
-        finally:
-            process.send_signal(signal.SIGINT)
-            try:
-                process.wait(timeout=60)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+    with running(["dagster-daemon", "run", "-w", "workspace.yaml"], os.environ, log) as process:
+        yield log
+        assert process.poll() is None, log.read_text()
 
 
 def switch(kind: str, name: str, verb: str) -> None:
