@@ -7,6 +7,7 @@ The functions are thin: they find their inputs in Volumes, call what the local c
 """
 
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -262,4 +263,7 @@ def main(
 
     functions = {"fine_tune": fine_tune, "evaluate": evaluate, "sealed_result": sealed_result}
     recipe = {"epochs": epochs, "batch_size": batch_size, "loss": loss}
-    run_once(functions.__getitem__, pairs, fraction, base_model, recipe, _say)
+    try:
+        run_once(functions.__getitem__, pairs, fraction, base_model, recipe, _say)
+    except PipelineError as error:
+        sys.exit(f"Error: {error}")

@@ -97,7 +97,6 @@ class ModalCompute:
         """See `Compute.evaluate`."""
         with one_line_modal_errors(f"evaluating {model.name} on Modal"):
             upload_pairs(eval_split, dev_split)
-            found = in_volume(model.location)
             job = EvaluationJob(
                 model=_for_containers(model),
                 eval_version=eval_split.data_version,
@@ -106,48 +105,58 @@ class ModalCompute:
                 needs_gpu=bool(modal_app.settings.gpus),
                 for_people=self.for_people,
             )
-            function = self.function("evaluate").with_options(volumes=_volumes(found[0] if found else None))
+            function = self._function("evaluate", _volume_of(model.location))
             call = _submitted(function, job.model_dump_json(), "", "", hooks)
             _, data = _waited_for(call, on_progress, hooks, most_containers=RETRIES + 1)
         return Measurement.from_bytes(data)
 
     def publish(self, model: FineTunedModel, baseline: EvaluationReport, post_train: EvaluationReport) -> None:
         """See `Compute.publish`."""
-        found = in_volume(model.run_folder)
-        if not found:
+        volume = _volume_of(model.run_folder)
+        if not volume:
             publish_results(model, baseline, post_train)
             return
         with tempfile.TemporaryDirectory(prefix="pipeline-results-") as folder:
             (Path(folder) / model.model.name).mkdir()
             publish_results(model.at(folder), baseline, post_train)
-            with one_line_modal_errors(f"publishing results to the Volume {found[0]}"):
-                upload_folder(found[0], Path(folder))
+            with one_line_modal_errors(f"publishing results to the Volume {volume}"):
+                upload_folder(volume, Path(folder))
 
     def verify(self, model: FineTunedModel) -> None:
         """See `Compute.verify`; a container that wrote none of the files hashes them."""
-        found = in_volume(model.run_folder)
-        if not found:
+        volume = _volume_of(model.run_folder)
+        if not volume:
             LocalCompute(self.runs_folder).verify(model)
             return
         recipe = Recipe.model_validate(model.recipe)
         training = recipe.fingerprint(model.train_version, model.dev_version, model.base_model.version)
         with one_line_modal_errors(f"verifying {model.model.name} on Modal"):
-            sealed = self._sealed(found[0], training)
+            sealed = self._sealed(volume, training)
         if sealed is None or sealed.model.version != model.model.version:
             raise PipelineError(
-                f"the Volume {found[0]} doesn't hold the model version {model.model.version}: its manifest is missing "
+                f"the Volume {volume} doesn't hold the model version {model.model.version}: its manifest is missing "
                 "or another's; rematerialise fine_tuned_model"
             )
 
     def embed(self, model: ModelReference, questions: list[str]) -> np.ndarray:
         """See `Compute.embed`."""
         with one_line_modal_errors(f"embedding with {model.name} on Modal"):
-            found = in_volume(model.location)
             job = EmbeddingJob(model=_for_containers(model), questions=questions)
-            function = self.function("embed").with_options(volumes=_volumes(found[0] if found else None))
+            function = self._function("embed", _volume_of(model.location))
             call = function.spawn(job.model_dump_json())
             _, data = _waited_for(call, ignore, NO_HOOKS, most_containers=RETRIES + 1)
         return np.frombuffer(data, dtype="<f4").reshape(len(questions), -1)
+
+    def _function(self, name: str, run_volume: str | None) -> ModalFunction:
+        """A function of the app that sees a run's Volume beside the shared ones."""
+        # These replace the app's own, so they are all named.
+        mounted: dict[str | PurePosixPath, modal.Volume | modal.CloudBucketMount] = {
+            INPUTS_MOUNT: modal_app.inputs,
+            HUB_MOUNT: modal_app.hub_cache,
+        }
+        if run_volume:
+            mounted[RUN_MOUNT] = modal.Volume.from_name(run_volume)
+        return self.function(name).with_options(volumes=mounted)
 
     def _trained(
         self,
@@ -187,7 +196,7 @@ class ModalCompute:
                 needs_gpu=bool(modal_app.settings.gpus),
                 for_people=self.for_people,
             )
-            function = self.function("fine_tune").with_options(volumes=_volumes(volume))
+            function = self._function("fine_tune", volume)
             call = _submitted(function, job.model_dump_json(), volume, fingerprint, hooks)
         outcome, _ = _waited_for(call, on_progress, hooks)
         sealed = self._sealed(volume, training)
@@ -200,8 +209,7 @@ class ModalCompute:
 
     def _sealed(self, volume: str, training: str) -> FineTunedModel | None:
         """The result in a Volume, each file hashed by a container that didn't write it; None without a manifest."""
-        function = self.function("sealed_result").with_options(volumes=_volumes(volume))
-        call = function.spawn(SealJob(fingerprint=training).model_dump_json())
+        call = self._function("sealed_result", volume).spawn(SealJob(fingerprint=training).model_dump_json())
         try:
             return _waited_for(call, ignore, NO_HOOKS, most_containers=RETRIES + 1)[0].result
         except PipelineError as error:
@@ -267,15 +275,10 @@ def _for_containers(model: ModelReference) -> ModelReference:
     return model
 
 
-def _volumes(run_volume: str | None) -> dict[str | PurePosixPath, modal.Volume | modal.CloudBucketMount]:
-    """What a call sees. These replace the app's own, so they are all named."""
-    mounted: dict[str | PurePosixPath, modal.Volume | modal.CloudBucketMount] = {
-        INPUTS_MOUNT: modal_app.inputs,
-        HUB_MOUNT: modal_app.hub_cache,
-    }
-    if run_volume:
-        mounted[RUN_MOUNT] = modal.Volume.from_name(run_volume)
-    return mounted
+def _volume_of(location: str) -> str | None:
+    """The Volume of a location; None for one that is in none."""
+    found = in_volume(location)
+    return found[0] if found else None
 
 
 def _why_it_stands(earlier: EarlierCall) -> str:

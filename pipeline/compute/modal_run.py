@@ -1,7 +1,6 @@
 """Evaluate, train, evaluate on Modal without Dagster: the body of `modal run -m pipeline.compute.modal_app`."""
 
 import math
-import sys
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -33,21 +32,11 @@ def run_once(
     recipe: Mapping[str, Any],
     say: Callable[[str], None],
 ) -> None:
-    """See `modal_app.main`; an error that the user can put right ends the process with one line and status 1."""
-    try:
-        _run_once(function, pairs, fraction, base_model, recipe, say)
-    except PipelineError as error:
-        sys.exit(f"Error: {error}")
+    """See `modal_app.main`.
 
-
-def _run_once(
-    function: Callable[[str], ModalFunction],
-    pairs: str,
-    fraction: float,
-    base_model: str,
-    recipe: Mapping[str, Any],
-    say: Callable[[str], None],
-) -> None:
+    Raises:
+        PipelineError: for what the user can put right.
+    """
     if not 0 < fraction <= 1:
         raise PipelineError(f"--fraction is {fraction}: it must be above 0 and at most 1")
     try:
