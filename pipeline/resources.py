@@ -159,15 +159,15 @@ class ReportHistory(dg.ConfigurableResource[Any]):
     home: str
 
     def reports(self) -> tuple[list[EvaluationReport], int]:
-        """Every stored report that can be read, and how many can't: those that older code wrote."""
-        found, unreadable = [], 0
+        """Every stored report that is what was written, and how many aren't: those that older code wrote, too."""
+        store, found, unreadable = VersionStore(self.home), [], 0
         for asset in _REPORT_FOLDERS:
-            paths: Iterable[UPath | Path] = VersionStore(self.home).folder(asset).glob(f"*/{REPORT_FILE_NAME}")
-            for path in paths:
+            paths: Iterable[UPath | Path] = store.folder(asset).glob(f"*/{REPORT_FILE_NAME}")
+            for version in (path.parent.name for path in paths):
+                pointer = Pointer(version, f"{version}/{REPORT_FILE_NAME}", run_id="")
                 try:
-                    stored = json.loads(path.read_text(encoding="utf-8"))
-                    found.append(EvaluationReport.model_validate(stored["value"]))
-                except (OSError, ValueError, KeyError):
+                    found.append(_as(EvaluationReport, _read(store, asset, pointer), asset))
+                except PipelineError:
                     unreadable += 1
         return found, unreadable
 

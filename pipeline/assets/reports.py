@@ -19,6 +19,15 @@ from pipeline.remote_calls import CallRecords
 from pipeline.resources import ReportHistory
 
 GROUP = "reports"
+_REPORT: Any = {
+    "group_name": GROUP,
+    "kinds": {"csv", "scikitlearn"},
+    "owners": OWNERS,
+    "code_version": "1",
+    "pool": COMPUTE_POOL,
+    "automation_condition": dg.AutomationCondition.eager(),
+}
+"""What the assets of this group have in common."""
 
 
 class EvaluationConfig(EvaluationOptions, dg.Config):
@@ -29,14 +38,7 @@ class LeaderboardConfig(LeaderboardOptions, dg.Config):
     """Which models stand on the leaderboard, and how they are measured."""
 
 
-@dg.asset(
-    group_name=GROUP,
-    kinds={"csv", "scikitlearn"},
-    owners=OWNERS,
-    code_version="1",
-    pool=COMPUTE_POOL,
-    automation_condition=dg.AutomationCondition.eager(),
-)
+@dg.asset(**_REPORT)
 def baseline_eval_report(
     context: dg.AssetExecutionContext,
     config: EvaluationConfig,
@@ -63,14 +65,7 @@ def baseline_eval_report(
     )
 
 
-@dg.asset(
-    group_name=GROUP,
-    kinds={"csv", "scikitlearn"},
-    owners=OWNERS,
-    code_version="1",
-    pool=COMPUTE_POOL,
-    automation_condition=dg.AutomationCondition.eager(),
-)
+@dg.asset(**_REPORT)
 def post_train_eval_report(
     context: dg.AssetExecutionContext,
     config: EvaluationConfig,
@@ -111,12 +106,7 @@ def post_train_eval_report(
 
 
 @dg.asset(
-    group_name=GROUP,
-    kinds={"csv", "scikitlearn"},
-    owners=OWNERS,
-    code_version="1",
-    pool=COMPUTE_POOL,
-    automation_condition=dg.AutomationCondition.eager(),
+    **_REPORT,
     # Their reports are in the history.
     deps=["baseline_eval_report", "post_train_eval_report"],
 )
