@@ -5,6 +5,7 @@ differ in their dashes.
 """
 
 import io
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -67,9 +68,18 @@ class Picture:
         return reduced.getvalue()
 
 
+_last_drawn: tuple["weakref.ref[EvaluationReport]", list[Picture]] | None = None
+
+
 def pictures(report: EvaluationReport) -> list[Picture]:
-    """All pictures that the report has the figures for."""
-    return list(_draw(report))
+    """All pictures that the report has the figures for.
+
+    Those of the last report are kept: a step shows, publishes and stores the same one.
+    """
+    global _last_drawn
+    if _last_drawn is None or _last_drawn[0]() is not report:
+        _last_drawn = weakref.ref(report), list(_draw(report))
+    return _last_drawn[1]
 
 
 def _draw(report: EvaluationReport) -> Iterator[Picture]:
