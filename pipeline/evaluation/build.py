@@ -14,6 +14,7 @@ from pipeline.evaluation.metrics import (
     SIMILARITIES,
     SimilarityMetrics,
     ThresholdMetrics,
+    has_both_classes,
     is_called_duplicate,
     metrics_at,
     similarity_metrics,
@@ -121,7 +122,7 @@ def build_report(
 
 def threshold_kind(dev_split: PairTable) -> ThresholdKind:
     """Where thresholds come from: a dev split can choose them if it has both classes."""
-    return "dev" if 0 < dev_split.labels.sum() < len(dev_split) else "oracle"
+    return "dev" if has_both_classes(dev_split.labels) else "oracle"
 
 
 def _base64(values: np.ndarray) -> str:

@@ -103,16 +103,21 @@ def ends_of_ties(ranked: np.ndarray) -> np.ndarray:
     return np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
 
 
+def has_both_classes(labels: np.ndarray) -> bool:
+    """Whether some labels are 1 and some 0; false for none at all."""
+    return 0 < int(labels.sum()) < len(labels)
+
+
 def require_both_classes(labels: np.ndarray) -> None:
     """Refuse labels without which no metric means anything.
 
     Raises:
         PipelineError: when all are the same.
     """
-    n, n_positive = len(labels), int(labels.sum())
-    if n_positive in (0, n):
+    if not has_both_classes(labels):
         raise PipelineError(
-            f"all {n:,} pairs to evaluate are {'duplicates' if n_positive else 'not duplicates'}: metrics need both"
+            f"all {len(labels):,} pairs to evaluate are {'duplicates' if labels.any() else 'not duplicates'}: metrics "
+            "need both"
         )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from pipeline.evaluation.metrics import has_both_classes
 from pipeline.evaluation.uncertainty import Bootstrap, interval
 from pipeline.question_pairs.schema import PairTable
 from pipeline.references import Interval
@@ -146,7 +147,7 @@ def slice_results(
                 continue
             scores, truth = cosine[rows], labels[rows]
             ap = None
-            if 0 < truth.sum() < len(truth):
+            if has_both_classes(truth):
                 resampled = bootstrap.subset(rows).average_precision(scores, truth)
                 ap = interval(float(average_precision_score(truth, scores)), resampled)
             yield Slice(name=membership.name, value=value, pairs=len(rows), positive_rate=float(truth.mean()), ap=ap)
@@ -166,7 +167,7 @@ def graph_only_scores(graph: QuestionGraph, train_labels: np.ndarray) -> np.ndar
     from scipy.sparse import csr_array
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    if not 0 < train_labels.sum() < len(train_labels):
+    if not has_both_classes(train_labels):
         return None
     size, first, second, frequency = graph.questions, graph.first, graph.second, graph.frequency
     ends = np.concatenate([first, second]), np.concatenate([second, first])
