@@ -1,6 +1,7 @@
 """A training that takes seconds on Modal, and what its caller is told and keeps on record."""
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +35,8 @@ class Training:
     submitted: list[RemoteCall] = field(default_factory=list)
     usages: list[RemoteUsage] = field(default_factory=list)
     on_record: dict[str, EarlierCall] = field(default_factory=dict)
+    when_submitted: Callable[[], None] = lambda: None
+    when_interrupted: Callable[[], None] = lambda: None
 
     def run(
         self,
@@ -51,10 +54,16 @@ class Training:
         def record(call: RemoteCall) -> None:
             self.submitted.append(call)
             self.on_record[call.fingerprint] = EarlierCall(call, is_used=False)
+            self.when_submitted()
+
+        def is_cancelled() -> bool:
+            self.when_interrupted()
+            return True
 
         hooks = RemoteHooks(
             on_submitted=record,
             find_call=self.on_record.get,
+            is_cancelled=is_cancelled,
             on_usage=self.usages.append,
             train_anew=train_anew,
             download_model=download_model,

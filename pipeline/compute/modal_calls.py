@@ -12,6 +12,7 @@ import modal
 from grpclib.exceptions import StreamTerminatedError
 from modal import exception as modal_errors
 
+from pipeline.compute.interrupts import interrupts_held, raise_held_interrupt
 from pipeline.errors import PipelineError, reason_of
 from pipeline.progress import LogLine, OnProgress, ProgressEvent, from_json_line
 
@@ -93,51 +94,63 @@ def follow(
         PipelineError: when Modal was out of reach for too long (the call goes on), or too many containers were lost.
         Exception: as `FunctionCall.get` raises it.
     """
-    inbox: queue.SimpleQueue[_Said] = queue.SimpleQueue()
-    over = threading.Event()
-    threads = [
-        threading.Thread(target=target, args=(call, inbox, over), name=f"modal-{target.__name__}", daemon=True)
-        for target in (_watch_result, _stream_logs)
-    ]
-    for thread in threads:
-        thread.start()
-    span, last_heard, ended = LogSpan(), time.monotonic(), None
-    try:
-        while ended is None or (threads[1].is_alive() and time.monotonic() - last_heard < _LAST_LOGS_SECONDS):
-            try:
-                said = inbox.get(timeout=_INTERRUPTIBLE_SECONDS)
-            except queue.Empty:
-                if ended is None and time.monotonic() - last_heard > OUTAGE_SECONDS:
-                    raise PipelineError(
-                        f"Modal has been out of reach for {OUTAGE_SECONDS:.0f} s; the call {call.object_id} goes on "
-                        "there: re-execute this run when the network is back, and it takes up the call again"
-                    ) from None
-                continue
-            if said.container:
-                span.add(said.container, said.when)
-                if most_containers and span.containers > most_containers:
+    with interrupts_held():
+        inbox: queue.SimpleQueue[_Said] = queue.SimpleQueue()
+        over = threading.Event()
+        threads = [
+            threading.Thread(target=target, args=(call, inbox, over), name=f"modal-{target.__name__}", daemon=True)
+            for target in (_watch_result, _stream_logs)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            return _listen(call, inbox, threads[1], on_progress, most_containers)
+        except BaseException as error:
+            if not isinstance(error, Exception) and is_cancelled():
+                try:
                     cancel(call.object_id)
-                    raise PipelineError(
-                        f"{most_containers} containers were lost one after the other, as happens when one is out of "
-                        "memory: lower token_budget, or choose another PIPELINE_MODAL_GPU"
-                    )
-                on_progress(_event(said.line))
-            elif ended is None:
-                last_heard = time.monotonic()
-                ended = said if said.is_last else None
-    except BaseException as error:
-        if not isinstance(error, Exception) and is_cancelled():
-            try:
+                except Exception as failure:
+                    # The interrupt is what counts here; but a GPU may go on costing money.
+                    on_progress(LogLine(f"the call {call.object_id} could NOT be ended on Modal: {reason_of(failure)}"))
+            raise
+        finally:
+            over.set()
+
+
+def _listen(
+    call: modal.FunctionCall[Any],
+    inbox: "queue.SimpleQueue[_Said]",
+    logs: threading.Thread,
+    on_progress: OnProgress,
+    most_containers: int | None,
+) -> tuple[Any, LogSpan]:
+    span, last_heard, ended = LogSpan(), time.monotonic(), None
+    while ended is None or (logs.is_alive() and time.monotonic() - last_heard < _LAST_LOGS_SECONDS):
+        raise_held_interrupt()
+        try:
+            said = inbox.get(timeout=_INTERRUPTIBLE_SECONDS)
+        except queue.Empty:
+            if ended is None and time.monotonic() - last_heard > OUTAGE_SECONDS:
+                raise PipelineError(
+                    f"Modal has been out of reach for {OUTAGE_SECONDS:.0f} s; the call {call.object_id} goes on "
+                    "there: re-execute this run when the network is back, and it takes up the call again"
+                ) from None
+            continue
+        if said.container:
+            span.add(said.container, said.when)
+            if most_containers and span.containers > most_containers:
                 cancel(call.object_id)
-            except Exception as failure:
-                # The interrupt is what counts here; but a GPU may go on costing money.
-                on_progress(LogLine(f"the call {call.object_id} could NOT be ended on Modal: {reason_of(failure)}"))
-        raise
-    finally:
-        over.set()
-    if ended is not None and ended.error is not None:
+                raise PipelineError(
+                    f"{most_containers} containers were lost one after the other, as happens when one is out of "
+                    "memory: lower token_budget, or choose another PIPELINE_MODAL_GPU"
+                )
+            on_progress(_event(said.line))
+        elif ended is None:
+            last_heard = time.monotonic()
+            ended = said if said.is_last else None
+    if ended.error is not None:
         raise ended.error
-    return ended.value if ended else None, span
+    return ended.value, span
 
 
 @dataclass(frozen=True)

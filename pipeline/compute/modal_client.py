@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -12,6 +13,7 @@ from modal import exception as modal_errors
 
 from pipeline.compute import modal_app
 from pipeline.compute.base import NO_HOOKS, EarlierCall, RemoteCall, RemoteHooks, RemoteUsage, RunIdentity
+from pipeline.compute.interrupts import interrupts_held
 from pipeline.compute.local import LocalCompute
 from pipeline.compute.modal_calls import LogSpan, cancel, follow, is_running
 from pipeline.compute.modal_errors import one_line_modal_errors
@@ -106,8 +108,8 @@ class ModalCompute:
                 for_people=self.for_people,
             )
             function = self._function("evaluate", _volume_of(model.location))
-            call = _submitted(function, job.model_dump_json(), "", "", hooks)
-            _, data = _waited_for(call, on_progress, hooks, most_containers=RETRIES + 1)
+            start = partial(_submitted, function, job.model_dump_json(), "", "", hooks)
+            _, data = _result_of(start, on_progress, hooks, most_containers=RETRIES + 1)
         return Measurement.from_bytes(data)
 
     def publish(self, model: FineTunedModel, baseline: EvaluationReport, post_train: EvaluationReport) -> None:
@@ -143,8 +145,8 @@ class ModalCompute:
         with one_line_modal_errors(f"embedding with {model.name} on Modal"):
             job = EmbeddingJob(model=_for_containers(model), questions=questions)
             function = self._function("embed", _volume_of(model.location))
-            call = function.spawn(job.model_dump_json())
-            _, data = _waited_for(call, ignore, NO_HOOKS, most_containers=RETRIES + 1)
+            start = partial(function.spawn, job.model_dump_json())
+            _, data = _result_of(start, ignore, NO_HOOKS, most_containers=RETRIES + 1)
         return np.frombuffer(data, dtype="<f4").reshape(len(questions), -1)
 
     def _function(self, name: str, run_volume: str | None) -> ModalFunction:
@@ -179,7 +181,7 @@ class ModalCompute:
         call = modal.FunctionCall.from_id(earlier.call.call_id) if earlier and volume else None
         if earlier and call and is_running(call):
             on_progress(LogLine(f"taking up the call {earlier.call.call_id}, which does the same and still runs"))
-            hooks.on_submitted(earlier.call)
+            start = partial(_taken_up, call, earlier.call, hooks)
         elif earlier and volume and (result := self._sealed(volume, training)):
             on_progress(LogLine(_why_it_stands(earlier)))
             hooks.on_submitted(earlier.call)
@@ -197,21 +199,22 @@ class ModalCompute:
                 for_people=self.for_people,
             )
             function = self._function("fine_tune", volume)
-            call = _submitted(function, job.model_dump_json(), volume, fingerprint, hooks)
-        outcome, _ = _waited_for(call, on_progress, hooks)
+            start = partial(_submitted, function, job.model_dump_json(), volume, fingerprint, hooks)
+        outcome, _ = _result_of(start, on_progress, hooks)
         sealed = self._sealed(volume, training)
         if sealed is None or outcome.result is None or sealed.model.version != outcome.result.model.version:
             raise PipelineError(
-                f"the Volume {volume} doesn't hold the model that the call {call.object_id} trained: its manifest is "
-                "missing or another's; start a new run"
+                f"the Volume {volume} doesn't hold the model that was trained in it: its manifest is missing or "
+                "another's; start a new run"
             )
         return volume, sealed
 
     def _sealed(self, volume: str, training: str) -> FineTunedModel | None:
         """The result in a Volume, each file hashed by a container that didn't write it; None without a manifest."""
-        call = self._function("sealed_result", volume).spawn(SealJob(fingerprint=training).model_dump_json())
+        job = SealJob(fingerprint=training)
+        start = partial(self._function("sealed_result", volume).spawn, job.model_dump_json())
         try:
-            return _waited_for(call, ignore, NO_HOOKS, most_containers=RETRIES + 1)[0].result
+            return _result_of(start, ignore, NO_HOOKS, most_containers=RETRIES + 1)[0].result
         except PipelineError as error:
             raise PipelineError(f"the Volume {volume} can't be trusted: {error}") from error
 
@@ -237,16 +240,27 @@ def _submitted(
     return call
 
 
-def _waited_for(
-    call: modal.FunctionCall[Any], on_progress: OnProgress, hooks: RemoteHooks, most_containers: int | None = None
+def _taken_up(call: modal.FunctionCall[Any], recorded: RemoteCall, hooks: RemoteHooks) -> modal.FunctionCall[Any]:
+    """A running call, recorded for this run too."""
+    hooks.on_submitted(recorded)
+    return call
+
+
+def _result_of(
+    start: Callable[[], modal.FunctionCall[Any]],
+    on_progress: OnProgress,
+    hooks: RemoteHooks,
+    most_containers: int | None = None,
 ) -> tuple[Outcome, bytes]:
-    """What a container gives back.
+    """Start a call, and wait for what a container gives back; an interrupt finds no call that nobody would end.
 
     Raises:
         PipelineError: when that is an error, or Modal says what went wrong.
     """
-    with one_line_modal_errors("working on Modal", call.object_id):
-        (text, data), span = follow(call, on_progress, hooks.is_cancelled, most_containers)
+    with interrupts_held():
+        call = start()
+        with one_line_modal_errors("working on Modal", call.object_id):
+            (text, data), span = follow(call, on_progress, hooks.is_cancelled, most_containers)
     outcome = Outcome.model_validate_json(text)
     hooks.on_usage(_usage(outcome, span))
     if outcome.error:

@@ -1,6 +1,8 @@
 """What goes wrong on Modal is said in one line; what was tampered with is refused; a lost network is waited for."""
 
 import json
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -104,6 +106,48 @@ def test_containers_that_are_lost_again_and_again_are_not_started_for_ever(
     message = error_of(lambda: long(training).run(modal_compute, kill))
     assert f"{MOST_WITHOUT_PROGRESS} containers in a row were lost" in message
     assert [call.tries for call in modal_loopback.calls()] == [MOST_WITHOUT_PROGRESS + 1]
+
+
+def interrupt() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_an_interrupt_during_an_interrupt_ends_the_call_all_the_same(
+    training: Training, modal_compute: "ModalCompute", modal_loopback: LoopbackModal
+) -> None:
+    # A terminal tells every process of a run, and Dagster then tells its steps once more.
+    training.when_interrupted = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        long(training).run(modal_compute, lambda event: interrupt() if isinstance(event, TrainingStep) else None)
+    wait_until(lambda: not modal_loopback.containers())
+    assert [call.state for call in modal_loopback.calls()] == ["cancelled"]
+
+
+def test_an_interrupt_while_a_call_is_submitted_ends_it(
+    training: Training, modal_compute: "ModalCompute", modal_loopback: LoopbackModal
+) -> None:
+    training.when_submitted = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        long(training).run(modal_compute)
+    wait_until(lambda: not modal_loopback.containers())
+    assert [call.state for call in modal_loopback.calls()] == ["cancelled"]
+
+
+def test_an_interrupt_whose_exception_gets_lost_ends_the_call(
+    training: Training, modal_compute: "ModalCompute", modal_loopback: LoopbackModal
+) -> None:
+    class Finalised:
+        def __del__(self) -> None:
+            interrupt()
+
+    def finalise(event: ProgressEvent) -> None:
+        if isinstance(event, TrainingStep):
+            Finalised()
+
+    with pytest.raises(KeyboardInterrupt):
+        long(training).run(modal_compute, finalise)
+    wait_until(lambda: not modal_loopback.containers())
+    assert [call.state for call in modal_loopback.calls()] == ["cancelled"]
 
 
 def test_a_call_cancelled_from_elsewhere_is_said_to_be(

@@ -1,0 +1,58 @@
+"""Holds Ctrl-C and terminations back from code that must not be torn apart, such as ending a call that costs money.
+
+An exception that a signal handler raises can come anywhere: between starting a call and noting that it runs, or while
+the call is being ended for the signal before (Dagster passes a terminal's Ctrl-C on to a step that the terminal has
+told already). Where nothing may be lost, a signal is therefore only noted, and acted on where the code says so.
+"""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+_Handlers = dict[int, Any]
+
+_handlers: _Handlers = {}
+"""What the held signals would have done; empty while none is held."""
+
+_came: list[int] = []
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Note SIGINT and SIGTERM inside this context; `raise_held_interrupt` does what they ask for.
+
+    Contexts nest: the outermost one counts. A signal that nobody asked about takes effect at its end, unless an
+    exception is on its way there already. Outside the main thread, where no signal arrives, nothing changes.
+    """
+    if _handlers or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    found = {number: signal.getsignal(number) for number in _SIGNALS}
+    _handlers.update({number: handler for number, handler in found.items() if callable(handler)})
+    try:
+        for number in _handlers:
+            signal.signal(number, _note)
+        yield
+        raise_held_interrupt()
+    finally:
+        for number, handler in _handlers.items():
+            signal.signal(number, handler)
+        _handlers.clear()
+        _came.clear()
+
+
+def raise_held_interrupt() -> None:
+    """Do what a signal that came meanwhile asks for: raises what its handler raises."""
+    if _came:
+        number = _came[0]
+        _came.clear()
+        _handlers[number](number, None)
+
+
+def _note(number: int, frame: FrameType | None) -> None:
+    _came.append(number)
