@@ -185,7 +185,9 @@ def _selected_assets(select: str) -> set[str]:
         warnings.simplefilter("ignore", dg.BetaWarning)
         try:
             # A selection may name what only a job of its own makes, such as `published_model`.
-            keys = dg.AssetSelection.from_string(select).resolve(graph) & graph.materializable_asset_keys
+            selected = dg.AssetSelection.from_string(select).resolve(graph) & graph.materializable_asset_keys
+            # A step makes all of its assets or none: "+key:fine_tuned_model" alone would leave out the eval split.
+            keys = {other for key in selected for other in graph.get(key).execution_set_asset_keys}
         except dg.DagsterError:
             keys = set()
     if not keys:

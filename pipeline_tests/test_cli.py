@@ -99,6 +99,12 @@ def test_a_selection_that_matches_nothing_lists_the_assets(pipeline_home: Path) 
     assert_one_line_error(pipeline("materialize", "--select", "eval"), "eval", "eval_split")
 
 
+def test_a_selection_that_needs_one_split_makes_its_step_whole(pipeline_home: Path, small_config: Path) -> None:
+    result = pipeline("materialize", "--config", str(small_config), "--select", "+key:train_split")
+    assert result.returncode == 0, result.stderr
+    assert all((pipeline_home / side / "current.json").is_file() for side in ("train_split", "dev_split", "eval_split"))
+
+
 def test_what_only_a_job_of_its_own_makes_is_not_materialised(pipeline_home: Path) -> None:
     result = pipeline("materialize", "--select", "published_model")
     assert_one_line_error(result, "'published_model' matches no asset", "production_model")
@@ -182,9 +188,9 @@ def test_finetune_does_not_import_dagster(pipeline_home: Path) -> None:
 def test_the_run_after_an_interrupted_one_is_undisturbed(
     pipeline_home: Path, small_config: Path, ending: signal.Signals
 ) -> None:
-    longer = ["--set", "fine_tuned_model.epochs=200"]
+    up_to_the_model = ["--config", str(small_config), "--select", "+key:fine_tuned_model"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipeline", "materialize", "--config", str(small_config), *longer],
+        [sys.executable, "-m", "pipeline", "materialize", *up_to_the_model, "--set", "fine_tuned_model.epochs=200"],
         cwd=PROJECT_ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -205,7 +211,7 @@ def test_the_run_after_an_interrupted_one_is_undisturbed(
     (unfinished,) = (pipeline_home / "runs").glob("sentence-transformers-ft-*")
     assert not (unfinished / "manifest.json").exists()
 
-    after = pipeline("materialize", "--config", str(small_config))
+    after = pipeline("materialize", *up_to_the_model)
     assert after.returncode == 0, after.stderr
     assert len(weights(pipeline_home)) == 1
     assert not (unfinished / "manifest.json").exists()
@@ -238,6 +244,6 @@ def test_two_runs_at_once_keep_to_their_own_files(pipeline_home: Path, small_con
     together = weights(pipeline_home)
     assert len(set(together)) == 2
 
-    alone = pipeline("materialize", "--config", str(small_config), "--set", "splits.seed=1")
+    alone = pipeline("finetune", "--config", str(small_config), "--set", "splits.seed=1")
     assert alone.returncode == 0, alone.stderr
     assert weights(pipeline_home)[-1] in together
