@@ -67,12 +67,16 @@ def _side(description: str) -> dg.AssetOut:
 @dg.multi_asset(
     name="splits",
     outs={
-        "train_split": _side("The pairs that the model learns from."),
+        "train_split": _side("The pairs that the model learns from.\n\n**Next:** materialise `fine_tuned_model`."),
         "dev_split": _side(
-            "Pairs set aside from training, to watch the training on. Empty with `dev_fraction: 0`, as in the "
-            "reference system."
+            "Pairs set aside from training: the best checkpoint and the thresholds are chosen on them. Empty with "
+            "`dev_fraction: 0`, as in the reference system.\n\n"
+            "**Next:** materialise `fine_tuned_model`."
         ),
-        "eval_split": _side("The pairs that both reports are measured on. Training never sees them."),
+        "eval_split": _side(
+            "The pairs that both reports are measured on. Training never sees them.\n\n"
+            "**Next:** materialise `baseline_eval_report`; its slices say how much the split gives away."
+        ),
     },
 )
 def splits(config: SplitConfig, raw_quora_dataset: PairTable) -> Iterator[dg.MaterializeResult[PairTable]]:

@@ -31,6 +31,8 @@ def base_model(config: BaseModelConfig) -> dg.MaterializeResult[ModelReference]:
     """The sentence-embedding model to start from, pinned to a commit or to a hash of its files.
 
     Resolved once, so that the baseline report and the training can't mean different models.
+
+    **Next:** materialise `baseline_eval_report`, or choose another `model` in the Launchpad.
     """
     with one_line_failures():
         model = resolve_base_model(config)

@@ -52,6 +52,8 @@ def baseline_eval_report(
 
     Average precision, and accuracy, F1, precision and recall at their best thresholds, for four similarities.
     docs/metrics.md explains each in plain words.
+
+    **Next:** look at the worst mistakes and the slices in *report* below, then materialise `fine_tuned_model`.
     """
     calls = CallRecords(context)
     with one_line_failures():
