@@ -8,8 +8,8 @@ ARGS ?=
 
 BIN := .venv/bin
 # Many tests wait for servers, so two at a time; threads of several processes on few cores spend their time waiting for
-# each other.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+# each other. Files are started in the order of collection, which puts the slow ones first.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 DAGSTER_HOME ?= $(CURDIR)/.dagster
 
 # Tests and benchmarks don't touch the history of the user's runs.

@@ -3,14 +3,19 @@
 import os
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from modal_loopback.fixture import modal_loopback  # noqa: F401  (a fixture)
+from small_data import write_small_pairs
 
-from pipeline.question_pairs.sample import bundled_sample
 from pipeline.storage import PROJECT_ROOT
 
 pytest_plugins = ["pytester"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put files with slow tests first: where files are shared out among processes, quick ones fill up the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture
@@ -27,12 +32,8 @@ def pipeline_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def small_pairs(tmp_path: Path) -> Path:
-    """A TSV of 240 generated pairs in the columns of Quora's release, by row number."""
-    pairs: pd.DataFrame = bundled_sample().head(240)
-    path = tmp_path / "pairs.tsv"
-    columns = {"pair_id": "id", "question1_id": "qid1", "question2_id": "qid2"}
-    pairs.rename(columns=columns).astype({"is_duplicate": int}).to_csv(path, sep="\t", index=False)
-    return path
+    """See `write_small_pairs`."""
+    return write_small_pairs(tmp_path / "pairs.tsv")
 
 
 @pytest.fixture

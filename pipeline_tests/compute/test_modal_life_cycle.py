@@ -19,6 +19,7 @@ import dagster as dg
 import pytest
 from dagster_server import ask, dagster_dev
 from modal_loopback import CallRecord, LoopbackModal, wait_until
+from small_data import write_small_pairs
 from tiny_model import make_tiny_model
 
 from pipeline.storage import PROJECT_ROOT
@@ -30,12 +31,15 @@ END_SECONDS = 5
 
 START_SECONDS = 120
 
+Config = dict[str, dict[str, Any]]
+
 
 class Orchestrator:
     """Command-line runs that share one Dagster instance, with splits and base model there already."""
 
-    def __init__(self, home: Path, folder: Path, pairs: Path, loopback: LoopbackModal) -> None:
+    def __init__(self, home: Path, folder: Path, config: Config, loopback: LoopbackModal) -> None:
         self.loopback = loopback
+        self.config = config
         self._started: list[subprocess.Popen[bytes]] = []
         self.dagster_home = folder / "dagster_home"
         self.dagster_home.mkdir()
@@ -47,31 +51,16 @@ class Orchestrator:
             "PIPELINE_MODAL_GPU": "none",
             "DAGSTER_HOME": str(self.dagster_home),
         }
-        self.config: dict[str, dict[str, Any]] = {
-            "raw_quora_dataset": {"source": "file", "path": str(pairs)},
-            "splits": {"strategy": "reference", "eval_fraction": 0.2, "dev_fraction": 0.2},
-            "base_model": {"model": str(make_tiny_model(folder))},
-            "fine_tuned_model": {
-                "epochs": 2,
-                "batch_size": 8,
-                "checkpoint_steps": 20,
-                "device": "cpu",
-                "allow_slow": True,
-            },
-        }
         self.log = folder / "run.log"
-        process = self.start("group:dataset or key:base_model")
-        assert process.wait() == 0, self.log.read_text()
 
-    def start(self, select: str = "key:fine_tuned_model", **recipe: Any) -> subprocess.Popen[bytes]:
+    def start(self, **recipe: Any) -> subprocess.Popen[bytes]:
         """Start a command-line run, in a process group of its own."""
         path = self.log.with_name("run.json")
         config = {**self.config, "fine_tuned_model": {**self.config["fine_tuned_model"], **recipe}}
-        path.write_text(json.dumps({"ops": {step: {"config": settings} for step, settings in config.items()}}))
-        command = ["-m", "pipeline", "materialize", "--config", str(path), "--select", select, "--verbose"]
+        command = materialize("key:fine_tuned_model", write_config(path, config))
         with self.log.open("w") as output:
             process = subprocess.Popen(
-                [sys.executable, *command],
+                command,
                 cwd=PROJECT_ROOT,
                 env=self.environment,
                 stdout=output,
@@ -116,11 +105,45 @@ class Orchestrator:
         return time.monotonic() - start
 
 
+def write_config(path: Path, config: Config) -> Path:
+    path.write_text(json.dumps({"ops": {step: {"config": settings} for step, settings in config.items()}}))
+    return path
+
+
+def materialize(select: str, config: Path) -> list[str]:
+    return [sys.executable, "-m", "pipeline", "materialize", "--select", select, "--config", str(config), "--verbose"]
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Config]:
+    """A home with splits and a base model, and the settings that made them."""
+    folder = tmp_path_factory.mktemp("prepared")
+    config: Config = {
+        "raw_quora_dataset": {"source": "file", "path": str(write_small_pairs(folder / "pairs.tsv"))},
+        "splits": {"strategy": "reference", "eval_fraction": 0.2, "dev_fraction": 0.2},
+        "base_model": {"model": str(make_tiny_model(folder))},
+        "fine_tuned_model": {
+            "epochs": 2,
+            "batch_size": 8,
+            "checkpoint_steps": 20,
+            "device": "cpu",
+            "allow_slow": True,
+        },
+    }
+    command = materialize("group:dataset or key:base_model", write_config(folder / "run.json", config))
+    others = {name: value for name, value in os.environ.items() if not name.startswith(("DAGSTER_", "PIPELINE_"))}
+    environment = {**others, "PIPELINE_HOME": str(folder / "home")}
+    subprocess.run(command, cwd=PROJECT_ROOT, env=environment, check=True)
+    return folder / "home", config
+
+
 @pytest.fixture
 def orchestrator(
-    pipeline_home: Path, tmp_path: Path, small_pairs: Path, modal_loopback: LoopbackModal
+    pipeline_home: Path, tmp_path: Path, prepared: tuple[Path, Config], modal_loopback: LoopbackModal
 ) -> Iterator[Orchestrator]:
-    orchestrator = Orchestrator(pipeline_home, tmp_path, small_pairs, modal_loopback)
+    home, config = prepared
+    shutil.copytree(home, pipeline_home)
+    orchestrator = Orchestrator(pipeline_home, tmp_path, config, modal_loopback)
     yield orchestrator
     orchestrator.kill_all()
 

@@ -1,7 +1,9 @@
 """Real training in real containers of the loopback Modal server, held against the same training on this machine."""
 
+import random
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -129,26 +131,32 @@ def test_a_container_that_is_killed_or_preempted_goes_on_and_ends_with_the_very_
     training: Training, modal_compute: "ModalCompute", modal_loopback: LoopbackModal, tmp_path: Path
 ) -> None:
     training.recipe = training.recipe.model_copy(update={"epochs": 10})
-    harm: list[Callable[[str], None]] = [modal_loopback.kill_container, modal_loopback.preempt_container]
+    moments = random.Random(7)
+    harm: list[Callable[[str], None]] = [
+        modal_loopback.kill_container,
+        modal_loopback.preempt_container,
+        modal_loopback.kill_container,
+    ]
 
     def disturb(event: object) -> None:
-        # After the first checkpoint of every attempt, as long as there is harm left to do.
-        if harm and isinstance(event, CheckpointSaved) and event.step >= 20:
-            (container,) = [each for each in modal_loopback.containers() if each.function == "fine_tune"]
-            if container.task_id not in harmed:
-                harmed.append(container.task_id)
-                harm.pop(0)(container.task_id)
+        # At a random moment of every attempt that has gone further, as long as there is harm left to do.
+        if not harm or not isinstance(event, TrainingStep) or event.step < 10:
+            return
+        working = {each.task_id for each in modal_loopback.containers() if each.function == "fine_tune"}
+        for task_id in working.difference(harmed):
+            harmed.append(task_id)
+            threading.Timer(moments.uniform(0, 1), harm.pop(0), [task_id]).start()
 
     harmed: list[str] = []
     result = training.run(modal_compute, disturb)
 
     (call,) = [each for each in modal_loopback.calls() if each.function == "fine_tune"]
-    assert (call.tries, call.state) == (3, "succeeded")
-    assert training.usages[-1].attempts == 3
+    assert (call.tries, call.state) == (4, "succeeded")
+    assert training.usages[-1].attempts == 4
     here = training.run(LocalCompute(tmp_path / "local"))
     assert weights_on_modal(modal_loopback, result) == weights_here(here)
     starts = [index for index, event in enumerate(training.events) if event == LogLine("a container works on a CPU")]
-    assert len(starts) == 3
+    assert len(starts) == 4
     for start in starts[1:]:
         resumed = next(event for event in training.events[start:] if isinstance(event, TrainingStep))
-        assert resumed.step > 20
+        assert resumed.step > 5
