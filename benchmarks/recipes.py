@@ -15,6 +15,7 @@ Each is evaluated on the whole eval split, in fp32. Training time leaves out loa
 snapshot of a longer one.
 """
 
+import itertools
 import json
 import statistics
 import tempfile
@@ -42,7 +43,7 @@ from pipeline.references import ModelReference
 
 Strategy = Literal["reference", "question_disjoint"]
 STRATEGIES: tuple[Strategy, ...] = ("reference", "question_disjoint")
-AXES = {"visits": "pair visits", "seconds": "minutes of training"}
+AXES = {"visits": ("pair visits", 1), "seconds": ("minutes of training", 60)}
 
 
 @dataclass(frozen=True)
@@ -50,16 +51,18 @@ class Outcome:
     """One training.
 
     Attributes:
+        compared_at: pair visits of the reference that it is compared with.
         visits: pairs trained on.
-        seconds: of training.
+        seconds: of training; None where the machine did other things too.
         ap: cosine average precision on the eval split.
     """
 
     recipe: str
     strategy: str
     seed: int
+    compared_at: int
     visits: int
-    seconds: float
+    seconds: float | None
     ap: float
 
 
@@ -88,28 +91,47 @@ def by_engine(base: ModelReference, table: PairTable, recipe: Recipe, splits: Sp
 
 
 def outcomes(
-    pairs: PairTable, base: ModelReference, reference: Recipe, best: Recipe, strategy: Strategy, seed: int, visits: int
+    pairs: PairTable,
+    base: ModelReference,
+    reference: Recipe,
+    best: Recipe,
+    strategy: Strategy,
+    seed: int,
+    visits: int,
+    equal_time: bool,
 ) -> Iterator[Outcome]:
-    """The three trainings of one strategy and seed."""
+    """The trainings of one strategy and seed."""
     splits = split_pairs(pairs, SplitPlan(strategy=strategy, eval_fraction=0.1, dev_fraction=0, seed=seed))
     same = splits.train.take(np.arange(visits))
     ap, seconds = by_stock(base, same, reference.model_copy(update={"seed": seed}), splits)
-    yield Outcome("reference", strategy, seed, visits, seconds, ap)
+    yield Outcome("reference", strategy, seed, visits, visits, seconds if equal_time else None, ap)
     seeded = best.model_copy(update={"seed": seed})
     ap, fast = by_engine(base, same, seeded, splits)
-    yield Outcome("best, equal visits", strategy, seed, visits, fast, ap)
+    yield Outcome("best, equal visits", strategy, seed, visits, visits, fast if equal_time else None, ap)
+    if not equal_time:
+        return
     more = min(int(visits * seconds / fast), len(splits.train))
     ap, taken = by_engine(base, splits.train.take(np.arange(more)), seeded, splits)
-    yield Outcome("best, equal time", strategy, seed, more, taken, ap)
+    yield Outcome("best, equal time", strategy, seed, visits, more, taken, ap)
 
 
 @click.command()
 @click.option("--pairs", "path", required=True, help="File of real question pairs.")
 @click.option("--visits", multiple=True, type=int, default=[4096], show_default=True, help="Pairs of the reference.")
 @click.option("--seeds", multiple=True, type=int, default=[1, 2, 3], show_default=True)
+@click.option(
+    "--equal-time/--no-equal-time", default=True, help="Without it the machine may do other things, times say nothing."
+)
 @click.option("--output", type=click.Path(path_type=Path), help="Where outcomes (.jsonl) and a plot (.svg) are kept.")
 @click.option("--only-plot", is_flag=True, help="Print and plot the outcomes that are there.")
-def main(path: str, visits: tuple[int, ...], seeds: tuple[int, ...], output: Path | None, only_plot: bool) -> None:
+def main(
+    path: str,
+    visits: tuple[int, ...],
+    seeds: tuple[int, ...],
+    equal_time: bool,
+    output: Path | None,
+    only_plot: bool,
+) -> None:
     """Train, print the table, draw the curves."""
     quiet_libraries()
     # One pass, the last model: the length of the training is what is varied.
@@ -127,7 +149,7 @@ def main(path: str, visits: tuple[int, ...], seeds: tuple[int, ...], output: Pat
         for seed in seeds:
             for strategy in STRATEGIES:
                 for size in visits:
-                    for outcome in outcomes(pairs, base, reference, best, strategy, seed, size):
+                    for outcome in outcomes(pairs, base, reference, best, strategy, seed, size, equal_time):
                         print(json.dumps(asdict(outcome)), flush=True)
                         results.append(outcome)
                         if record:
@@ -142,15 +164,16 @@ def print_table(results: list[Outcome]) -> None:
     """Means over the seeds, and the gain over the reference seed by seed."""
     print("\n| split | training | pair visits | seconds | AP, mean ± standard deviation | gain over reference |")
     print("|---|---|---|---|---|---|")
-    for strategy in STRATEGIES:
-        rows = [result for result in results if result.strategy == strategy]
+    for strategy, size in itertools.product(STRATEGIES, sorted({result.compared_at for result in results})):
+        rows = [result for result in results if (result.strategy, result.compared_at) == (strategy, size)]
         references = {result.seed: result.ap for result in rows if result.recipe == "reference"}
         for recipe in dict.fromkeys(result.recipe for result in rows):
             of_recipe = [result for result in rows if result.recipe == recipe]
-            gains = [result.ap - references[result.seed] for result in of_recipe if result.seed in references]
+            gains = [result.ap - references[result.seed] for result in of_recipe]
+            seconds = [result.seconds for result in of_recipe if result.seconds is not None]
             print(
                 f"| {strategy} | {recipe} | {statistics.mean(r.visits for r in of_recipe):,.0f} | "
-                f"{statistics.mean(r.seconds for r in of_recipe):,.0f} | {spread([r.ap for r in of_recipe])} | "
+                f"{f'{statistics.mean(seconds):,.0f}' if seconds else ''} | {spread([r.ap for r in of_recipe])} | "
                 f"{'' if recipe == 'reference' else spread(gains, signed=True)} |"
             )
 
@@ -162,19 +185,23 @@ def spread(values: list[float], signed: bool = False) -> str:
 
 
 def plot(results: list[Outcome], path: Path) -> None:
-    """Average precision over pair visits and over minutes."""
+    """Average precision over pair visits and over minutes: every training, and the means over the seeds as a line."""
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(2, 2, figsize=(9, 7), sharey="row", layout="constrained")
     for row, strategy in zip(axes, STRATEGIES, strict=True):
-        for axis, measure, label in zip(
-            row, ("visits", "seconds"), ("pair visits", "minutes of training"), strict=True
-        ):
-            for name, marker, prefix in (("reference", "o", "reference"), ("best", "s", "best")):
-                chosen = [r for r in results if r.strategy == strategy and r.recipe.startswith(prefix)]
-                scale = 60 if measure == "seconds" else 1
-                points = [(getattr(r, measure) / scale, r.ap) for r in chosen]
-                axis.scatter(*zip(*points, strict=True), marker=marker, label=name, alpha=0.8)
+        for axis, (measure, (label, scale)) in zip(row, AXES.items(), strict=True):
+            for name, marker, colour in (("reference", "o", "C0"), ("best", "s", "C1")):
+                chosen = [r for r in results if r.strategy == strategy and r.recipe.startswith(name)]
+                found = [(r, value / scale) for r in chosen if (value := getattr(r, measure)) is not None]
+                axis.scatter([x for _, x in found], [r.ap for r, _ in found], marker=marker, color=colour, alpha=0.6)
+                lengths = {(r.compared_at, r.recipe) for r, _ in found}
+                means = [
+                    tuple(statistics.mean(values) for values in zip(*points, strict=True))
+                    for length in lengths
+                    if (points := [(x, r.ap) for r, x in found if (r.compared_at, r.recipe) == length])
+                ]
+                axis.plot(*zip(*sorted(means), strict=True), color=colour, label=f"{name}: seeds, and their mean")
             axis.set_xlabel(label)
             axis.set_title(f"split: {strategy}")
             axis.grid(alpha=0.3)
