@@ -4,52 +4,30 @@ import os
 import shutil
 import sys
 import tempfile
-import threading
 import time
 import uuid
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    SpinnerColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.table import Table
 
 from pipeline.config_files import load_settings, reference, steps_of
 from pipeline.embedding_models import BaseModelChoice
 from pipeline.errors import PipelineError
 from pipeline.evaluation.evaluate import EvaluationOptions
 from pipeline.evaluation.measurement import Measurement
-from pipeline.evaluation.rendering import PAGE_FILE_NAME
-from pipeline.evaluation.reports import THRESHOLDS, EvaluationReport
+from pipeline.evaluation.reports import EvaluationReport
 from pipeline.finetuning.recipe import TrainingOrder
-from pipeline.progress import (
-    PROGRESS_FILE_VARIABLE,
-    Advanced,
-    CheckpointSaved,
-    DevEvaluated,
-    LogLine,
-    OnProgress,
-    ProgressEvent,
-    TrainingStep,
-    follow,
-)
-from pipeline.promotion import ProductionModel
+from pipeline.progress import OnProgress
 from pipeline.question_pairs.sources import PairSource
 from pipeline.question_pairs.splits import SplitPlan
 from pipeline.references import FineTunedModel, ModelReference
 from pipeline.storage import PROJECT_ROOT, VersionStore, default_home, default_runs_folder, local_folder
+from pipeline.terminal import live_progress, print_comparison, print_places, print_production
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -148,7 +126,7 @@ def materialize(config_path: Path | None, select: str, overrides: tuple[str, ...
         run_config = settings.run_config(steps_of(keys))
         if not verbose:
             run_config["loggers"] = {"console": {"config": {"log_level": "CRITICAL"}}}
-        with _live_progress(console, quiet=verbose):
+        with live_progress(console, quiet=verbose):
             run_id, failure, remarks = _execute(instance, run_config, keys)
     if failure:
         raise PipelineError(failure)
@@ -279,10 +257,10 @@ def _print_summary(console: Console, run_id: str, keys: set[str], remarks: list[
             and isinstance(model, FineTunedModel)
         ):
             raise TypeError("the stored reports are of another type than their assets")
-        _print_comparison(console, baseline, post)
-        _print_places(console, model)
+        print_comparison(console, baseline, post)
+        print_places(console, model)
         if "production_model" in keys:
-            _print_production(console, loaded.get("production_model"))
+            print_production(console, loaded.get("production_model"))
     else:
         for key in sorted(made):
             pointer = store.resolve(key, [run_id])
@@ -297,37 +275,6 @@ def _print_summary(console: Console, run_id: str, keys: set[str], remarks: list[
         soft_wrap=True,
         highlight=False,
     )
-
-
-def _print_places(console: Console, model: FineTunedModel) -> None:
-    for name, place in (
-        ("Model", model.model.location),
-        ("Results", f"{model.run_folder}/binary_classification_evaluation_{{pre,post}}_train_results.csv"),
-        ("Report", f"{model.run_folder}/{PAGE_FILE_NAME}"),
-    ):
-        console.print(f"{name:<8} {place}", soft_wrap=True, highlight=False, markup=False)
-
-
-def _print_production(console: Console, value: object) -> None:
-    place = value.model.model.location if isinstance(value, ProductionModel) else "nothing was accepted yet"
-    console.print(f"In use   {place}", soft_wrap=True, highlight=False, markup=False)
-
-
-def _print_comparison(console: Console, baseline: EvaluationReport, post: EvaluationReport) -> None:
-    table = Table(
-        title=f"{post.origin.source}: {post.pairs:,} eval pairs, {post.positive_rate:.1%} duplicates",
-        title_justify="left",
-    )
-    table.add_column("cosine")
-    for column in ("baseline", "post-train", "difference (95 % interval)"):
-        table.add_column(column, justify="right")
-    for label, metric in (("average precision", "ap"), ("accuracy", "accuracy"), ("F1", "f1")):
-        before, after = getattr(baseline.cosine, metric), getattr(post.cosine, metric)
-        table.add_row(label, f"{before:.4f}", f"{after:.4f}", post.gains[metric].signed)
-    for label, metric in (("threshold (accuracy)", "accuracy_threshold"), ("threshold (F1)", "f1_threshold")):
-        table.add_row(label, f"{getattr(baseline.cosine, metric):.4f}", f"{getattr(post.cosine, metric):.4f}", "")
-    console.print(table)
-    console.print(THRESHOLDS[post.threshold_kind], soft_wrap=True, markup=False, highlight=False)
 
 
 # --- fine-tune, without Dagster --------------------------------------------------------------------------------
@@ -373,86 +320,18 @@ def finetune(config_path: Path | None, overrides: tuple[str, ...], output: Path 
     def measured(model: ModelReference, options: EvaluationOptions, on_progress: OnProgress) -> Measurement:
         return compute.evaluate(model, splits.eval, splits.dev, options, on_progress)
 
-    with _live_progress(terminal) as bar:
+    with live_progress(terminal) as bar:
         baseline = distributed.from_main(
             lambda: build_report("pre_train", base_model, measured(base_model, before, bar), data)
         )
     console.print(f"pre train eval {reference_print(baseline.oracle)}", soft_wrap=True, highlight=False)
     identity = RunIdentity(owner=uuid.uuid4().hex, unix_time=int(time.time()))
-    with _live_progress(terminal) as bar:
+    with live_progress(terminal) as bar:
         model = compute.fine_tune(splits.train, splits.dev, base_model, recipe, identity, bar)
         post = distributed.from_main(
             lambda: build_report("post_train", model.model, measured(model.model, after, bar), data, baseline, model)
         )
     distributed.from_main(lambda: publish_results(model, baseline, post))
     console.print(f"post train eval {reference_print(post.oracle)}", soft_wrap=True, highlight=False)
-    _print_comparison(console, baseline, post)
-    _print_places(console, model)
-
-
-# --- the progress bar ------------------------------------------------------------------------------------------
-
-
-class _Bar:
-    """Renders progress events: one line for each stage, and milestones above them."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._tasks: dict[str, TaskID] = {}
-
-    def __call__(self, event: ProgressEvent) -> None:
-        """Show one event."""
-        match event:
-            case Advanced():
-                self._advance(event.stage, event.done, event.total)
-            case TrainingStep():
-                detail = f"loss {event.loss:.3f}, {event.pairs_per_second:.0f} pairs/s"
-                self._advance("training", event.step, event.total_steps, detail)
-            case DevEvaluated():
-                self._progress.console.print(
-                    f"epoch {event.epoch:g}: dev average precision {event.average_precision:.4f}",
-                    highlight=False,
-                )
-            case LogLine():
-                self._progress.console.print(event.text, markup=False, highlight=False, soft_wrap=True)
-            case CheckpointSaved():
-                pass
-
-    def _advance(self, stage: str, done: int, total: int, detail: str = "") -> None:
-        if stage not in self._tasks:
-            self._tasks[stage] = self._progress.add_task(stage, total=total, detail="")
-        self._progress.update(self._tasks[stage], completed=done, total=total, detail=detail)
-
-
-@contextmanager
-def _live_progress(console: Console, quiet: bool = False) -> Iterator[Callable[[ProgressEvent], None]]:
-    """A bar on the terminal that also shows the events which step processes append to a file of its own."""
-    columns = (
-        SpinnerColumn(finished_text="✓"),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=24),
-        TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[detail]}", markup=False),
-    )
-    over = threading.Event()
-    with tempfile.TemporaryDirectory(prefix="pipeline-progress-") as folder:
-        path = Path(folder) / "events.jsonl"
-        path.touch()
-        with Progress(*columns, console=console, disable=quiet) as progress:
-            bar = _Bar(progress)
-
-            def render() -> None:
-                for event in follow(path, over.is_set):
-                    bar(event)
-
-            follower = threading.Thread(target=render, name="progress")
-            os.environ[PROGRESS_FILE_VARIABLE] = str(path)
-            follower.start()
-            try:
-                yield bar
-            finally:
-                del os.environ[PROGRESS_FILE_VARIABLE]
-                over.set()
-                follower.join()
+    print_comparison(console, baseline, post)
+    print_places(console, model)
