@@ -14,9 +14,7 @@ from typing import Any
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-_Handlers = dict[int, Any]
-
-_handlers: _Handlers = {}
+_handlers: dict[int, Any] = {}
 """What the held signals would have done; empty while none is held."""
 
 _came: list[int] = []
@@ -32,18 +30,21 @@ def interrupts_held() -> Iterator[None]:
     if _handlers or threading.current_thread() is not threading.main_thread():
         yield
         return
-    found = {number: signal.getsignal(number) for number in _SIGNALS}
-    _handlers.update({number: handler for number, handler in found.items() if callable(handler)})
+    handlers: dict[int, Any] = {number: handler for number in _SIGNALS if callable(handler := signal.getsignal(number))}
+    _handlers.update(handlers)
     try:
-        for number in _handlers:
+        for number in handlers:
             signal.signal(number, _note)
         yield
-        raise_held_interrupt()
     finally:
-        for number, handler in _handlers.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)
+        # Looked at only now: until here a signal may have come.
+        came = _came[:1]
         _handlers.clear()
         _came.clear()
+    for number in came:
+        handlers[number](number, None)
 
 
 def raise_held_interrupt() -> None:
