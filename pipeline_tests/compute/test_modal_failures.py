@@ -112,6 +112,12 @@ def interrupt() -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
 
+def assert_ended(loopback: LoopbackModal) -> None:
+    """Its one call is cancelled, and no container is left."""
+    wait_until(lambda: not loopback.containers())
+    assert [call.state for call in loopback.calls()] == ["cancelled"]
+
+
 def test_an_interrupt_during_an_interrupt_ends_the_call_all_the_same(
     training: Training, modal_compute: "ModalCompute", modal_loopback: LoopbackModal
 ) -> None:
@@ -119,8 +125,7 @@ def test_an_interrupt_during_an_interrupt_ends_the_call_all_the_same(
     training.when_interrupted = interrupt
     with pytest.raises(KeyboardInterrupt):
         long(training).run(modal_compute, lambda event: interrupt() if isinstance(event, TrainingStep) else None)
-    wait_until(lambda: not modal_loopback.containers())
-    assert [call.state for call in modal_loopback.calls()] == ["cancelled"]
+    assert_ended(modal_loopback)
 
 
 def test_an_interrupt_while_a_call_is_submitted_ends_it(
@@ -129,8 +134,7 @@ def test_an_interrupt_while_a_call_is_submitted_ends_it(
     training.when_submitted = interrupt
     with pytest.raises(KeyboardInterrupt):
         long(training).run(modal_compute)
-    wait_until(lambda: not modal_loopback.containers())
-    assert [call.state for call in modal_loopback.calls()] == ["cancelled"]
+    assert_ended(modal_loopback)
 
 
 def test_an_interrupt_whose_exception_gets_lost_ends_the_call(
@@ -146,8 +150,7 @@ def test_an_interrupt_whose_exception_gets_lost_ends_the_call(
 
     with pytest.raises(KeyboardInterrupt):
         long(training).run(modal_compute, finalise)
-    wait_until(lambda: not modal_loopback.containers())
-    assert [call.state for call in modal_loopback.calls()] == ["cancelled"]
+    assert_ended(modal_loopback)
 
 
 def test_a_call_cancelled_from_elsewhere_is_said_to_be(

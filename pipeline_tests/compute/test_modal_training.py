@@ -139,13 +139,13 @@ def test_a_container_that_is_killed_or_preempted_goes_on_and_ends_with_the_very_
     ]
 
     def disturb(event: object) -> None:
-        # At a random moment of every attempt that has gone further, as long as there is harm left to do.
-        if not harm or not isinstance(event, TrainingStep) or event.step < 10:
+        # At a random moment after the checkpoint at step 20 of every attempt, as long as there is harm left to do.
+        if not harm or not isinstance(event, TrainingStep) or event.step <= 25:
             return
         working = {each.task_id for each in modal_loopback.containers() if each.function == "fine_tune"}
         for task_id in working.difference(harmed):
             harmed.append(task_id)
-            threading.Timer(moments.uniform(0, 1), harm.pop(0), [task_id]).start()
+            threading.Timer(moments.uniform(0, 0.5), harm.pop(0), [task_id]).start()
 
     harmed: list[str] = []
     result = training.run(modal_compute, disturb)
@@ -159,4 +159,4 @@ def test_a_container_that_is_killed_or_preempted_goes_on_and_ends_with_the_very_
     assert len(starts) == 4
     for start in starts[1:]:
         resumed = next(event for event in training.events[start:] if isinstance(event, TrainingStep))
-        assert resumed.step > 5
+        assert resumed.step > 20
