@@ -20,6 +20,7 @@ import json
 import statistics
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -146,15 +147,13 @@ def main(
         results = [Outcome(**json.loads(line)) for line in record.read_text().splitlines()]
     else:
         pairs, base = load_pairs(PairSource(source="file", path=path)), resolve_base_model(BaseModelChoice())
-        for seed in seeds:
-            for strategy in STRATEGIES:
-                for size in visits:
-                    for outcome in outcomes(pairs, base, reference, best, strategy, seed, size, equal_time):
-                        print(json.dumps(asdict(outcome)), flush=True)
-                        results.append(outcome)
-                        if record:
-                            with record.open("a") as file:
-                                file.write(json.dumps(asdict(outcome)) + "\n")
+        for seed, strategy, size in itertools.product(seeds, STRATEGIES, visits):
+            for outcome in outcomes(pairs, base, reference, best, strategy, seed, size, equal_time):
+                print(json.dumps(asdict(outcome)), flush=True)
+                results.append(outcome)
+                if record:
+                    with record.open("a") as file:
+                        file.write(json.dumps(asdict(outcome)) + "\n")
     print_table(results)
     if output:
         plot(results, output.with_suffix(".svg"))
@@ -192,15 +191,14 @@ def plot(results: list[Outcome], path: Path) -> None:
     for row, strategy in zip(axes, STRATEGIES, strict=True):
         for axis, (measure, (label, scale)) in zip(row, AXES.items(), strict=True):
             for name, marker, colour in (("reference", "o", "C0"), ("best", "s", "C1")):
-                chosen = [r for r in results if r.strategy == strategy and r.recipe.startswith(name)]
-                found = [(r, value / scale) for r in chosen if (value := getattr(r, measure)) is not None]
-                axis.scatter([x for _, x in found], [r.ap for r, _ in found], marker=marker, color=colour, alpha=0.6)
-                lengths = {(r.compared_at, r.recipe) for r, _ in found}
-                means = [
-                    tuple(statistics.mean(values) for values in zip(*points, strict=True))
-                    for length in lengths
-                    if (points := [(x, r.ap) for r, x in found if (r.compared_at, r.recipe) == length])
-                ]
+                lengths = defaultdict(list)
+                for result in results:
+                    value = getattr(result, measure)
+                    if result.strategy == strategy and result.recipe.startswith(name) and value is not None:
+                        lengths[result.compared_at, result.recipe].append((value / scale, result.ap))
+                for points in lengths.values():
+                    axis.scatter(*zip(*points, strict=True), marker=marker, color=colour, alpha=0.6)
+                means = [tuple(map(statistics.mean, zip(*points, strict=True))) for points in lengths.values()]
                 axis.plot(*zip(*sorted(means), strict=True), color=colour, label=f"{name}: seeds, and their mean")
             axis.set_xlabel(label)
             axis.set_title(f"split: {strategy}")
