@@ -15,12 +15,18 @@ import click
 import torch
 from sentence_transformers.sentence_transformer.evaluation import BinaryClassificationEvaluator
 
-from pipeline.embedding_models import BaseModelChoice, load_model, quiet_libraries, resolve_base_model, resolve_device
-from pipeline.evaluation.build import EvaluationData, build_report
-from pipeline.evaluation.evaluate import EvaluationOptions, measure
-from pipeline.evaluation.rendering import markdown, pictures, report_files
+from pipeline.evaluation.measuring import EvaluationOptions, measure
+from pipeline.evaluation.report_builder import EvaluationData, build_report
+from pipeline.models.embedding_models import (
+    BaseModelChoice,
+    load_model,
+    quiet_libraries,
+    resolve_base_model,
+    resolve_device,
+)
 from pipeline.question_pairs.schema import PairTable
 from pipeline.question_pairs.sources import PairSource, load_pairs
+from pipeline.reporting.rendering import markdown, pictures, report_files
 
 DEV_SHARE = 0.05
 """Of all pairs: the peer has no dev split, so a large one would be unfair to us, and a small one to users."""

@@ -13,15 +13,21 @@ import click
 import numpy as np
 from trainers import engine_trainer
 
-from pipeline.config_files import load_settings, project_config
-from pipeline.embedding_models import BaseModelChoice, load_model, quiet_libraries, resolve_base_model, resolve_device
-from pipeline.evaluation.evaluate import evaluate_pairs
-from pipeline.finetuning.recipe import Recipe
-from pipeline.precision import Precision, resolve_precision
+from pipeline.core.references import ModelReference
+from pipeline.evaluation.measuring import evaluate_pairs
+from pipeline.models.embedding_models import (
+    BaseModelChoice,
+    load_model,
+    quiet_libraries,
+    resolve_base_model,
+    resolve_device,
+)
+from pipeline.models.precision import Precision, resolve_precision
 from pipeline.question_pairs.schema import PairTable
 from pipeline.question_pairs.sources import PairSource, load_pairs
 from pipeline.question_pairs.splits import SplitPlan, split_pairs
-from pipeline.references import ModelReference
+from pipeline.settings.run_config import load_settings, project_config
+from pipeline.training.recipe import Recipe
 
 
 def trained(

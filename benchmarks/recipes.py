@@ -31,16 +31,22 @@ import numpy as np
 from sentence_transformers import SentenceTransformer
 from trainers import stock_trainer
 
-from pipeline.config_files import load_settings, project_config
-from pipeline.embedding_models import BaseModelChoice, load_model, quiet_libraries, resolve_base_model, resolve_device
-from pipeline.evaluation.evaluate import evaluate_pairs
-from pipeline.finetuning.fine_tune import fine_tune
-from pipeline.finetuning.recipe import Recipe
-from pipeline.finetuning.run_folder import RunFolder
+from pipeline.core.references import ModelReference
+from pipeline.evaluation.measuring import evaluate_pairs
+from pipeline.models.embedding_models import (
+    BaseModelChoice,
+    load_model,
+    quiet_libraries,
+    resolve_base_model,
+    resolve_device,
+)
 from pipeline.question_pairs.schema import PairTable
 from pipeline.question_pairs.sources import PairSource, load_pairs
 from pipeline.question_pairs.splits import SplitPlan, Splits, split_pairs
-from pipeline.references import ModelReference
+from pipeline.settings.run_config import load_settings, project_config
+from pipeline.training.fine_tune import fine_tune
+from pipeline.training.recipe import Recipe
+from pipeline.training.run_folder import RunFolder
 
 Strategy = Literal["reference", "question_disjoint"]
 STRATEGIES: tuple[Strategy, ...] = ("reference", "question_disjoint")

@@ -15,15 +15,15 @@ from sentence_transformers import (
 from sentence_transformers.sentence_transformer.losses import OnlineContrastiveLoss
 from transformers import PrinterCallback, TrainerCallback
 
-from pipeline.finetuning.batches import BatchPlan, PairCollator, TrainingPairs, packed_features
-from pipeline.finetuning.checkpoints import CheckpointStore
-from pipeline.finetuning.fine_tune import padded_features, set_dropout
-from pipeline.finetuning.recipe import Recipe
-from pipeline.finetuning.trainer import PairTrainer
-from pipeline.packing import packed_attention, tokenize
-from pipeline.precision import Precision
-from pipeline.progress import ignore
+from pipeline.core.progress import ignore
+from pipeline.models.packing import packed_attention, tokenize
+from pipeline.models.precision import Precision
 from pipeline.question_pairs.schema import PairTable
+from pipeline.training.batches import BatchPlan, PairCollator, TrainingPairs, packed_features
+from pipeline.training.checkpoints import CheckpointStore
+from pipeline.training.fine_tune import padded_features, set_dropout
+from pipeline.training.recipe import Recipe
+from pipeline.training.trainer import PairTrainer
 
 NEVER = 10**9
 """Steps between two logs or checkpoints that a benchmark doesn't want."""

@@ -16,14 +16,14 @@ from pathlib import Path
 import click
 import numpy as np
 
-from pipeline.config_files import load_settings, project_config
-from pipeline.embedding_models import BaseModelChoice, resolve_base_model
-from pipeline.finetuning.fine_tune import fine_tune
-from pipeline.finetuning.recipe import Recipe
-from pipeline.finetuning.run_folder import RunFolder
-from pipeline.progress import CheckpointSaved, ProgressEvent
+from pipeline.core.progress import CheckpointSaved, ProgressEvent
+from pipeline.models.embedding_models import BaseModelChoice, resolve_base_model
 from pipeline.question_pairs.sources import PairSource, load_pairs
 from pipeline.question_pairs.splits import SplitPlan, split_pairs
+from pipeline.settings.run_config import load_settings, project_config
+from pipeline.training.fine_tune import fine_tune
+from pipeline.training.recipe import Recipe
+from pipeline.training.run_folder import RunFolder
 
 STEPS = 10
 GENERATE = """

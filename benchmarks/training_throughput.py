@@ -24,13 +24,19 @@ from sentence_transformers import SentenceTransformer
 from trainers import engine_trainer, stock_trainer
 from transformers import TrainerCallback
 
-from pipeline.embedding_models import BaseModelChoice, load_model, quiet_libraries, resolve_base_model, resolve_device
-from pipeline.finetuning.batches import TrainingPairs
-from pipeline.finetuning.recipe import Recipe
-from pipeline.packing import tokenize
-from pipeline.precision import Precision, resolve_precision
+from pipeline.models.embedding_models import (
+    BaseModelChoice,
+    load_model,
+    quiet_libraries,
+    resolve_base_model,
+    resolve_device,
+)
+from pipeline.models.packing import tokenize
+from pipeline.models.precision import Precision, resolve_precision
 from pipeline.question_pairs.schema import PairTable
 from pipeline.question_pairs.sources import PairSource, load_pairs
+from pipeline.training.batches import TrainingPairs
+from pipeline.training.recipe import Recipe
 
 PEER_BATCH_SIZES = {"cpu": (16, 32, 64, 128), "cuda": (128, 256, 512, 1024, 2048)}
 OUR_BATCH_SIZE = {"cpu": 128, "cuda": 2048}

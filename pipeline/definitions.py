@@ -2,9 +2,9 @@
 
 import dagster as dg
 
-from pipeline import automation, checks, upkeep
-from pipeline.assets import dataset, model, production, publishing, reports
-from pipeline.resources import default_resources
+from pipeline.orchestration import automation, checks, upkeep
+from pipeline.orchestration.assets import dataset, model, production, publishing, reports
+from pipeline.orchestration.resources import default_resources
 
 defs = dg.Definitions(
     assets=[*dg.load_assets_from_modules([dataset, model, reports, production]), publishing.published_model],

@@ -6,10 +6,10 @@ from typing import Any
 
 import dagster as dg
 
-from pipeline.assets import dataset, model, production, reports
-from pipeline.checks import CHECKS
-from pipeline.config_files import load_settings, steps_of
-from pipeline.resources import ComputeResource, ReportHistory, StoreResource, VersionedIOManager
+from pipeline.orchestration.assets import dataset, model, production, reports
+from pipeline.orchestration.checks import CHECKS
+from pipeline.orchestration.resources import ComputeResource, ReportHistory, StoreResource, VersionedIOManager
+from pipeline.settings.run_config import load_settings, steps_of
 
 ASSETS = [
     asset

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.embedding_models import model_folder_version
-from pipeline.evaluation.build import EvaluationData, build_report
+from pipeline.core.references import DevEvaluation, FineTunedModel, ModelReference
 from pipeline.evaluation.measurement import Measurement
 from pipeline.evaluation.metrics import LOWER_IS_BETTER, SIMILARITIES
-from pipeline.evaluation.reports import EvaluationReport
-from pipeline.finetuning.seal import write_manifest
+from pipeline.evaluation.report import EvaluationReport
+from pipeline.evaluation.report_builder import EvaluationData, build_report
+from pipeline.models.embedding_models import model_folder_version
 from pipeline.question_pairs.sources import PairSource, load_pairs
 from pipeline.question_pairs.splits import SplitPlan, split_pairs
-from pipeline.references import DevEvaluation, FineTunedModel, ModelReference
+from pipeline.training.manifest import write_manifest
 
 MODEL = ModelReference(kind="folder", name="some-model", location="/somewhere", version="m1")
 FINE_TUNED = ModelReference(kind="fine_tuned", name="some-model-ft", location="/run/some-model-ft", version="m2")

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import pipeline.compute
+import pipeline.compute.modal
 from pipeline.compute.base import EarlierCall, RemoteCall, RemoteHooks, RemoteUsage, RunIdentity
 from pipeline.compute.local import LocalCompute
-from pipeline.finetuning.recipe import Recipe
-from pipeline.progress import OnProgress, ProgressEvent, ignore
+from pipeline.core.progress import OnProgress, ProgressEvent, ignore
+from pipeline.core.references import FineTunedModel, ModelReference
 from pipeline.question_pairs.schema import PairTable
-from pipeline.references import FineTunedModel, ModelReference
+from pipeline.training.recipe import Recipe
 
 if TYPE_CHECKING:
-    from pipeline.compute.modal_client import ModalCompute
+    from pipeline.compute.modal.client import ModalCompute
 
 UNIX_TIME = 1702914571
 VOLUME = f"sentence-transformers-ft-{UNIX_TIME}"
@@ -75,9 +75,9 @@ class Training:
 
 def fresh_compute(monkeypatch: pytest.MonkeyPatch, runs_folder: Path) -> "ModalCompute":
     """A compute as a new process would make it."""
-    for name in [name for name in sys.modules if name.startswith("pipeline.compute.modal_")]:
+    for name in [name for name in sys.modules if name.startswith("pipeline.compute.modal.")]:
         monkeypatch.delitem(sys.modules, name)
-        monkeypatch.delattr(pipeline.compute, name.rpartition(".")[2], raising=False)
-    from pipeline.compute.modal_client import ModalCompute
+        monkeypatch.delattr(pipeline.compute.modal, name.rpartition(".")[2], raising=False)
+    from pipeline.compute.modal.client import ModalCompute
 
     return ModalCompute(runs_folder)

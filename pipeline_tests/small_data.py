@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.question_pairs.sample import bundled_sample
+from pipeline.question_pairs.sample.generator import bundled_sample
 
 
 def write_small_pairs(path: Path) -> Path:

@@ -8,9 +8,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from pipeline.config_files import STEP_SETTINGS, load_settings, project_config
+from pipeline.core.storage import PROJECT_ROOT
 from pipeline.definitions import defs
-from pipeline.storage import PROJECT_ROOT
+from pipeline.settings.run_config import STEP_SETTINGS, load_settings, project_config
 
 LINEAGE = {
     "raw_quora_dataset": set(),
@@ -73,7 +73,7 @@ def test_loading_the_definitions_imports_no_heavy_library() -> None:
     code = "import sys, json, pipeline.definitions; print(json.dumps(sorted(sys.modules)))"
     output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     loaded = set(json.loads(output))
-    assert "pipeline.assets.reports" in loaded
+    assert "pipeline.orchestration.assets.reports" in loaded
     assert loaded.isdisjoint(
         {
             "torch",
@@ -195,7 +195,7 @@ def test_every_setting_of_a_step_is_a_field_in_the_launchpad() -> None:
 
 
 def test_a_bad_value_from_the_launchpad_is_refused_before_the_step_reads_or_writes() -> None:
-    from pipeline.assets.dataset import DatasetConfig
+    from pipeline.orchestration.assets.dataset import DatasetConfig
 
     with pytest.raises(ValueError, match="needs `path`"):
         DatasetConfig(source="file")

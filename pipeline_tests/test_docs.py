@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config_files import STEP_SETTINGS
-from pipeline.storage import PROJECT_ROOT
+from pipeline.core.storage import PROJECT_ROOT
+from pipeline.settings.run_config import STEP_SETTINGS
 
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

@@ -7,13 +7,13 @@ from typing import Protocol
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.evaluation.evaluate import EvaluationOptions
+from pipeline.core.progress import OnProgress
+from pipeline.core.references import Cost, FineTunedModel, ModelReference
 from pipeline.evaluation.measurement import Measurement
-from pipeline.evaluation.reports import EvaluationReport
-from pipeline.finetuning.recipe import Recipe
-from pipeline.progress import OnProgress
+from pipeline.evaluation.measuring import EvaluationOptions
+from pipeline.evaluation.report import EvaluationReport
 from pipeline.question_pairs.schema import PairTable
-from pipeline.references import Cost, FineTunedModel, ModelReference
+from pipeline.training.recipe import Recipe
 
 
 @dataclass(frozen=True)

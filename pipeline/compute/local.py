@@ -6,19 +6,19 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.compute.base import NO_HOOKS, RemoteHooks, RunIdentity
-from pipeline.embedding_models import load_model, quiet_libraries, resolve_device
-from pipeline.errors import PipelineError
-from pipeline.evaluation.evaluate import EvaluationOptions, embed_questions, measure
+from pipeline.core.errors import PipelineError
+from pipeline.core.progress import OnProgress, ignore
+from pipeline.core.references import FineTunedModel, ModelReference
 from pipeline.evaluation.measurement import Measurement
-from pipeline.evaluation.reports import EvaluationReport
-from pipeline.finetuning import distributed
-from pipeline.finetuning.recipe import Recipe
-from pipeline.finetuning.results import publish_results
-from pipeline.finetuning.run_folder import RunFolder
-from pipeline.finetuning.seal import read_manifest, verify_files
-from pipeline.progress import OnProgress, ignore
+from pipeline.evaluation.measuring import EvaluationOptions, embed_questions, measure
+from pipeline.evaluation.report import EvaluationReport
+from pipeline.models.embedding_models import load_model, quiet_libraries, resolve_device
 from pipeline.question_pairs.schema import PairTable
-from pipeline.references import FineTunedModel, ModelReference
+from pipeline.reporting.results import publish_results
+from pipeline.training import distributed
+from pipeline.training.manifest import read_manifest, verify_files
+from pipeline.training.recipe import Recipe
+from pipeline.training.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class LocalCompute:
     ) -> FineTunedModel:
         """See `Compute.fine_tune`."""
         # Imports torch, which the definitions must not.
-        from pipeline.finetuning.fine_tune import fine_tune
+        from pipeline.training.fine_tune import fine_tune
 
         distributed.join(resolve_device(recipe.device))
         folder = distributed.from_main(lambda: RunFolder.claim(self.runs_folder, run.unix_time, run.owner))

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
 
 SIMILARITIES = ("cosine", "manhattan", "euclidean", "dot")
 """In the order of the reference system's CSV."""

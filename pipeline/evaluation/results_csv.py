@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
 from pipeline.evaluation.metrics import SIMILARITIES, SimilarityMetrics
 
 Stage = Literal["pre_train", "post_train"]

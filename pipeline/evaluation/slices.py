@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from pipeline.core.references import Interval
+from pipeline.evaluation.bootstrap import Bootstrap, interval
 from pipeline.evaluation.metrics import has_both_classes
-from pipeline.evaluation.uncertainty import Bootstrap, interval
 from pipeline.question_pairs.schema import PairTable
-from pipeline.references import Interval
 
 SEEN = "questions seen in training"
 """Name of the slices that explain the gap between the split strategies."""

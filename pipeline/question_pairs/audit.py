@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.errors import excerpt
+from pipeline.core.errors import excerpt
 
 _EXAMPLES = 3
 

@@ -2,7 +2,7 @@
 
 import hashlib
 
-from pipeline.question_pairs.files import bytes_sha256, find_files
+from pipeline.question_pairs.reading.files import bytes_sha256, find_files
 from pipeline.question_pairs.sources import PairSource
 
 
@@ -18,7 +18,7 @@ def source_fingerprint(source: PairSource) -> str | None:
         return None
     if source.source == "hub":
         # Imported here because only this source needs the hub's client.
-        from pipeline.question_pairs.hub import dataset_commit
+        from pipeline.question_pairs.reading.hub_dataset import dataset_commit
 
         return dataset_commit(source.hub_id, source.hub_revision)
     digest = hashlib.sha256()

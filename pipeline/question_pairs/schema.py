@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from pipeline.errors import PipelineError
-from pipeline.references import DataOrigin
-from pipeline.storage import VERSION_LENGTH
+from pipeline.core.errors import PipelineError
+from pipeline.core.references import DataOrigin
+from pipeline.core.storage import VERSION_LENGTH
 
 PAIR_SCHEMA = pa.schema(
     [

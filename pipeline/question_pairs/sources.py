@@ -9,13 +9,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
+from pipeline.core.references import DataOrigin
 from pipeline.question_pairs.audit import BLANK, CONTRADICTORY, MIRRORED, REPEATED, Audit, blank, excerpts, repetitions
-from pipeline.question_pairs.files import DataFile, find_files, read_bytes, without_credentials
-from pipeline.question_pairs.formats import open_table, readable
-from pipeline.question_pairs.forms import PAIR_COLUMNS, FormPairs, read_pairs
+from pipeline.question_pairs.reading.files import DataFile, find_files, read_bytes, without_credentials
+from pipeline.question_pairs.reading.formats import open_table, readable
+from pipeline.question_pairs.reading.forms import PAIR_COLUMNS, FormPairs, read_pairs
 from pipeline.question_pairs.schema import PAIR_SCHEMA, PairTable, ids_by_text, table_version
-from pipeline.references import DataOrigin
 
 Keep = Literal["keep", "drop"]
 
@@ -130,7 +130,7 @@ def load_audited(source: PairSource) -> AuditedPairs:
     """
     if source.source == "bundled_sample":
         # Imported here because only this source needs the sentences.
-        from pipeline.question_pairs.sample import bundled_sample
+        from pipeline.question_pairs.sample.generator import bundled_sample
 
         origin = DataOrigin(source=f"bundled sample, seed {source.sample_seed}", synthetic=True)
         sample = PairTable(bundled_sample(source.sample_seed), origin).to_arrow()
@@ -139,7 +139,7 @@ def load_audited(source: PairSource) -> AuditedPairs:
         return _curated(pairs, ids, origin, Audit(len(sample), facts={"form": "bundled sample"}), source)
     if source.source == "hub":
         # Imported here because only this source needs the hub's client.
-        from pipeline.question_pairs.hub import fetch_dataset
+        from pipeline.question_pairs.reading.hub_dataset import fetch_dataset
 
         dataset = fetch_dataset(
             source.hub_id, source.hub_config, source.hub_revision, source.hub_split, source.max_bytes

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
 from pipeline.question_pairs.schema import PairTable
 
 

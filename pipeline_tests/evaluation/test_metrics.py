@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sentence_transformers.sentence_transformer.evaluation import BinaryClassificationEvaluator
 
-from pipeline.errors import PipelineError
-from pipeline.evaluation.evaluate import embed_questions, evaluate_pairs
+from pipeline.core.errors import PipelineError
+from pipeline.core.references import DataOrigin
+from pipeline.evaluation.measuring import embed_questions, evaluate_pairs
 from pipeline.evaluation.metrics import (
     LOWER_IS_BETTER,
     SIMILARITIES,
@@ -21,7 +22,6 @@ from pipeline.evaluation.metrics import (
     similarity_metrics,
 )
 from pipeline.question_pairs.schema import PairTable
-from pipeline.references import DataOrigin
 
 
 def random_embeddings(seed: int, rounded: bool, n: int = 150) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -8,8 +8,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.evaluation import BinaryClassificationEvaluator
 from sklearn.metrics import average_precision_score, f1_score, precision_score, recall_score
 
-from pipeline.embedding_models import BaseModelChoice, load_model, resolve_base_model
-from pipeline.evaluation.evaluate import EvaluationOptions, measure
+from pipeline.evaluation.measuring import EvaluationOptions, measure
 from pipeline.evaluation.metrics import (
     LOWER_IS_BETTER,
     SIMILARITIES,
@@ -19,6 +18,7 @@ from pipeline.evaluation.metrics import (
     pair_scores,
     similarity_metrics,
 )
+from pipeline.models.embedding_models import BaseModelChoice, load_model, resolve_base_model
 from pipeline.question_pairs.schema import PairTable
 from pipeline.question_pairs.sources import PairSource, load_pairs
 

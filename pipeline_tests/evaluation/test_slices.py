@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.core.references import DataOrigin
 from pipeline.evaluation.slices import SEEN, QuestionGraph, graph_only_scores, memberships
 from pipeline.question_pairs.schema import PairTable
-from pipeline.references import DataOrigin
 
 ORIGIN = DataOrigin(source="made up", synthetic=True)
 

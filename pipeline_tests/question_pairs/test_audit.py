@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
 from pipeline.question_pairs.audit import repetitions
 from pipeline.question_pairs.sources import AuditedPairs, PairSource, load_audited
 

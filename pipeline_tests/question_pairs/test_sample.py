@@ -15,8 +15,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 
-from pipeline.question_pairs import sample
-from pipeline.question_pairs.sample import bundled_sample, intent_families, sample_families
+from pipeline.question_pairs.sample import generator as sample
+from pipeline.question_pairs.sample.generator import bundled_sample, intent_families, sample_families
 
 SEEDS = (42, 7)
 ROOT = Path(__file__).resolve().parents[2]
@@ -180,7 +180,7 @@ def test_a_broken_family_is_refused_by_name(intents: str, message: str, monkeypa
 
 def test_another_process_with_another_hash_seed_makes_the_same_rows() -> None:
     code = (
-        "import sys; from pipeline.question_pairs.sample import bundled_sample;"
+        "import sys; from pipeline.question_pairs.sample.generator import bundled_sample;"
         "sys.stdout.buffer.write(bundled_sample(42).to_csv(index=False).encode())"
     )
     other_seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
+from pipeline.core.references import DataOrigin
+from pipeline.core.storage import VERSION_LENGTH
 from pipeline.question_pairs.schema import PAIR_SCHEMA, PairTable, ids_by_text, table_version
-from pipeline.references import DataOrigin
-from pipeline.storage import VERSION_LENGTH
 
 ORIGIN = DataOrigin(source="größe.tsv", synthetic=False, dataset_version="0" * 16)
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from pipeline.errors import PipelineError
-from pipeline.question_pairs.sample import bundled_sample
+from pipeline.core.errors import PipelineError
+from pipeline.question_pairs.sample.generator import bundled_sample
 from pipeline.question_pairs.schema import PairTable
 from pipeline.question_pairs.sources import PairSource, load_pairs
 

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
+from pipeline.core.references import DataOrigin
 from pipeline.question_pairs.schema import PairTable
 from pipeline.question_pairs.sources import PairSource, load_pairs
 from pipeline.question_pairs.splits import SplitPlan, Splits, question_components, split_pairs
-from pipeline.references import DataOrigin
 
 SIDES = ("train", "dev", "eval")
 Strategy = Literal["reference", "question_disjoint"]

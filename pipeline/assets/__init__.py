@@ -1,1 +1,0 @@
-"""The assets: what exists, and what it is made from."""

@@ -1,0 +1,1 @@
+"""What people type: `python -m pipeline` and `modal run`."""

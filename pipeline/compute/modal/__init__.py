@@ -1,0 +1,1 @@
+"""Runs the work in Modal containers."""

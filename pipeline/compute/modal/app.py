@@ -1,0 +1,235 @@
+"""The Modal app: what its containers are made of, what they run, and what `modal run` does with it.
+
+    modal run -m pipeline.compute.modal.app --epochs 1      evaluate, train, evaluate, without Dagster
+    modal deploy -m pipeline.compute.modal.app              by hand what the assets do when the code has changed
+
+The functions are thin: they find their inputs in Volumes, call what the local compute calls, and commit.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import modal
+import pyarrow.parquet as pq
+
+from pipeline.compute.modal.attempts import count_attempt, forget_attempts
+from pipeline.compute.modal.jobs import EmbeddingJob, EvaluationJob, Outcome, SealJob, TrainingJob
+from pipeline.compute.modal.settings import (
+    CPU_CORES,
+    HUB_MOUNT,
+    HUB_VOLUME,
+    INPUTS_MOUNT,
+    INPUTS_VOLUME,
+    RETRIES,
+    RUN_MOUNT,
+    ModalSettings,
+    app_name,
+    code_version,
+    dependencies,
+    is_in_container,
+)
+from pipeline.core.errors import PipelineError, reason_of
+from pipeline.core.progress import (
+    CheckpointSaved,
+    LogLine,
+    LogLines,
+    OnProgress,
+    ProgressEvent,
+    TrainingStep,
+    to_json_line,
+)
+from pipeline.core.references import ModelReference, in_volume, volume_location
+from pipeline.core.storage import PROJECT_ROOT
+from pipeline.evaluation.measuring import EvaluationOptions, embed_questions, measure
+from pipeline.models.embedding_models import bundled_folder, load_model, quiet_libraries, resolve_device
+from pipeline.question_pairs.schema import PairTable
+from pipeline.training.run_folder import RunFolder
+
+# --- what a container is made of --------------------------------------------------------------------------------
+
+image = modal.Image.debian_slim(python_version="3.11")
+settings = ModalSettings.from_environment()
+code, name = "", "sentence-transformers-ft"
+
+if modal.is_local():
+    code = code_version()
+    name = app_name(code, settings)
+    image = (
+        image.add_local_file(PROJECT_ROOT / "constraints.txt", "/constraints.txt", copy=True)
+        .uv_pip_install(*dependencies(), extra_options="--constraint /constraints.txt")
+        # Last, and mounted rather than copied: a change of the code rebuilds nothing.
+        .add_local_python_source("pipeline", ignore=lambda path: not is_in_container(PROJECT_ROOT / "pipeline" / path))
+    )
+
+app = modal.App(name, image=image, include_source=False)
+
+inputs = modal.Volume.from_name(INPUTS_VOLUME, create_if_missing=True, version=2)
+hub_cache = modal.Volume.from_name(HUB_VOLUME, create_if_missing=True, version=2)
+
+_common: dict[str, Any] = {
+    "volumes": {INPUTS_MOUNT: inputs, HUB_MOUNT: hub_cache},
+    # Modal's own limit is 5 minutes.
+    "timeout": settings.timeout,
+    # Containers read this file too, and must come to the same objects.
+    "env": {"HF_HOME": HUB_MOUNT, "TOKENIZERS_PARALLELISM": "false", **settings.as_environment()},
+    # A container for each call: no state of one training reaches another.
+    "single_use_containers": True,
+}
+_worker: dict[str, Any] = {
+    **_common,
+    "gpu": list(settings.gpus) or None,
+    "cpu": CPU_CORES,
+    "secrets": [modal.Secret.from_name(settings.hf_secret)] if settings.hf_secret else [],
+    # An attempt that is lost starts again at once, and goes on from the newest checkpoint.
+    "retries": modal.Retries(max_retries=RETRIES, initial_delay=0.0),
+}
+
+# --- what it runs -----------------------------------------------------------------------------------------------
+
+
+@app.function(**_worker)
+def fine_tune(job_text: str) -> tuple[str, bytes]:
+    """Train into the run's Volume, which is mounted for this call; takes a `TrainingJob`, gives an `Outcome`."""
+    job = TrainingJob.model_validate_json(job_text)
+    volume, folder = modal.Volume.from_name(job.volume), RunFolder(Path(RUN_MOUNT))
+    report = _reporting(job.for_people, job.volume, volume.commit)
+
+    def work() -> Outcome:
+        try:
+            count_attempt(folder)
+        finally:
+            volume.commit()
+        # Takes seconds and memory: an attempt that ends here counts too.
+        from pipeline.training.fine_tune import fine_tune as train
+
+        train_split, dev_split = _split(job.train_version), _split(job.dev_version)
+        result = train(train_split, dev_split, _local(job.base_model), job.recipe, folder, report)
+        forget_attempts(folder)
+        volume.commit()
+        return Outcome(result=result)
+
+    return _on_gpu(work, job.needs_gpu, report).model_dump_json(), b""
+
+
+@app.function(**_worker)
+def evaluate(job_text: str) -> tuple[str, bytes]:
+    """Measure a model; takes an `EvaluationJob`, gives an `Outcome` and the bytes of a `Measurement`."""
+    job = EvaluationJob.model_validate_json(job_text)
+    report = _reporting(job.for_people)
+    measured = []
+
+    def work() -> Outcome:
+        quiet_libraries()
+        model = load_model(_local(job.model), resolve_device(job.options.device))
+        splits = _split(job.eval_version), _split(job.dev_version)
+        measured.append(measure(model, *splits, job.options, report, stage=f"evaluating {job.model.name}").to_bytes())
+        return Outcome()
+
+    outcome = _on_gpu(work, job.needs_gpu, report)
+    return outcome.model_dump_json(), b"".join(measured)
+
+
+@app.function(**_common)
+def sealed_result(job_text: str) -> tuple[str, bytes]:
+    """Hash a finished run's files, on a CPU and far from the container that wrote them; takes a `SealJob`."""
+    job = SealJob.model_validate_json(job_text)
+
+    def work() -> Outcome:
+        return Outcome(result=RunFolder(Path(RUN_MOUNT)).sealed_result(job.fingerprint))
+
+    return _attempt(work).model_dump_json(), b""
+
+
+@app.function(**_common)
+def embed(job_text: str) -> tuple[str, bytes]:
+    """Embed a few questions on a CPU; takes an `EmbeddingJob`, gives an `Outcome` and little-endian float32."""
+    job = EmbeddingJob.model_validate_json(job_text)
+    embedded = []
+
+    def work() -> Outcome:
+        quiet_libraries()
+        model = load_model(_local(job.model), "cpu")
+        embedded.append(embed_questions(model, job.questions, EvaluationOptions().token_budget).astype("<f4").tobytes())
+        return Outcome()
+
+    return _attempt(work).model_dump_json(), b"".join(embedded)
+
+
+# --- how it works there -----------------------------------------------------------------------------------------
+
+
+def _on_gpu(work: Callable[[], Outcome], needs_gpu: bool, report: OnProgress) -> Outcome:
+    """Do the work where a GPU was promised, if it is there."""
+    import torch
+
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+    report(LogLine(f"a container works on {'a CPU' if gpu == 'none' else gpu}"))
+    if needs_gpu and gpu == "none":
+        return Outcome(error="the container was promised a GPU and sees none: try again, or change PIPELINE_MODAL_GPU")
+    start = time.monotonic()
+    return _attempt(work).model_copy(update={"gpu": gpu, "seconds": time.monotonic() - start})
+
+
+def _attempt(work: Callable[[], Outcome]) -> Outcome:
+    """Do the work. What the user can put right is an outcome; anything else fails the attempt and is tried again."""
+    try:
+        return work()
+    except PipelineError as error:
+        return Outcome(error=str(error))
+    except Exception as error:
+        # Of a type that every client knows: others may not be there to be read.
+        raise RuntimeError(f"{type(error).__name__}: {reason_of(error)}") from error
+
+
+_SECONDS_BETWEEN_STEPS = 0.5
+
+
+def _reporting(for_people: bool, volume: str = "", commit: Callable[[], None] = lambda: None) -> OnProgress:
+    """A sink that prints events, no more steps than a log can take, and makes complete checkpoints durable."""
+    for_eyes, last_step = LogLines(_say), 0.0
+
+    def report(event: ProgressEvent) -> None:
+        nonlocal last_step
+        if isinstance(event, CheckpointSaved):
+            commit()
+            place = Path(event.path).relative_to(RUN_MOUNT).as_posix()
+            event = CheckpointSaved(event.step, f"{volume_location(volume)}/{place}")
+        if for_people:
+            for_eyes(event)
+            return
+        if isinstance(event, TrainingStep) and event.step < event.total_steps:
+            if time.monotonic() - last_step < _SECONDS_BETWEEN_STEPS:
+                return
+            last_step = time.monotonic()
+        _say(to_json_line(event))
+
+    return report
+
+
+def _say(line: str) -> None:
+    # The log is how events leave the container.
+    print(line, flush=True)  # noqa: T201
+
+
+def _split(version: str) -> PairTable:
+    """A split that the client uploaded, checked by content."""
+    table = PairTable.from_arrow(pq.read_table(Path(INPUTS_MOUNT) / "pairs" / f"{version}.parquet"))
+    if table.data_version != version:
+        raise PipelineError(f"the pairs {version} in the Volume {INPUTS_VOLUME} are damaged: delete that file there")
+    return table
+
+
+def _local(model: ModelReference) -> ModelReference:
+    """The same model where this container has it; loading checks its version."""
+    if model.kind == "hub":
+        return model
+    if model.kind == "bundled":
+        location = str(bundled_folder())
+    elif found := in_volume(model.location):
+        location = os.fspath(RUN_MOUNT / found[1])
+    else:
+        location = f"{INPUTS_MOUNT}/models/{model.version}"
+    return model.model_copy(update={"location": location})

@@ -1,0 +1,41 @@
+"""Counts a training's attempts since its newest checkpoint: Modal starts a crashing container again for ever."""
+
+import json
+from pathlib import Path
+
+from pipeline.core.errors import PipelineError
+from pipeline.core.storage import json_text, write_text
+from pipeline.training.run_folder import RunFolder
+
+MOST_WITHOUT_PROGRESS = 4
+"""Attempts in a row that may end without a new checkpoint."""
+
+
+def count_attempt(folder: RunFolder) -> None:
+    """Note the attempt that begins; the caller makes the note durable.
+
+    Raises:
+        PipelineError: when enough attempts got nowhere.
+    """
+    steps = [int(path.name) for path in folder.checkpoints.glob("*") if path.name.isdecimal()]
+    newest, note = max(steps, default=0), _note(folder)
+    before = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else {"step": newest, "attempts": 0}
+    attempts = before["attempts"] if before["step"] == newest else 0
+    if attempts >= MOST_WITHOUT_PROGRESS:
+        # Whoever orders the training again has changed something, or wants to try.
+        note.unlink()
+        raise PipelineError(
+            f"{attempts} containers in a row were lost before a new checkpoint, as happens when one is out of memory: "
+            "lower fine_tuned_model.token_budget, choose another PIPELINE_MODAL_GPU, or make checkpoints more often "
+            "(checkpoint_steps)"
+        )
+    write_text(note, json_text({"step": newest, "attempts": attempts + 1}))
+
+
+def forget_attempts(folder: RunFolder) -> None:
+    """Leave no note in a finished run's folder."""
+    _note(folder).unlink(missing_ok=True)
+
+
+def _note(folder: RunFolder) -> Path:
+    return folder.path / ".attempts.json"

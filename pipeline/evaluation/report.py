@@ -1,0 +1,193 @@
+"""An evaluation as a value: what it holds, the files of a run folder, and fair comparison."""
+
+import base64
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from pipeline.core.errors import PipelineError
+from pipeline.core.references import DataOrigin, FineTunedModel, Interval, ModelReference, Reference
+from pipeline.core.storage import content_version, json_text, write_text
+from pipeline.evaluation.calibration import CALIBRATION_FILE_NAME, Calibration
+from pipeline.evaluation.measurement import TaskMetrics
+from pipeline.evaluation.metrics import SimilarityMetrics, ThresholdMetrics
+from pipeline.evaluation.results_csv import Stage, csv_row, csv_text, results_file_name
+from pipeline.evaluation.slices import SEEN, Slice
+
+COMPARED = ("ap", "roc_auc", "accuracy", "f1", "precision", "recall", "mcc")
+"""The metrics of which two reports are subtracted."""
+
+ThresholdKind = Literal["dev", "oracle"]
+THRESHOLDS: dict[ThresholdKind, str] = {
+    "dev": "Thresholds were chosen on dev_split.",
+    "oracle": "Thresholds are oracle: chosen on these very pairs, as there is no dev split, so accuracy and F1 are "
+    "upper bounds.",
+}
+
+
+_BULKY = {"cosine_scores", "labels", "mistakes", "training", "baseline"}
+"""Left out of the JSON in a run folder, where the training and the baseline have files of their own."""
+
+
+class Mistake(BaseModel):
+    """A pair that the model and the label see differently; some are wrong labels.
+
+    Attributes:
+        score: cosine.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    pair_id: int
+    question1: str
+    question2: str
+    is_duplicate: bool
+    score: float
+
+
+class EvaluationReport(Reference):
+    """How one model does on one split.
+
+    Attributes:
+        stage: `pre_train` for a base model, `post_train` for a fine-tuned one.
+        model: the model that was evaluated.
+        eval_version: data version of the eval split.
+        dev_version: data version of the dev split, which thresholds come from.
+        train_version: data version of the training split, which slices refer to.
+        origin: where the eval rows came from.
+        pairs: number of eval pairs.
+        positive_rate: share of duplicates: average precision depends on it.
+        threshold_kind: `dev`: chosen on the dev split; `oracle`: the best on these very pairs, which flatters.
+        oracle: for each similarity, at the best thresholds for these very pairs: what the reference's CSV holds.
+        operating: for each similarity, at the thresholds of `threshold_kind`.
+        intervals: of cosine's `ap`, `accuracy` and `f1` in `operating`.
+        gains: of the same, this report minus the baseline, pair by pair; empty in a baseline's own report.
+        calibration: of cosine; None without a dev split.
+        slices: cosine average precision of parts of the pairs.
+        graph_only_ap: average precision of a classifier that sees who was paired with whom, but no text; None when it
+            couldn't learn.
+        tasks: duplicate mining and retrieval.
+        mistakes: the non-duplicates with the highest and the duplicates with the lowest cosine.
+        cosine_scores: of each eval pair: base64 of little-endian float32.
+        labels: of the same pairs: base64 of one bit each, as `numpy.packbits` packs them.
+        seconds: wall-clock time of embedding and scoring.
+        questions: distinct questions embedded in that time.
+        device: what it ran on.
+        precision: of the embedding, `fp32` or `bf16`.
+        evaluated_at: when the report was made, in UTC.
+        training: how the model was made; None for a base model.
+        baseline: the report that `gains` refers to, whole, so that before and after can be drawn from one file; None in
+            a baseline's own report.
+    """
+
+    stage: Stage
+    model: ModelReference
+    eval_version: str
+    dev_version: str
+    train_version: str
+    origin: DataOrigin
+    pairs: int
+    positive_rate: float
+    threshold_kind: ThresholdKind
+    oracle: dict[str, SimilarityMetrics]
+    operating: dict[str, ThresholdMetrics]
+    intervals: dict[str, Interval]
+    gains: dict[str, Interval]
+    calibration: Calibration | None
+    slices: list[Slice]
+    graph_only_ap: float | None
+    tasks: TaskMetrics | None
+    mistakes: list[Mistake]
+    cosine_scores: str
+    labels: str
+    seconds: float
+    questions: int
+    device: str
+    precision: str
+    evaluated_at: AwareDatetime
+    training: FineTunedModel | None = None
+    baseline: "EvaluationReport | None" = None
+
+    @property
+    def data_version(self) -> str:
+        """Hash of the result and what it was measured on; speed, device and folders don't count."""
+        values = {
+            name: {key: metrics.model_dump() for key, metrics in part.items()}
+            for name, part in (("oracle", self.oracle), ("operating", self.operating), ("gains", self.gains))
+        }
+        return content_version(
+            [self.stage, self.model.version, self.eval_version, self.train_version, self.threshold_kind, values]
+        )
+
+    @property
+    def cosine(self) -> ThresholdMetrics:
+        """The metrics that headlines show."""
+        return self.operating["cosine"]
+
+    @property
+    def ap_gain(self) -> Interval | None:
+        """How much more cosine average precision than the baseline; None in a baseline's own report."""
+        return self.gains.get("ap")
+
+    @property
+    def scores(self) -> np.ndarray:
+        """Cosine of each eval pair: float32 of shape (pairs,)."""
+        return np.frombuffer(base64.b64decode(self.cosine_scores), dtype="<f4")
+
+    @property
+    def is_duplicate(self) -> np.ndarray:
+        """Label of each eval pair: bool of shape (pairs,)."""
+        packed = np.frombuffer(base64.b64decode(self.labels), dtype=np.uint8)
+        return np.unpackbits(packed, count=self.pairs).astype(bool)
+
+    @property
+    def unseen(self) -> Slice | None:
+        """The pairs of which training has seen neither question; None where there are none."""
+        return next((part for part in self.slices if part.name == SEEN and part.value == "none"), None)
+
+    def to_csv(self) -> str:
+        """The reference system's file: its header, and one row with -1 for epoch and steps; oracle thresholds."""
+        return csv_text([csv_row(self.oracle)])
+
+    def write_results(self, run_folder: Path) -> None:
+        """Put the CSV into a run folder, and beside it the report without its scores; and the calibration."""
+        path = run_folder / results_file_name(self.stage)
+        write_text(path.with_suffix(".json"), json_text(self.model_dump(mode="json", exclude=_BULKY)))
+        write_text(path, self.to_csv())
+        if self.stage == "post_train" and self.calibration:
+            write_text(
+                run_folder / CALIBRATION_FILE_NAME,
+                json_text({"model": self.model.version, **self.calibration.model_dump(exclude={"bins"})}),
+            )
+
+
+def require_comparable(report: EvaluationReport, baseline: EvaluationReport) -> None:
+    """Refuse to compare what was measured on other pairs or with another kind of threshold.
+
+    Raises:
+        PipelineError: naming both and the asset to rematerialise.
+    """
+    for what, mine, other in (
+        ("eval data version", report.eval_version, baseline.eval_version),
+        ("kind of threshold", report.threshold_kind, baseline.threshold_kind),
+    ):
+        if mine != other:
+            raise PipelineError(
+                f"reports can't be compared: the {what} is {mine} for {report.model.name} and {other} for the "
+                f"baseline {baseline.model.name}; rematerialise baseline_eval_report"
+            )
+
+
+def compare(report: EvaluationReport, baseline: EvaluationReport) -> dict[str, dict[str, float]]:
+    """Metric by metric of `COMPARED`, `report` minus `baseline`, for each similarity.
+
+    Raises:
+        PipelineError: when they were measured on other pairs or with another kind of threshold.
+    """
+    require_comparable(report, baseline)
+    return {
+        name: {metric: getattr(report.operating[name], metric) - getattr(other, metric) for metric in COMPARED}
+        for name, other in baseline.operating.items()
+    }

@@ -1,0 +1,174 @@
+"""Makes a report from what was measured: thresholds, intervals, slices, calibration, the worst mistakes."""
+
+import base64
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+
+from pipeline.core.errors import PipelineError
+from pipeline.core.references import FineTunedModel, Interval, ModelReference
+from pipeline.evaluation.bootstrap import Bootstrap, Resampled, interval
+from pipeline.evaluation.calibration import calibrate
+from pipeline.evaluation.measurement import Measurement
+from pipeline.evaluation.metrics import (
+    LOWER_IS_BETTER,
+    SIMILARITIES,
+    SimilarityMetrics,
+    ThresholdMetrics,
+    has_both_classes,
+    is_called_duplicate,
+    metrics_at,
+    similarity_metrics,
+)
+from pipeline.evaluation.report import EvaluationReport, Mistake, ThresholdKind, require_comparable
+from pipeline.evaluation.results_csv import Stage
+from pipeline.evaluation.slices import QuestionGraph, graph_only_scores, memberships, slice_results
+from pipeline.question_pairs.schema import PairTable
+from pipeline.question_pairs.splits import question_components
+
+WORST = 15
+"""Mistakes listed of each kind."""
+
+
+@dataclass(frozen=True)
+class EvaluationData:
+    """The three splits that a report refers to: measured on one, thresholds from another, *seen* means the third."""
+
+    eval_split: PairTable
+    dev_split: PairTable
+    train_split: PairTable
+
+
+def build_report(
+    stage: Stage,
+    model: ModelReference,
+    measurement: Measurement,
+    data: EvaluationData,
+    baseline: EvaluationReport | None = None,
+    training: FineTunedModel | None = None,
+) -> EvaluationReport:
+    """The report of one model; with a baseline's, the gains over it.
+
+    `training` says how a fine-tuned model was made.
+
+    Thresholds and the calibrated probability come from the dev split where it has both classes, else thresholds are
+    oracle and there is no probability. Intervals take thresholds as fixed.
+
+    Raises:
+        PipelineError: when the eval split has one class only, the baseline was measured on other pairs or with
+            another kind of threshold, or the model was trained on another training split: it may then have seen the
+            pairs that it is examined on.
+    """
+    if training and training.train_version != data.train_split.data_version:
+        raise PipelineError(
+            f"{model.name} was trained on train_split {training.train_version}, but the current one is "
+            f"{data.train_split.data_version}, so it may have seen these eval pairs: rematerialise fine_tuned_model"
+        )
+    labels, dev_labels = data.eval_split.labels, data.dev_split.labels
+    oracle = _best(measurement.eval_scores, labels)
+    kind = threshold_kind(data.dev_split)
+    chosen = _best(measurement.dev_scores, dev_labels) if kind == "dev" else oracle
+    operating = {
+        name: metrics_at(
+            measurement.eval_scores[name],
+            labels,
+            chosen[name].accuracy_threshold,
+            chosen[name].f1_threshold,
+            name in LOWER_IS_BETTER,
+        )
+        for name in SIMILARITIES
+    }
+    cosine = measurement.eval_scores["cosine"]
+    bootstrap = Bootstrap.draw(question_components(data.eval_split.pairs))
+    resampled = _resample(bootstrap, cosine, labels, operating["cosine"])
+    graph = QuestionGraph.of(data.eval_split, data.train_split, data.dev_split)
+    graph_only = graph_only_scores(graph, data.train_split.labels)
+    report = EvaluationReport(
+        stage=stage,
+        model=model,
+        eval_version=data.eval_split.data_version,
+        dev_version=data.dev_split.data_version,
+        train_version=data.train_split.data_version,
+        origin=data.eval_split.origin,
+        pairs=len(labels),
+        positive_rate=data.eval_split.positive_rate,
+        threshold_kind=kind,
+        oracle=oracle,
+        operating=operating,
+        intervals={
+            metric: interval(getattr(operating["cosine"], metric), values) for metric, values in resampled.items()
+        },
+        gains={},
+        calibration=calibrate(measurement.dev_scores["cosine"], dev_labels, cosine, labels) if kind == "dev" else None,
+        slices=list(slice_results(memberships(data.eval_split, graph), cosine, labels, bootstrap)),
+        graph_only_ap=None if graph_only is None else similarity_metrics(graph_only, labels).ap,
+        tasks=measurement.tasks,
+        mistakes=_mistakes(data.eval_split, cosine),
+        cosine_scores=_base64(cosine.astype("<f4")),
+        labels=_base64(np.packbits(labels.astype(bool))),
+        seconds=measurement.seconds,
+        questions=measurement.questions,
+        device=measurement.device,
+        precision=measurement.precision,
+        evaluated_at=datetime.now(UTC),
+        training=training,
+    )
+    if baseline is None:
+        return report
+    gains = _gains(report, baseline, resampled, bootstrap, labels)
+    return report.model_copy(update={"gains": gains, "baseline": baseline})
+
+
+def threshold_kind(dev_split: PairTable) -> ThresholdKind:
+    """Where thresholds come from: a dev split can choose them if it has both classes."""
+    return "dev" if has_both_classes(dev_split.labels) else "oracle"
+
+
+def _base64(values: np.ndarray) -> str:
+    return base64.b64encode(values.tobytes()).decode()
+
+
+def _best(scores: dict[str, np.ndarray], labels: np.ndarray) -> dict[str, SimilarityMetrics]:
+    return {name: similarity_metrics(scores[name], labels, name in LOWER_IS_BETTER) for name in SIMILARITIES}
+
+
+def _resample(
+    bootstrap: Bootstrap, cosine: np.ndarray, labels: np.ndarray, at: ThresholdMetrics
+) -> dict[str, Resampled]:
+    return {
+        "ap": bootstrap.average_precision(cosine, labels),
+        "accuracy": bootstrap.accuracy(is_called_duplicate(cosine, at.accuracy_threshold), labels),
+        "f1": bootstrap.f1(is_called_duplicate(cosine, at.f1_threshold), labels),
+    }
+
+
+def _gains(
+    report: EvaluationReport,
+    baseline: EvaluationReport,
+    resampled: dict[str, Resampled],
+    bootstrap: Bootstrap,
+    labels: np.ndarray,
+) -> dict[str, Interval]:
+    require_comparable(report, baseline)
+    before = _resample(bootstrap, baseline.scores, labels, baseline.cosine)
+    return {
+        metric: interval(
+            getattr(report.cosine, metric) - getattr(baseline.cosine, metric), resampled[metric] - before[metric]
+        )
+        for metric in resampled
+    }
+
+
+def _mistakes(table: PairTable, cosine: np.ndarray) -> list[Mistake]:
+    """The non-duplicates that look most alike, then the duplicates that look least alike."""
+    labels = table.labels
+    order = np.argsort(cosine, kind="stable")
+    alike = [row for row in order[::-1] if not labels[row]][:WORST]
+    unlike = [row for row in order if labels[row]][:WORST]
+    rows = [*alike, *unlike]
+    shown = table.pairs.iloc[rows][["pair_id", "question1", "question2", "is_duplicate"]].to_dict("records")
+    return [
+        Mistake(score=float(cosine[row]), **{str(name): value for name, value in pair.items()})
+        for row, pair in zip(rows, shown, strict=True)
+    ]

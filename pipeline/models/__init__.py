@@ -1,0 +1,1 @@
+"""Sentence-embedding models: which one, loading it, and turning texts into embeddings."""

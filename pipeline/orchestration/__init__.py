@@ -1,0 +1,1 @@
+"""Everything that Dagster loads: assets, checks, jobs, schedules, sensors and resources."""

@@ -1,0 +1,96 @@
+"""What all asset modules share: failures in one line, progress into Dagster's log, metadata of a table."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from pipeline.core.errors import PipelineError
+from pipeline.core.progress import LogLines, OnProgress, TrainingSignal, both, progress_file_sink
+from pipeline.quality.rules import Finding
+from pipeline.question_pairs.schema import PAIR_SCHEMA, PairTable
+from pipeline.reporting.markdown import escaped
+
+OWNERS = ["team:embeddings"]
+COMPUTE_POOL = "compute"
+"""Steps that need a GPU or all cores: `deploy/` gives them one place, so that a second training waits."""
+
+_TYPE_NAMES = {pa.large_string(): "string", pa.bool_(): "bool"}
+_PREVIEW_ROWS = 8
+_PREVIEW_WIDTH = 120
+
+
+@contextmanager
+def one_line_failures() -> Iterator[None]:
+    """Turn an error that the user can put right into a `dagster.Failure` with that one line; no retry helps it."""
+    try:
+        yield
+    except PipelineError as error:
+        raise dg.Failure(str(error), allow_retries=False) from None
+
+
+def progress_into(context: dg.AssetExecutionContext) -> OnProgress:
+    """A sink for progress: bounded log lines in Dagster, all events to the command line that follows the run."""
+    return both(LogLines(context.log.info), progress_file_sink())
+
+
+def training_progress_into(context: dg.AssetExecutionContext) -> OnProgress:
+    """As `progress_into`, and a live signal in the asset's plots: at most 40 observations, so that they don't bury its
+    materialisations. The whole curve is in the metadata of the model."""
+
+    def observe(numbers: dict[str, float]) -> None:
+        context.log_event(dg.AssetObservation(context.asset_key, metadata=numbers))
+
+    return both(progress_into(context), TrainingSignal(observe))
+
+
+def finding_result(finding: Finding, asset: str, name: str, is_warning: bool = False) -> dg.AssetCheckResult:
+    """A finding as Dagster shows it: value and threshold as numbers that it plots, and the sentence."""
+    metadata: dict[str, Any] = {"threshold": finding.threshold}
+    if finding.value is not None:
+        metadata["value"] = finding.value
+    return dg.AssetCheckResult(
+        passed=finding.passed,
+        asset_key=asset,
+        check_name=name,
+        severity=dg.AssetCheckSeverity.WARN if is_warning else dg.AssetCheckSeverity.ERROR,
+        description=finding.said,
+        metadata=metadata,
+    )
+
+
+def table_metadata(table: PairTable) -> dict[str, Any]:
+    """Row count, schema, positive rate, source and a preview, under the keys that Dagster's UI knows."""
+    return {
+        "dagster/row_count": len(table),
+        "dagster/column_schema": dg.TableSchema(
+            columns=[
+                dg.TableColumn(
+                    field.name,
+                    type=_TYPE_NAMES.get(field.type, str(field.type)),
+                    description=field.metadata[b"description"].decode(),
+                )
+                for field in PAIR_SCHEMA
+            ]
+        ),
+        "positive_rate": table.positive_rate if len(table) else 0.0,
+        "mean_question_length": table.mean_question_length,
+        "source": table.origin.source,
+        "synthetic": table.origin.synthetic,
+        "preview": dg.MetadataValue.md(_preview(table)),
+    }
+
+
+def _preview(table: PairTable) -> str:
+    rows = table.pairs.head(_PREVIEW_ROWS)
+    lines = ["| question1 | question2 | duplicate |", "|---|---|---|"]
+    for first, second, duplicate in zip(rows["question1"], rows["question2"], rows["is_duplicate"], strict=True):
+        lines.append(f"| {_cell(first)} | {_cell(second)} | {'yes' if duplicate else 'no'} |")
+    return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    shown = text if len(text) <= _PREVIEW_WIDTH else text[: _PREVIEW_WIDTH - 1] + "…"
+    return escaped(shown)

@@ -1,0 +1,97 @@
+"""The question pairs: the whole dataset, and its three sides."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from pipeline.orchestration.assets.common import OWNERS, one_line_failures, table_metadata
+from pipeline.question_pairs.audit import Audit
+from pipeline.question_pairs.schema import PairTable
+from pipeline.question_pairs.sources import PairSource, load_audited
+from pipeline.question_pairs.splits import SplitPlan, split_pairs
+
+GROUP = "dataset"
+
+
+class DatasetConfig(PairSource, dg.Config):
+    """Where the question pairs come from."""
+
+
+class SplitConfig(SplitPlan, dg.Config):
+    """How the pairs are divided."""
+
+
+@dg.asset(group_name=GROUP, kinds={"parquet", "pandas"}, owners=OWNERS, code_version="1")
+def raw_quora_dataset(config: DatasetConfig) -> dg.MaterializeResult[PairTable]:
+    """Question pairs with a label: do both ask the same?
+
+    Made from the bundled sample (generated, so that a fresh clone works without a download), from files of your
+    own in any form that Quora's pairs circulate in, or from the Hugging Face hub. Rows keep the order of their source.
+    The `account` says what became of each row, and which pairs are there twice or contradict each other.
+
+    **Next:** materialise the splits, or choose your own pairs with `source: file` and `path` in the Launchpad.
+    """
+    with one_line_failures():
+        pairs = load_audited(config)
+    return dg.MaterializeResult(
+        value=pairs.table,
+        data_version=dg.DataVersion(pairs.table.data_version),
+        metadata={**table_metadata(pairs.table), **_account(pairs.audit)},
+    )
+
+
+def _account(audit: Audit) -> dict[str, Any]:
+    """Numbers under keys that stay, so that Dagster plots them over the materialisations, and the whole in a table."""
+    return {
+        "pairs_read": audit.read,
+        "pairs_rejected": sum(audit.rejected.values()),
+        "pairs_dropped": sum(audit.dropped.values()),
+        **{f"pairs_{kind.replace(' ', '_')}": count for kind, count in audit.found.items()},
+        **audit.facts,
+        "account": dg.MetadataValue.md(audit.table()),
+    }
+
+
+def _side(description: str) -> dg.AssetOut:
+    return dg.AssetOut(
+        description=description,
+        group_name=GROUP,
+        kinds={"parquet", "pandas"},
+        owners=OWNERS,
+        code_version="1",
+        dagster_type=dg.Any,
+    )
+
+
+@dg.multi_asset(
+    name="splits",
+    outs={
+        "train_split": _side("The pairs that the model learns from.\n\n**Next:** materialise `fine_tuned_model`."),
+        "dev_split": _side(
+            "Pairs set aside from training: the best checkpoint and the thresholds are chosen on them. Empty with "
+            "`dev_fraction: 0`, as in the reference system.\n\n"
+            "**Next:** materialise `fine_tuned_model`."
+        ),
+        "eval_split": _side(
+            "The pairs that both reports are measured on. Training never sees them.\n\n"
+            "**Next:** materialise `baseline_eval_report`; its slices say how much the split gives away."
+        ),
+    },
+)
+def splits(config: SplitConfig, raw_quora_dataset: PairTable) -> Iterator[dg.MaterializeResult[PairTable]]:
+    """Divide the dataset into training, dev and eval pairs.
+
+    `question_disjoint` keeps every question on one side, so that the eval figure is an honest one. `reference`
+    repeats `datasets.Dataset.train_test_split(test_size=0.1, seed=42)` row for row, for comparison with published
+    results; questions then stand on both sides.
+    """
+    with one_line_failures():
+        sides = split_pairs(raw_quora_dataset, config)
+    for name, table in (("train_split", sides.train), ("dev_split", sides.dev), ("eval_split", sides.eval)):
+        yield dg.MaterializeResult(
+            asset_key=name,
+            value=table,
+            data_version=dg.DataVersion(table.data_version),
+            metadata={**table_metadata(table), "strategy": config.strategy, **sides.notes},
+        )

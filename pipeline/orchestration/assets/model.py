@@ -1,0 +1,145 @@
+"""The models: the one to start from, and the one that comes out."""
+
+from typing import Any
+
+import dagster as dg
+
+from pipeline.compute.base import Compute, RunIdentity
+from pipeline.core.references import FineTunedModel, ModelReference
+from pipeline.models.embedding_models import BaseModelChoice, resolve_base_model
+from pipeline.orchestration.assets.common import COMPUTE_POOL, OWNERS, one_line_failures, training_progress_into
+from pipeline.orchestration.remote_calls import CallRecords
+from pipeline.orchestration.resources import compute_kind
+from pipeline.question_pairs.schema import PairTable
+from pipeline.training.recipe import TrainingOrder
+
+GROUP = "model"
+
+ON_MODAL = compute_kind() == "modal"
+
+
+class BaseModelConfig(BaseModelChoice, dg.Config):
+    """Which model to start from."""
+
+
+class FineTuneConfig(TrainingOrder, dg.Config):
+    """How the model is fine-tuned."""
+
+
+@dg.asset(group_name=GROUP, kinds={"huggingface"}, owners=OWNERS, code_version="1")
+def base_model(config: BaseModelConfig) -> dg.MaterializeResult[ModelReference]:
+    """The sentence-embedding model to start from, pinned to a commit or to a hash of its files.
+
+    Resolved once, so that the baseline report and the training can't mean different models.
+
+    **Next:** materialise `baseline_eval_report`, or choose another `model` in the Launchpad.
+    """
+    with one_line_failures():
+        model = resolve_base_model(config)
+    return dg.MaterializeResult(
+        value=model,
+        data_version=dg.DataVersion(model.data_version),
+        metadata={
+            "model": model.name,
+            "kind": model.kind,
+            "location": model.location,
+            "version": model.version,
+        },
+    )
+
+
+@dg.asset(
+    group_name=GROUP,
+    kinds={"pytorch", "huggingface", *({"modal"} if ON_MODAL else ())},
+    owners=OWNERS,
+    code_version="1",
+    pool=COMPUTE_POOL,
+)
+def fine_tuned_model(
+    context: dg.AssetExecutionContext,
+    config: FineTuneConfig,
+    compute: dg.ResourceParam[Compute],
+    train_split: PairTable,
+    dev_split: PairTable,
+    base_model: ModelReference,
+) -> dg.MaterializeResult[FineTunedModel]:
+    """The base model, fine-tuned on `train_split` so that duplicate questions lie close together.
+
+    It lies in a run folder `sentence-transformers-ft-<UNIX_TIMESTAMP>` with its checkpoints, and loads with
+    `SentenceTransformer(path)`. A run that was interrupted and is re-executed goes on from its newest checkpoint.
+
+    **Next:** materialise `post_train_eval_report`, and look at the difference to the baseline.
+    """
+    calls = CallRecords(context)
+    with one_line_failures():
+        result = compute.fine_tune(
+            train_split,
+            dev_split,
+            base_model,
+            config.recipe,
+            _identity(context),
+            training_progress_into(context),
+            calls.hooks(config.train_anew, config.download_model),
+        )
+    result = result.model_copy(update={"cost": calls.cost})
+    return dg.MaterializeResult(
+        value=result,
+        data_version=dg.DataVersion(result.data_version),
+        metadata={**_training_metadata(result), **calls.metadata},
+    )
+
+
+def _identity(context: dg.AssetExecutionContext) -> RunIdentity:
+    """The root run names the folder, so that a re-execution finds it again."""
+    run = context.run
+    root = run.root_run_id or run.run_id
+    record = context.instance.get_run_record_by_id(root) or context.instance.get_run_record_by_id(run.run_id)
+    if record is None:
+        raise RuntimeError(f"Dagster has no record of the run {run.run_id} that this step belongs to")
+    return RunIdentity(owner=root, unix_time=int(record.create_timestamp.timestamp()))
+
+
+def _training_metadata(result: FineTunedModel) -> dict[str, Any]:
+    from pipeline.reporting.model_card import model_card
+
+    metadata: dict[str, Any] = {
+        "model": dg.MetadataValue.path(result.model.location),
+        "run_folder": dg.MetadataValue.path(result.run_folder),
+        "model_card": dg.MetadataValue.md(model_card(result).split("---", 2)[2]),
+        "base_model": result.base_model.name,
+        "source": result.origin.source,
+        "synthetic": result.origin.synthetic,
+        "device": result.device,
+        "train_pairs": result.train_pairs,
+        "steps": result.steps,
+        "training_seconds": result.seconds,
+        "pair_visits": result.pair_visits,
+        "pairs_per_second": result.pair_visits / result.seconds,
+        "kept_step": result.kept_step,
+        "precision": result.precision,
+        "layout": result.layout,
+        "token_budget": result.token_budget,
+        "truncated_questions": result.truncated_questions,
+        "recipe": dg.MetadataValue.json(result.recipe),
+        "loss_curve": dg.MetadataValue.table(
+            records=[dg.TableRecord({"step": step, "loss": loss}) for step, loss in result.losses],
+            schema=dg.TableSchema([dg.TableColumn("step", "int"), dg.TableColumn("loss", "float")]),
+        ),
+    }
+    if result.losses:
+        metadata["final_loss"] = result.losses[-1][1]
+    if result.dev_evaluations:
+        metadata["dev_average_precision"] = max(e.average_precision for e in result.dev_evaluations)
+        metadata["dev_evaluations"] = dg.MetadataValue.table(
+            records=[dg.TableRecord(evaluation.model_dump()) for evaluation in result.dev_evaluations],
+            schema=dg.TableSchema(
+                [
+                    dg.TableColumn("epoch", "float"),
+                    dg.TableColumn("step", "int"),
+                    dg.TableColumn("average_precision", "float"),
+                ]
+            ),
+        )
+    else:
+        metadata["dev_evaluations"] = "none: dev_split is empty (dev_fraction: 0)"
+    return metadata

@@ -1,0 +1,179 @@
+"""The reports: how good the model is before and after."""
+
+from typing import Any
+
+import dagster as dg
+
+from pipeline.compute.base import Compute
+from pipeline.core.references import FineTunedModel, ModelReference
+from pipeline.evaluation.measuring import EvaluationOptions
+from pipeline.evaluation.report import EvaluationReport, compare
+from pipeline.evaluation.report_builder import EvaluationData, build_report
+from pipeline.evaluation.results_csv import results_file_name
+from pipeline.models.embedding_models import BaseModelChoice, resolve_base_model
+from pipeline.orchestration.assets.common import COMPUTE_POOL, OWNERS, one_line_failures, progress_into
+from pipeline.orchestration.remote_calls import CallRecords
+from pipeline.orchestration.resources import ReportHistory
+from pipeline.question_pairs.schema import PairTable
+from pipeline.reporting.leaderboard import Leaderboard, LeaderboardOptions, build_leaderboard, measured_on
+from pipeline.reporting.rendering import markdown, pictures
+
+GROUP = "reports"
+_REPORT: Any = {
+    "group_name": GROUP,
+    "kinds": {"csv", "scikitlearn"},
+    "owners": OWNERS,
+    "code_version": "1",
+    "pool": COMPUTE_POOL,
+    "automation_condition": dg.AutomationCondition.eager(),
+}
+"""What the assets of this group have in common."""
+
+
+class EvaluationConfig(EvaluationOptions, dg.Config):
+    """How a model is measured for a report."""
+
+
+class LeaderboardConfig(LeaderboardOptions, dg.Config):
+    """Which models stand on the leaderboard, and how they are measured."""
+
+
+@dg.asset(**_REPORT)
+def baseline_eval_report(
+    context: dg.AssetExecutionContext,
+    config: EvaluationConfig,
+    compute: dg.ResourceParam[Compute],
+    base_model: ModelReference,
+    eval_split: PairTable,
+    dev_split: PairTable,
+    train_split: PairTable,
+) -> dg.MaterializeResult[EvaluationReport]:
+    """How well the base model tells duplicates from others, before any training.
+
+    Average precision, and accuracy, F1, precision and recall at their best thresholds, for four similarities.
+    docs/metrics.md explains each in plain words.
+
+    **Next:** look at the worst mistakes and the slices in *report* below, then materialise `fine_tuned_model`.
+    """
+    calls = CallRecords(context)
+    with one_line_failures():
+        measured = compute.evaluate(base_model, eval_split, dev_split, config, progress_into(context), calls.hooks())
+        data = EvaluationData(eval_split, dev_split, train_split)
+        report = build_report("pre_train", base_model, measured, data)
+    return dg.MaterializeResult(
+        value=report,
+        data_version=dg.DataVersion(report.data_version),
+        metadata={**_report_metadata(report), **calls.metadata},
+    )
+
+
+@dg.asset(**_REPORT)
+def post_train_eval_report(
+    context: dg.AssetExecutionContext,
+    config: EvaluationConfig,
+    compute: dg.ResourceParam[Compute],
+    fine_tuned_model: FineTunedModel,
+    eval_split: PairTable,
+    dev_split: PairTable,
+    train_split: PairTable,
+    baseline_eval_report: EvaluationReport,
+) -> dg.MaterializeResult[EvaluationReport]:
+    """How well the fine-tuned model does on the same pairs, and the difference to the baseline.
+
+    Puts both result files into the model's run folder and completes its model card.
+
+    **Next:** compare with earlier runs in this asset's *Overview* plots; use the model from its run folder.
+    """
+    calls = CallRecords(context)
+    with one_line_failures():
+        model = fine_tuned_model.model
+        measured = compute.evaluate(model, eval_split, dev_split, config, progress_into(context), calls.hooks())
+        data = EvaluationData(eval_split, dev_split, train_split)
+        report = build_report("post_train", model, measured, data, baseline_eval_report, fine_tuned_model)
+        compute.publish(fine_tuned_model, baseline_eval_report, report)
+    return dg.MaterializeResult(
+        value=report,
+        data_version=dg.DataVersion(report.data_version),
+        metadata={
+            **_report_metadata(report),
+            **{
+                f"cosine_{metric}_gain": gain
+                for metric, gain in compare(report, baseline_eval_report)["cosine"].items()
+            },
+            "run_folder": dg.MetadataValue.path(fine_tuned_model.run_folder),
+            "results_file": dg.MetadataValue.path(f"{fine_tuned_model.run_folder}/{results_file_name('post_train')}"),
+            **calls.metadata,
+        },
+    )
+
+
+@dg.asset(
+    **_REPORT,
+    # Their reports are in the history.
+    deps=["baseline_eval_report", "post_train_eval_report"],
+)
+def model_leaderboard(
+    context: dg.AssetExecutionContext,
+    config: LeaderboardConfig,
+    compute: dg.ResourceParam[Compute],
+    report_history: ReportHistory,
+    eval_split: PairTable,
+    dev_split: PairTable,
+    train_split: PairTable,
+) -> dg.MaterializeResult[Leaderboard]:
+    """Every model that was ever measured on the current eval pairs, best first.
+
+    The baseline, all fine-tuned models, and the `base_models` that you list in its settings, which are measured when
+    they have no report yet. Models that were measured on other pairs are left out and counted.
+
+    **Next:** name further base models in the Launchpad to see what to start from.
+    """
+    data, calls = EvaluationData(eval_split, dev_split, train_split), CallRecords(context)
+    with one_line_failures():
+        reports, unreadable = report_history.reports()
+        measured = {report.model.version for report in reports if measured_on(report, data)}
+        for choice in config.base_models:
+            model = resolve_base_model(BaseModelChoice(model=choice))
+            if model.version not in measured:
+                scores = compute.evaluate(model, eval_split, dev_split, config, progress_into(context), calls.hooks())
+                reports.append(build_report("pre_train", model, scores, data))
+                report_history.add(reports[-1])
+        leaderboard = build_leaderboard(reports, data, unreadable)
+    return dg.MaterializeResult(
+        value=leaderboard,
+        data_version=dg.DataVersion(leaderboard.data_version),
+        metadata={
+            "leaderboard": dg.MetadataValue.md(leaderboard.to_markdown()),
+            "models": len(leaderboard.rows),
+            "best_model": leaderboard.rows[0].model.name,
+            "best_average_precision": leaderboard.rows[0].ap.estimate,
+            "reports_left_out": sum(leaderboard.left_out.values()),
+            "eval_version": leaderboard.eval_version,
+            "source": leaderboard.origin.source,
+            "synthetic": leaderboard.origin.synthetic,
+        },
+    )
+
+
+def _report_metadata(report: EvaluationReport) -> dict[str, Any]:
+    numbers = {
+        f"{name}_{metric}": value
+        for name, values in report.operating.items()
+        for metric, value in values.model_dump().items()
+    }
+    return {
+        # First, as that is what a reader wants to open.
+        "report": dg.MetadataValue.md(markdown(report, pictures(report))),
+        **numbers,
+        "model": report.model.name,
+        "model_location": dg.MetadataValue.path(report.model.location),
+        "model_version": report.model.version,
+        "eval_version": report.eval_version,
+        "threshold_kind": report.threshold_kind,
+        "pairs": report.pairs,
+        "positive_rate": report.positive_rate,
+        "source": report.origin.source,
+        "synthetic": report.origin.synthetic,
+        "evaluation_seconds": report.seconds,
+        "device": report.device,
+    }

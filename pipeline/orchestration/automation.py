@@ -1,0 +1,128 @@
+"""Jobs, schedule and sensors: what runs the assets without a person choosing them. All off until switched on."""
+
+import json
+import os
+from pathlib import Path
+
+import dagster as dg
+from pydantic import BaseModel, ConfigDict
+
+from pipeline.core.errors import PipelineError
+from pipeline.orchestration.assets.common import OWNERS
+from pipeline.question_pairs.changes import source_fingerprint
+from pipeline.question_pairs.sources import PairSource
+from pipeline.settings.run_config import load_settings, project_config, steps_of
+
+_EVERYTHING = dg.AssetSelection.all()
+_REPORTS = dg.AssetSelection.groups("reports")
+_OWNER = {"owner": OWNERS[0]}
+_CHECKED_EVERY = 60
+"""Seconds between two looks at the source: a hash of its bytes, or one question to the hub."""
+
+
+def retrain_config() -> Path:
+    """The config file of `retrain`, its schedule and its sensor: `PIPELINE_RETRAIN_CONFIG`, else configs/best.yaml."""
+    chosen = os.environ.get("PIPELINE_RETRAIN_CONFIG")
+    return Path(chosen) if chosen else project_config("best")
+
+
+_RETRAIN = load_settings(retrain_config())
+
+quickstart = dg.define_asset_job(
+    "quickstart",
+    selection=_EVERYTHING,
+    config=load_settings(project_config("quickstart")).run_config(),
+    description="The whole pipeline on the bundled sample, with the bundled model: minutes on a laptop's CPU.",
+    tags={"purpose": "quickstart", **_OWNER},
+)
+
+retrain = dg.define_asset_job(
+    "retrain",
+    selection=_EVERYTHING,
+    config=_RETRAIN.run_config(),
+    description="The whole pipeline on real question pairs, with the recipe of configs/best.yaml or the file that "
+    "PIPELINE_RETRAIN_CONFIG names.",
+    tags={
+        "purpose": "retrain",
+        **_OWNER,
+        # Where the run's own process is lost; the training goes on from its newest checkpoint. A step that fails is
+        # not tried again, as it would fail again (`retry_on_asset_or_op_failure` in deploy/).
+        "dagster/max_retries": "2",
+        "dagster/retry_strategy": "FROM_FAILURE",
+    },
+)
+
+evaluate_only = dg.define_asset_job(
+    "evaluate_only",
+    selection=_REPORTS,
+    config=load_settings().run_config(
+        steps_of(["baseline_eval_report", "post_train_eval_report", "model_leaderboard"])
+    ),
+    description="Measures the base model and the newest fine-tuned one again on the current eval pairs. Trains and "
+    "promotes nothing.",
+    tags={"purpose": "evaluate", **_OWNER},
+)
+
+weekly_retrain = dg.ScheduleDefinition(
+    name="weekly_retrain",
+    target=retrain,
+    # Sunday night: done before the week begins.
+    cron_schedule=os.environ.get("PIPELINE_RETRAIN_CRON") or "0 3 * * 0",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.STOPPED,
+    description="Retrains every Sunday at 3:00 UTC, or when PIPELINE_RETRAIN_CRON says. Off until someone switches "
+    "it on.",
+)
+
+
+class Watch(BaseModel):
+    """The sensor's cursor.
+
+    Attributes:
+        known: fingerprint of the source that the last run was launched for, or that was there in the beginning.
+        seen: fingerprint at the last look.
+        launched: how many runs so far: a source that becomes what it was before is a change too.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    known: str
+    seen: str
+    launched: int = 0
+
+
+@dg.sensor(
+    job=retrain,
+    minimum_interval_seconds=_CHECKED_EVERY,
+    default_status=dg.DefaultSensorStatus.STOPPED,
+    description="Retrains when the question pairs that `retrain` reads have changed: their bytes, or the commit of a "
+    "hub dataset. What is there when it is switched on counts as known. Off until someone switches it on.",
+)
+def new_question_pairs(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+    """Launch one run for each change, when the source looks the same twice: a file may be half copied at first."""
+    try:
+        found = source_fingerprint(_RETRAIN.of("raw_quora_dataset", PairSource))
+    except PipelineError as error:
+        return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)
+    if found is None:
+        return dg.SensorResult(skip_reason="the bundled sample changes with the code only", cursor=context.cursor)
+    watch = Watch.model_validate(json.loads(context.cursor)) if context.cursor else Watch(known=found, seen=found)
+    shown = found[:12]
+    if found == watch.known:
+        skip, watch = f"unchanged: {shown}", watch.model_copy(update={"seen": found})
+    elif found != watch.seen:
+        skip, watch = f"changed to {shown}: waiting for it to stay so", watch.model_copy(update={"seen": found})
+    else:
+        watch = Watch(known=found, seen=found, launched=watch.launched + 1)
+        request = dg.RunRequest(run_key=f"{watch.launched}-{found}", tags={"source_fingerprint": shown})
+        return dg.SensorResult(run_requests=[request], cursor=watch.model_dump_json())
+    return dg.SensorResult(skip_reason=skip, cursor=watch.model_dump_json())
+
+
+reports_follow = dg.AutomationConditionSensorDefinition(
+    "reports_follow_their_inputs",
+    target=_REPORTS,
+    default_status=dg.DefaultSensorStatus.STOPPED,
+    description="Measures again when a model or a split that a report is made from was materialised alone. Off until "
+    "someone switches it on.",
+)

@@ -1,0 +1,226 @@
+"""What must hold of the assets: Dagster's asset checks over the rules. A blocking one that fails stops what follows."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+
+from pipeline.compute.base import Compute
+from pipeline.core.errors import PipelineError
+from pipeline.core.references import FineTunedModel, Reference
+from pipeline.core.storage import VersionStore
+from pipeline.evaluation.report import EvaluationReport
+from pipeline.orchestration.assets.common import finding_result, one_line_failures
+from pipeline.orchestration.resources import load_from_run
+from pipeline.quality import rules
+from pipeline.quality.rules import Finding
+from pipeline.question_pairs.schema import PairTable
+
+SIDES = ("train_split", "dev_split", "eval_split")
+_HISTORY = 50
+"""Materialisations among which a run's own and the one before it are looked for."""
+
+
+class DatasetChecksConfig(rules.DatasetLimits, dg.Config):
+    """Bounds of the checks on the dataset."""
+
+
+class SplitChecksConfig(rules.SplitLimits, dg.Config):
+    """Bounds of the checks on the splits."""
+
+
+class ModelChecksConfig(rules.ModelLimits, dg.Config):
+    """Bounds of the checks on the fine-tuned model."""
+
+
+class ReportChecksConfig(rules.ReportLimits, dg.Config):
+    """Bounds of the checks on the report of the fine-tuned model."""
+
+
+def _blocking(asset: str, name: str, description: str) -> dg.AssetCheckSpec:
+    return dg.AssetCheckSpec(name, asset=asset, blocking=True, description=description)
+
+
+def _warning(asset: str, name: str, description: str) -> dg.AssetCheckSpec:
+    return dg.AssetCheckSpec(name, asset=asset, description=f"{description} A warning: nothing stops.")
+
+
+def _results(
+    context: dg.AssetCheckExecutionContext,
+    specs: list[dg.AssetCheckSpec],
+    findings: Mapping[tuple[str, str], Finding],
+) -> Iterator[dg.AssetCheckResult]:
+    """The results of those checks that this step shall run."""
+    for spec in specs:
+        if spec.key in context.selected_asset_check_keys:
+            asset = spec.asset_key.to_user_string()
+            yield finding_result(findings[asset, spec.name], asset, spec.name, is_warning=not spec.blocking)
+
+
+class _Materialisations:
+    """What Dagster recorded when the value that a step reads was made, and what the one before it was."""
+
+    def __init__(self, context: dg.AssetCheckExecutionContext, asset: str, value: PairTable | Reference) -> None:
+        records = context.instance.fetch_materializations(dg.AssetKey(asset), limit=_HISTORY).records
+        events = [record.asset_materialization for record in records]
+        versions = [(event.tags or {}).get("dagster/data_version") if event else None for event in events]
+        at = versions.index(value.data_version) if value.data_version in versions else None
+        self.metadata: dict[str, Any] = {}
+        self.earlier: dict[str, Any] = {}
+        self.earlier_run: str | None = None
+        if at is not None:
+            self.metadata = _values(events[at])
+            for record, event in list(zip(records, events, strict=True))[at + 1 :]:
+                if _values(event).get("synthetic") == self.metadata.get("synthetic"):
+                    self.earlier, self.earlier_run = _values(event), record.run_id
+                    break
+
+
+def _values(event: dg.AssetMaterialization | None) -> dict[str, Any]:
+    return {key: value.value for key, value in event.metadata.items()} if event else {}
+
+
+_NO_RECORD = "this Dagster instance has no record of how {} was made: rematerialise it"
+_NOTHING_EARLIER = "there is no earlier materialisation of the same kind of data"
+
+# --- the dataset -----------------------------------------------------------------------------------------------
+
+_DATASET_CHECKS = [
+    _blocking("raw_quora_dataset", "schema_and_labels", "Every pair has all columns, and a label true or false."),
+    _blocking("raw_quora_dataset", "rejected_rows", "Not too many rows of the source were broken."),
+    _warning("raw_quora_dataset", "positive_rate_drift", "The share of duplicates is about what it was."),
+    _warning("raw_quora_dataset", "length_drift", "Questions are about as long as they were."),
+]
+
+
+@dg.multi_asset_check(specs=_DATASET_CHECKS, can_subset=True)
+def raw_quora_dataset_checks(
+    context: dg.AssetCheckExecutionContext, config: DatasetChecksConfig, raw_quora_dataset: PairTable
+) -> Iterator[dg.AssetCheckResult]:
+    """Look at the pairs before anything is made from them."""
+    made = _Materialisations(context, "raw_quora_dataset", raw_quora_dataset)
+    now, before = made.metadata, made.earlier
+    findings = {
+        "schema_and_labels": rules.schema_and_labels(raw_quora_dataset),
+        "rejected_rows": rules.rejected_share(now["pairs_read"], now["pairs_rejected"], config)
+        if now
+        else rules.skipped(_NO_RECORD.format("raw_quora_dataset"), config.max_rejected_share),
+        "positive_rate_drift": rules.positive_rate_drift(now["positive_rate"], before["positive_rate"], config)
+        if before
+        else rules.skipped(_NOTHING_EARLIER, config.max_positive_rate_drift),
+        "length_drift": rules.length_drift(now["mean_question_length"], before["mean_question_length"], config)
+        if "mean_question_length" in before
+        else rules.skipped(_NOTHING_EARLIER, config.max_length_drift),
+    }
+    yield from _results(
+        context, _DATASET_CHECKS, {("raw_quora_dataset", name): finding for name, finding in findings.items()}
+    )
+
+
+# --- the splits ------------------------------------------------------------------------------------------------
+
+_SPLIT_CHECKS = [
+    *(_blocking(side, "enough_pairs", "The side is large enough to train or to measure on.") for side in SIDES),
+    *(_blocking(side, "both_classes", "The side has duplicates and others.") for side in SIDES),
+    _blocking("eval_split", "no_pair_on_two_sides", "No pair stands on two sides."),
+    _blocking("eval_split", "no_question_on_two_sides", "No question stands on two sides."),
+]
+
+
+@dg.multi_asset_check(specs=_SPLIT_CHECKS, can_subset=True)
+def splits_checks(
+    context: dg.AssetCheckExecutionContext,
+    config: SplitChecksConfig,
+    train_split: PairTable,
+    dev_split: PairTable,
+    eval_split: PairTable,
+) -> Iterator[dg.AssetCheckResult]:
+    """Look at the three sides before anything is trained or measured on them."""
+    sides = {"train_split": train_split, "dev_split": dev_split, "eval_split": eval_split}
+    strategy = _Materialisations(context, "eval_split", eval_split).metadata.get("strategy")
+    unknown = rules.skipped(_NO_RECORD.format("eval_split"), 0)
+    findings = {
+        **{(name, "enough_pairs"): rules.enough_pairs(name, table, config) for name, table in sides.items()},
+        **{(name, "both_classes"): rules.both_classes(name, table) for name, table in sides.items()},
+        ("eval_split", "no_pair_on_two_sides"): rules.pairs_on_two_sides(sides, strategy) if strategy else unknown,
+        ("eval_split", "no_question_on_two_sides"): rules.questions_on_two_sides(sides, strategy)
+        if strategy
+        else unknown,
+    }
+    yield from _results(context, _SPLIT_CHECKS, findings)
+
+
+# --- the model -------------------------------------------------------------------------------------------------
+
+_MODEL_CHECKS = [
+    _blocking("fine_tuned_model", "files_match_manifest", "Every file of the model is the one that was sealed."),
+    _blocking("fine_tuned_model", "sound_embeddings", "The model loads and gives finite embeddings of length 1."),
+    _warning("fine_tuned_model", "training_time", "The training was as quick as planned."),
+    _warning("fine_tuned_model", "training_cost", "The training was as cheap as planned."),
+]
+
+
+@dg.multi_asset_check(specs=_MODEL_CHECKS, can_subset=True)
+def fine_tuned_model_checks(
+    context: dg.AssetCheckExecutionContext,
+    config: ModelChecksConfig,
+    compute: dg.ResourceParam[Compute],
+    fine_tuned_model: FineTunedModel,
+) -> Iterator[dg.AssetCheckResult]:
+    """Look at the model's files, load it and embed a few questions."""
+    files = _files(compute, fine_tuned_model)
+    findings = {
+        "files_match_manifest": files,
+        "sound_embeddings": _embeddings(compute, fine_tuned_model, config)
+        if files.passed
+        else Finding(False, None, config.max_norm_error, "not looked at, as the files are not those that were sealed"),
+        "training_time": rules.training_time(fine_tuned_model.seconds, config),
+        "training_cost": rules.training_cost(fine_tuned_model.cost, config),
+    }
+    yield from _results(
+        context, _MODEL_CHECKS, {("fine_tuned_model", name): finding for name, finding in findings.items()}
+    )
+
+
+def _files(compute: Compute, model: FineTunedModel) -> Finding:
+    try:
+        compute.verify(model)
+    except PipelineError as error:
+        return Finding(False, 1, 0, str(error))
+    return Finding(True, 0, 0, "every file has the SHA-256 that the manifest says")
+
+
+def _embeddings(compute: Compute, model: FineTunedModel, config: ModelChecksConfig) -> Finding:
+    try:
+        return rules.sound_embeddings(compute.embed(model.model, rules.PROBE_QUESTIONS), config)
+    except PipelineError as error:
+        return Finding(False, None, config.max_norm_error, str(error))
+
+
+# --- the report ------------------------------------------------------------------------------------------------
+
+_REPORT_CHECKS = [
+    _warning("post_train_eval_report", "unseen_ap", "Average precision on unseen questions has not fallen."),
+]
+
+
+@dg.multi_asset_check(specs=_REPORT_CHECKS, can_subset=True)
+def post_train_eval_report_checks(
+    context: dg.AssetCheckExecutionContext,
+    config: ReportChecksConfig,
+    store: dg.ResourceParam[VersionStore],
+    post_train_eval_report: EvaluationReport,
+) -> Iterator[dg.AssetCheckResult]:
+    """Hold the report against the one before it. What decides on promotion is checked by `production_model`."""
+    made = _Materialisations(context, "post_train_eval_report", post_train_eval_report)
+    with one_line_failures():
+        before = (
+            load_from_run(store, "post_train_eval_report", made.earlier_run, EvaluationReport)
+            if made.earlier_run
+            else None
+        )
+    finding = rules.unseen_ap(post_train_eval_report, before, config)
+    yield from _results(context, _REPORT_CHECKS, {("post_train_eval_report", "unseen_ap"): finding})
+
+
+CHECKS = [raw_quora_dataset_checks, splits_checks, fine_tuned_model_checks, post_train_eval_report_checks]

@@ -1,0 +1,1 @@
+"""What must hold of data and models, and which model is in production."""

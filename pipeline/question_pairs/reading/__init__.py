@@ -1,0 +1,1 @@
+"""Reads files of question pairs in every form that they circulate in."""

@@ -1,0 +1,267 @@
+"""Recognises by its columns in which form a table holds question pairs, and brings them into one."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.core.errors import PipelineError, excerpt
+from pipeline.question_pairs.reading.formats import RawRows, TableFile
+
+PAIR_COLUMNS = ("pair_id", "question1_id", "question2_id", "question1", "question2", "is_duplicate")
+
+_IDS = {
+    "pair_id": ("pair_id", "id", "idx"),
+    "question1_id": ("question1_id", "qid1"),
+    "question2_id": ("question2_id", "qid2"),
+}
+_LABELS = ("is_duplicate", "label")
+_TEXTS = (("question1", "question2"), ("sentence1", "sentence2"))
+_TRUE = pa.array(["1", "1.0", "true"], pa.large_string())
+_FALSE = pa.array(["0", "0.0", "false"], pa.large_string())
+
+MISSING_LABEL = "missing label"
+BAD_LABEL = "label other than 0, 1, true or false"
+NUL_BYTE = "NUL byte in a question"
+NOT_TWO_QUESTIONS = "not two questions"
+MALFORMED = "another number of fields than the header"
+
+_EXAMPLES = 3
+_MOST_COLUMNS = 20
+
+
+@dataclass(frozen=True)
+class FormPairs:
+    """Pairs of one file in the one form, rejected rows left out.
+
+    Attributes:
+        form: what people call the form.
+        pairs: question1 and question2 (large_string, no nulls), is_duplicate (bool) and row (int64: the pair's
+            number in the file; rejected ones count, malformed ones don't).
+        ids: pair_id, question1_id and question2_id as int64, where every row has one.
+        read: number of pairs in the file, rejected ones counted.
+        rejected: number of rejected pairs by reason.
+        examples: for each reason excerpts of the first, with their row.
+    """
+
+    form: str
+    pairs: pa.Table
+    ids: Mapping[str, pa.Array]
+    read: int
+    rejected: Mapping[str, int]
+    examples: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Which column of a file plays which part.
+
+    Attributes:
+        form: what people call the form.
+        parts: the file's column for each part, such as question1, label or anchor.
+    """
+
+    form: str
+    parts: Mapping[str, str]
+
+
+def read_pairs(file: TableFile, name: str, mapping: Mapping[str, str], limit: int) -> FormPairs:
+    """Read a file's pairs, in whichever form it holds them.
+
+    Args:
+        name: how messages call the file.
+        mapping: the file's own name for some of `PAIR_COLUMNS`.
+        limit: bytes of data beyond which the file is refused.
+
+    Raises:
+        PipelineError: when a column is missing or is there twice, or holds neither texts nor lists of them.
+    """
+    columns = _recognise(file.columns, name, mapping)
+    raw = file.read(dict.fromkeys(columns.parts.values()), limit)
+    table = {part: raw.table.column(column) for part, column in columns.parts.items()}
+    if "questions" in table:
+        table = _unnested(table, name)
+    elif "anchor" in table:
+        table = _from_triplets(table, name)
+    return _checked(columns.form, table, raw, 2 if "negative" in columns.parts else 1, name)
+
+
+def _recognise(found: Sequence[str], name: str, mapping: Mapping[str, str]) -> _Columns:
+    ids = {part: mapping.get(part) or _first(aliases, found) for part, aliases in _IDS.items()}
+    optional = {part: column for part, column in ids.items() if column is not None}
+    label = mapping.get("is_duplicate") or _first(_LABELS, found)
+    texts = next((pair for pair in _TEXTS if set(pair) <= set(found)), _TEXTS[0])
+    form = {"question1": "question pairs", "sentence1": "sentence pairs"}[texts[0]]
+    parts: dict[str, str] = {
+        "question1": mapping.get("question1", texts[0]),
+        "question2": mapping.get("question2", texts[1]),
+        "label": label or _LABELS[0],
+        **optional,
+    }
+    if not mapping and not set(texts) <= set(found):
+        if "questions" in found:
+            form, parts = "nested questions", {"questions": "questions", "label": label or _LABELS[0]}
+        elif {"anchor", "positive"} <= set(found):
+            form, parts = "anchor and positive", {"anchor": "anchor", "positive": "positive"}
+            if "negative" in found:
+                form, parts = "triplets", {**parts, "negative": "negative"}
+    if missing := [column for column in parts.values() if column not in found]:
+        raise PipelineError(
+            f"{name} lacks the column {', '.join(missing)}; it has: {_listing(found)}; if yours have other names, say "
+            "them in `columns` of raw_quora_dataset"
+        )
+    if twice := [column for column in parts.values() if found.count(column) > 1]:
+        raise PipelineError(f"{name} has the column {twice[0]} {found.count(twice[0])} times: rename all but one")
+    return _Columns(form, parts)
+
+
+def _first(names: Iterable[str], found: Sequence[str]) -> str | None:
+    return next((name for name in names if name in found), None)
+
+
+def _listing(names: Sequence[str]) -> str:
+    # Blanks around a name and control characters in it are not seen without quotes.
+    is_plain = [name.isprintable() and name == name.strip() and len(name) <= len(excerpt(name)) for name in names]
+    shown = [name if plain else excerpt(name) for name, plain in zip(names, is_plain, strict=True)]
+    more = f" and {len(names) - _MOST_COLUMNS:,} more" if len(names) > _MOST_COLUMNS else ""
+    return ", ".join(shown[:_MOST_COLUMNS]) + more
+
+
+def _unnested(table: Mapping[str, pa.ChunkedArray], name: str) -> dict[str, pa.Array]:
+    """The hub's form: `questions` holds two texts (and their ids), as a struct of lists or a list of structs.
+
+    The result has a flag beside the columns, `is_pair`: were there two?
+    """
+    questions = table["questions"].combine_chunks()
+    kind = questions.type
+    if pa.types.is_struct(kind) and kind.get_field_index("text") >= 0:
+        lists = {part: pc.struct_field(questions, part) for part in ("text", "id") if kind.get_field_index(part) >= 0}
+        if not all(_is_list(values.type) for values in lists.values()):
+            raise _not_text("questions", kind, name)
+        is_pair = _has_two(lists["text"])
+        if "id" in lists and not _has_two(lists["id"])[is_pair].all():
+            del lists["id"]
+        first = {part: _element(values, is_pair, 0) for part, values in lists.items()}
+        second = {part: _element(values, is_pair, 1) for part, values in lists.items()}
+    elif _is_list(kind) and pa.types.is_struct(kind.value_type) and kind.value_type.get_field_index("text") >= 0:
+        is_pair = _has_two(questions)
+        both = [_element(questions, is_pair, at) for at in (0, 1)]
+        parts = [part for part in ("text", "id") if kind.value_type.get_field_index(part) >= 0]
+        first, second = ({part: pc.struct_field(values, part) for part in parts} for values in both)
+    else:
+        raise _not_text("questions", kind, name)
+    unnested = {"question1": first["text"], "question2": second["text"], "label": table["label"]}
+    if "id" in first:
+        unnested |= {"question1_id": first["id"], "question2_id": second["id"]}
+    return {**unnested, "is_pair": is_pair}
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind)
+
+
+def _has_two(lists: pa.Array) -> np.ndarray:
+    return _numpy(pc.fill_null(pc.equal(pc.list_value_length(lists), 2), False))
+
+
+def _element(lists: pa.Array, is_pair: np.ndarray, at: int) -> pa.Array:
+    """The element of each list that is a pair, null elsewhere."""
+    elements = pc.list_element(lists.filter(is_pair), at) if is_pair.any() else pa.nulls(0, lists.type.value_type)
+    return elements.take(pa.array(np.cumsum(is_pair) - 1, mask=~is_pair))
+
+
+def _from_triplets(table: Mapping[str, pa.ChunkedArray], name: str) -> dict[str, pa.ChunkedArray]:
+    """An anchor and its positive are duplicates; where there is a negative, a second pair says they aren't."""
+    anchor, positive = (_texts(table[part], part, name) for part in ("anchor", "positive"))
+    if "negative" not in table:
+        return {"question1": anchor, "question2": positive, "label": pa.array(np.ones(len(anchor), dtype=bool))}
+    negative = _texts(table["negative"], "negative", name)
+    n = len(anchor)
+    order = np.arange(2 * n).reshape(2, n).T.ravel()  # 0, n, 1, n + 1, …
+    return {
+        "question1": anchor.take(np.repeat(np.arange(n), 2)),
+        "question2": pa.concat_arrays([positive, negative]).take(order),
+        "label": pa.array(np.tile([True, False], n)),
+    }
+
+
+def _checked(form: str, table: Mapping[str, pa.Array], raw: RawRows, pairs_per_row: int, name: str) -> FormPairs:
+    """The rows that are pairs, and what became of the others."""
+    first, second = (_texts(table[part], part, name) for part in ("question1", "question2"))
+    label, defects = _label(table["label"], name)
+    defects[NUL_BYTE] = _numpy(pc.or_(_has_nul(first), _has_nul(second)))
+    if "is_pair" in table:
+        defects = {NOT_TWO_QUESTIONS: ~table["is_pair"], **defects}
+    rejected: dict[str, int] = {}
+    examples: dict[str, tuple[str, ...]] = {}
+    if raw.malformed:
+        rejected[MALFORMED] = raw.malformed * pairs_per_row
+        examples[MALFORMED] = raw.examples
+    is_good = np.ones(len(first), dtype=bool)
+    for reason, is_defect in defects.items():
+        rows = np.flatnonzero(is_good & is_defect)
+        if len(rows):
+            rejected[reason] = len(rows)
+            shown = table["label"] if reason == BAD_LABEL else first
+            examples[reason] = tuple(_example(int(row), shown) for row in rows[:_EXAMPLES])
+            is_good &= ~is_defect
+    pairs = {"question1": first, "question2": second, "is_duplicate": label, "row": pa.array(np.arange(len(first)))}
+    ids = {part: table[part] for part in _IDS if part in table}
+    if not is_good.all():
+        pairs, ids = ({part: column.filter(is_good) for part, column in some.items()} for some in (pairs, ids))
+    whole = {part: numbers for part, column in ids.items() if (numbers := _integers(column)) is not None}
+    read = len(first) + raw.malformed * pairs_per_row
+    return FormPairs(form, pa.table(pairs), whole, read, rejected, examples)
+
+
+def _example(row: int, column: pa.Array) -> str:
+    return f"data row {row + 1:,}: {excerpt(str(column[row].as_py()))}"
+
+
+def _texts(column: pa.ChunkedArray | pa.Array, part: str, name: str) -> pa.Array:
+    """A column as texts without nulls: a missing text is an empty one."""
+    kind = column.type
+    if pa.types.is_nested(kind) or pa.types.is_temporal(kind):
+        raise _not_text(part, kind, name)
+    try:
+        texts = column if pa.types.is_large_string(kind) else pc.cast(column, pa.large_string())
+    except pa.ArrowException as error:
+        raise _not_text(part, kind, name) from error
+    whole = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
+    return pc.fill_null(whole, "") if whole.null_count else whole
+
+
+def _not_text(part: str, kind: pa.DataType, name: str) -> PipelineError:
+    return PipelineError(f"can't read question pairs from {name}: the column {part} holds {kind}, not texts")
+
+
+def _has_nul(texts: pa.Array) -> pa.Array:
+    return pc.greater_equal(pc.find_substring(texts, "\0"), 0)
+
+
+def _label(column: pa.ChunkedArray | pa.Array, name: str) -> tuple[pa.Array, dict[str, np.ndarray]]:
+    """The labels as booleans (false where there is none), and which rows have none or a bad one."""
+    texts = pc.utf8_lower(pc.utf8_trim_whitespace(_texts(column, "label", name)))
+    is_true, is_missing = pc.is_in(texts, _TRUE), pc.equal(texts, "")
+    is_known = pc.or_(pc.or_(is_true, pc.is_in(texts, _FALSE)), is_missing)
+    return is_true, {MISSING_LABEL: _numpy(is_missing), BAD_LABEL: ~_numpy(is_known)}
+
+
+def _numpy(flags: pa.Array) -> np.ndarray:
+    return flags.to_numpy(zero_copy_only=False)
+
+
+def _integers(column: pa.ChunkedArray | pa.Array) -> pa.Array | None:
+    """The column as int64, if every row has a whole number."""
+    column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if column.null_count or pa.types.is_nested(column.type) or pa.types.is_boolean(column.type):
+        return None
+    for kind in (pa.int64(), pa.float64()):
+        try:
+            # A whole number may be written as 5.0; a safe cast refuses any other fraction.
+            return pc.cast(pc.cast(column, kind), pa.int64())
+        except pa.ArrowException:
+            continue
+    return None

@@ -1,0 +1,1 @@
+"""The bundled sample: question pairs that this project generates."""

@@ -1,0 +1,1 @@
+"""What people are shown of results: page, pictures, Markdown, leaderboard, model card, CSV."""

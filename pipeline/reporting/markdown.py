@@ -1,0 +1,58 @@
+"""A report as Markdown: with its pictures for Dagster's UI, without for a model card."""
+
+import base64
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from pipeline.evaluation.report import EvaluationReport
+from pipeline.reporting.plots import Picture
+from pipeline.reporting.sections import Section, Table, results, sections, title
+
+_MEANS_SOMETHING = re.compile(r"([\\`*_{}\[\]<>|#$~&])")
+
+
+def markdown(report: EvaluationReport, pictures: Sequence[Picture] = ()) -> str:
+    """The report in GitHub's Markdown; `pictures` stand in it as data, so that the text is all there is."""
+    return _joined(report, sections(report), pictures)
+
+
+def results_markdown(report: EvaluationReport) -> str:
+    """The figures alone, for a page that is published: no row of the data, no picture."""
+    return _joined(report, results(report), ())
+
+
+def _joined(report: EvaluationReport, parts: Iterable[Section], pictures: Sequence[Picture]) -> str:
+    drawn = {picture.name: picture for picture in pictures}
+    lines = [f"**{escaped(title(report))}**", ""]
+    for section in parts:
+        lines += _section(section, drawn)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def escaped(text: str) -> str:
+    """Text that Markdown shows as it is, in one line."""
+    return _MEANS_SOMETHING.sub(r"\\\1", " ".join(text.split()))
+
+
+def _section(section: Section, drawn: dict[str, Picture]) -> Iterator[str]:
+    yield from (f"### {section.title}", "")
+    for sentence in section.sentences:
+        yield from (escaped(sentence), "")
+    for table in section.tables:
+        if len(section.tables) > 1:
+            yield from (f"**{table.caption}**", "")
+        yield from (*table_lines(table), "")
+    for sentence in section.notes:
+        yield from (escaped(sentence), "")
+    for name in section.pictures:
+        if picture := drawn.get(name):
+            yield f"![{picture.alt}](data:image/png;base64,{base64.b64encode(picture.png).decode()})"
+            yield ""
+
+
+def table_lines(table: Table) -> Iterator[str]:
+    """A table in GitHub's Markdown, numbers flush right."""
+    yield f"| {' | '.join(table.header)} |"
+    yield "|" + "".join("---|" if column < table.texts else "--:|" for column in range(len(table.header)))
+    for row in table.rows:
+        yield f"| {' | '.join(escaped(cell) for cell in row)} |"

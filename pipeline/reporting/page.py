@@ -1,0 +1,33 @@
+"""A report as one page of HTML that needs nothing else: styles and pictures are in it, and there is no script."""
+
+import base64
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.evaluation.report import EvaluationReport
+from pipeline.reporting.plots import Picture
+from pipeline.reporting.sections import sections, title
+
+
+def page(report: EvaluationReport, pictures: Sequence[Picture]) -> str:
+    """The page's text, with `pictures` in it."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html.jinja").render(
+        title=title(report),
+        report=report,
+        sections=list(sections(report)),
+        pictures={picture.name: picture for picture in pictures},
+        data_uri=_data_uri,
+    )
+
+
+def _data_uri(picture: Picture) -> str:
+    return f"data:image/svg+xml;base64,{base64.b64encode(picture.svg.encode()).decode()}"

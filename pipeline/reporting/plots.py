@@ -1,0 +1,278 @@
+"""The pictures of a report, drawn with matplotlib from what the report holds.
+
+Colours are Okabe and Ito's ("Color Universal Design", 2008), which colour-blind readers can tell apart; lines also
+differ in their dashes.
+"""
+
+import io
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.evaluation.report import EvaluationReport
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_BASELINE, _MODEL, _DUPLICATES, _OTHERS, _GUIDE = "#767676", "#0072B2", "#D55E00", "#3B3B3B", "#8C8C8C"
+_CURVE_POINTS = 400
+"""Of a curve that is drawn: more can't be seen."""
+
+_STYLE: Any = {
+    "svg.fonttype": "none",
+    # The same report gives the same bytes.
+    "svg.hashsalt": "report",
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10,
+    "legend.frameon": False,
+    "figure.constrained_layout.use": True,
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A drawn figure.
+
+    Attributes:
+        name: what its file is called.
+        caption: what it shows.
+        alt: what a reader would see in it, in words and figures.
+        svg: as a vector graphic.
+    """
+
+    name: str
+    caption: str
+    alt: str
+    svg: str
+    figure: "Figure"
+
+    @cached_property
+    def png(self) -> bytes:
+        """As an image of few colours and few bytes: it is stored with each run."""
+        import matplotlib as mpl
+        from PIL import Image
+
+        rendered, reduced = io.BytesIO(), io.BytesIO()
+        with mpl.rc_context(_STYLE):
+            self.figure.savefig(rendered, format="png", dpi=110)
+        with Image.open(rendered) as image:
+            image.convert("RGB").quantize(64).save(reduced, format="PNG", optimize=True)
+        return reduced.getvalue()
+
+
+_last_drawn: tuple["weakref.ref[EvaluationReport]", list[Picture]] | None = None
+
+
+def pictures(report: EvaluationReport) -> list[Picture]:
+    """All pictures that the report has the figures for.
+
+    Those of the last report are kept: a step shows, publishes and stores the same one.
+    """
+    global _last_drawn
+    if _last_drawn is None or _last_drawn[0]() is not report:
+        _last_drawn = weakref.ref(report), list(_draw(report))
+    return _last_drawn[1]
+
+
+def _draw(report: EvaluationReport) -> Iterator[Picture]:
+    import matplotlib as mpl
+
+    with mpl.rc_context(_STYLE):
+        yield _curves(report)
+        yield _scores(report)
+        if report.calibration:
+            yield _reliability(report)
+        if any(part.ap for part in report.slices):
+            yield _slices(report)
+        if report.training and (report.training.losses or report.training.dev_evaluations):
+            yield _training(report)
+
+
+def _picture(name: str, caption: str, alt: str, figure: "Figure") -> Picture:
+    svg = io.StringIO()
+    figure.savefig(svg, format="svg", metadata={"Date": None, "Title": caption})
+    # The layout is found; the PNG has the same.
+    figure.set_layout_engine("none")
+    return Picture(name, caption, alt, svg.getvalue(), figure)
+
+
+def _axes(columns: int, height: float = 3.3) -> tuple["Figure", list["Axes"]]:
+    # Without pyplot, which would keep every figure alive.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.6, height))
+    return figure, list(np.ravel(figure.subplots(1, columns)))
+
+
+def _shown(report: EvaluationReport) -> list[tuple[EvaluationReport, str, str, str]]:
+    """(report, label, colour, dashes) of each model in a picture, the baseline first."""
+    own = (report, "fine-tuned" if report.stage == "post_train" else "base model", _MODEL, "-")
+    return [(report.baseline, "baseline", _BASELINE, "--"), own] if report.baseline else [own]
+
+
+def _of_each(report: EvaluationReport, figure_of: Callable[[EvaluationReport], float]) -> str:
+    """Such as `baseline 0.63, fine-tuned 0.82`."""
+    return ", ".join(f"{label} {figure_of(shown):.4f}" for shown, label, _, _ in _shown(report))
+
+
+def _thinned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """At most `_CURVE_POINTS` points, the ends among them."""
+    if len(x) <= _CURVE_POINTS:
+        return x, y
+    kept = np.unique(np.linspace(0, len(x) - 1, _CURVE_POINTS).round().astype(int))
+    return x[kept], y[kept]
+
+
+def _curves(report: EvaluationReport) -> Picture:
+    from sklearn.metrics import precision_recall_curve, roc_curve
+
+    figure, (left, right) = _axes(2)
+    for shown, label, colour, dashes in _shown(report):
+        precision, recall, _ = precision_recall_curve(shown.is_duplicate, shown.scores)
+        false_rate, true_rate, _ = roc_curve(shown.is_duplicate, shown.scores)
+        left.plot(*_thinned(recall, precision), dashes, color=colour, label=f"{label}, AP {shown.cosine.ap:.3f}")
+        left.plot(shown.cosine.recall, shown.cosine.precision, "o", color=colour, markersize=5)
+        right.plot(
+            *_thinned(false_rate, true_rate), dashes, color=colour, label=f"{label}, area {shown.cosine.roc_auc:.3f}"
+        )
+    left.axhline(report.positive_rate, color=_GUIDE, linewidth=0.8, linestyle=":", label="sorted at random")
+    right.plot([0, 1], [0, 1], color=_GUIDE, linewidth=0.8, linestyle=":", label="sorted at random")
+    left.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02), title="Precision and recall")
+    right.set(xlabel="false positive rate", ylabel="true positive rate", xlim=(0, 1), ylim=(0, 1.02), title="ROC")
+    left.legend(loc="lower left")
+    right.legend(loc="lower right")
+    return _picture(
+        "curves",
+        "Precision over recall, and true over false positives; dots mark the threshold of F1.",
+        f"Precision-recall and ROC curves. Average precision: {_of_each(report, lambda r: r.cosine.ap)}. Area under "
+        f"the ROC curve: {_of_each(report, lambda r: r.cosine.roc_auc)}.",
+        figure,
+    )
+
+
+def _scores(report: EvaluationReport) -> Picture:
+    shown = _shown(report)
+    figure, axes = _axes(len(shown), 2.8)
+    everything = np.concatenate([one.scores for one, *_ in shown])
+    edges = np.linspace(everything.min(), max(everything.max(), everything.min() + 1e-6), 41)
+    for axis, (one, label, _, _) in zip(axes, shown, strict=True):
+        others, _ = np.histogram(one.scores[~one.is_duplicate], edges)
+        duplicates, _ = np.histogram(one.scores[one.is_duplicate], edges)
+        axis.stairs(duplicates, edges, fill=True, color=_DUPLICATES, alpha=0.55, label="duplicates")
+        axis.stairs(others, edges, color=_OTHERS, linewidth=1.3, label="others")
+        axis.axvline(one.cosine.f1_threshold, color=_MODEL, linestyle="--", linewidth=1, label="threshold of F1")
+        axis.set(xlabel="cosine similarity", ylabel="pairs", title=label)
+    axes[0].legend(loc="upper left")
+    return _picture(
+        "scores",
+        "How many pairs of each class have which similarity.",
+        "Histograms of cosine similarity for duplicates and other pairs. Mean of the duplicates: "
+        f"{_of_each(report, lambda r: float(r.scores[r.is_duplicate].mean()))}; of the others: "
+        f"{_of_each(report, lambda r: float(r.scores[~r.is_duplicate].mean()))}. Threshold of F1: "
+        f"{_of_each(report, lambda r: r.cosine.f1_threshold)}.",
+        figure,
+    )
+
+
+def _reliability(report: EvaluationReport) -> Picture:
+    figure, (axis, text) = _axes(2, 3.0)
+    axis.plot([0, 1], [0, 1], color=_GUIDE, linewidth=0.8, linestyle=":", label="as it should be")
+    for shown, label, colour, dashes in _shown(report):
+        if shown.calibration:
+            bins = shown.calibration.bins
+            axis.plot(
+                [b.probability for b in bins],
+                [b.observed for b in bins],
+                f"o{dashes}",
+                color=colour,
+                markersize=3.5,
+                label=f"{label}, error {shown.calibration.expected_calibration_error:.3f}",
+            )
+    axis.set(xlabel="probability", ylabel="share of duplicates", xlim=(0, 1), ylim=(0, 1), title="Reliability")
+    axis.set_aspect("equal")
+    text.axis("off")
+    text.legend(*axis.get_legend_handles_labels(), loc="center left")
+    return _picture(
+        "reliability",
+        "The calibrated probability against the share of duplicates, in 15 bins of equally many pairs.",
+        "Reliability diagram. Expected calibration error: "
+        f"{_of_each(report, lambda r: r.calibration.expected_calibration_error if r.calibration else float('nan'))}.",
+        figure,
+    )
+
+
+def _slices(report: EvaluationReport) -> Picture:
+    parts = [part for part in report.slices if part.ap]
+    # From the top down.
+    places = {(part.name, part.value): -row for row, part in enumerate(parts)}
+    shown = _shown(report)
+    figure, (axis,) = _axes(1, 0.9 + 0.21 * len(parts))
+    for place, (one, label, colour, _) in enumerate(shown):
+        there = [part for part in one.slices if part.ap and (part.name, part.value) in places]
+        aps = [part.ap for part in there if part.ap]
+        axis.errorbar(
+            [ap.estimate for ap in aps],
+            # Side by side, the baseline above.
+            [places[part.name, part.value] + 0.13 * (len(shown) - 1 - 2 * place) for part in there],
+            xerr=np.array([[ap.estimate - ap.low for ap in aps], [ap.high - ap.estimate for ap in aps]]),
+            fmt="s" if one is report.baseline else "o",
+            color=colour,
+            markersize=3.5,
+            linewidth=1.1,
+            label=label,
+        )
+    axis.scatter(
+        [part.positive_rate for part in parts],
+        list(places.values()),
+        marker="|",
+        color=_DUPLICATES,
+        s=40,
+        label="share of duplicates",
+    )
+    axis.set_yticks(list(places.values()), [f"{part.name}: {part.value}  ({part.pairs:,})" for part in parts])
+    axis.set(xlabel="average precision, with 95 % interval", xlim=(0, 1.01))
+    axis.grid(axis="y", color="#eeeeee")
+    axis.set_axisbelow(True)
+    axis.legend(loc="upper center", bbox_to_anchor=(0.35, -0.42 / (0.21 * len(parts))), ncols=3)
+    ranked = sorted(parts, key=lambda part: part.ap.estimate if part.ap else 0.0)
+    low, high = ranked[0], ranked[-1]
+    return _picture(
+        "slices",
+        "Average precision of parts of the pairs; in brackets, how many pairs.",
+        f"Average precision per slice with intervals. Lowest: {low.name}, {low.value}: {low.ap}. Highest: {high.name}, "
+        f"{high.value}: {high.ap}.",
+        figure,
+    )
+
+
+def _training(report: EvaluationReport) -> Picture:
+    training = report.training
+    assert training is not None
+    figure, (left, right) = _axes(2, 2.8)
+    left.plot([step for step, _ in training.losses], [loss for _, loss in training.losses], color=_MODEL)
+    left.set(xlabel="step", ylabel="loss", title="Training loss")
+    steps = [evaluation.step for evaluation in training.dev_evaluations]
+    aps = [evaluation.average_precision for evaluation in training.dev_evaluations]
+    right.plot(steps, aps, "o-", color=_MODEL, markersize=3.5)
+    right.set(xlabel="step", ylabel="average precision", title="On the dev split")
+    if aps:
+        right.axvline(training.kept_step, color=_GUIDE, linewidth=0.8, linestyle=":", label="kept")
+        right.legend(loc="lower right")
+    else:
+        right.text(0.5, 0.5, "no dev split", ha="center", transform=right.transAxes)
+    losses = (
+        f"Loss from {training.losses[0][1]:.3f} at step {training.losses[0][0]:,} to {training.losses[-1][1]:.3f} at "
+        f"step {training.losses[-1][0]:,}. "
+        if training.losses
+        else ""
+    )
+    dev = f"Dev average precision from {aps[0]:.4f} to {max(aps):.4f} at its best." if aps else "No dev split."
+    return _picture("training", "Loss and dev average precision over the steps of the training.", losses + dev, figure)

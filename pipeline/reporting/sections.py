@@ -1,0 +1,210 @@
+"""What a report says, in order: sections of plain sentences, tables and places for pictures."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pipeline.core.references import FineTunedModel
+from pipeline.evaluation.report import COMPARED, THRESHOLDS, EvaluationReport, Mistake, compare
+
+METRIC_NAMES = {
+    "ap": "average precision",
+    "roc_auc": "ROC AUC",
+    "accuracy": "accuracy",
+    "f1": "F1",
+    "precision": "precision",
+    "recall": "recall",
+    "mcc": "MCC",
+}
+_TASK_NAMES = {
+    "mining_ap": "duplicate mining, average precision",
+    "mining_f1": "duplicate mining, best F1",
+    "mrr_at_10": "retrieval, MRR@10",
+    "ndcg_at_10": "retrieval, nDCG@10",
+    "recall_at_1": "retrieval, recall@1",
+    "recall_at_10": "retrieval, recall@10",
+    "recall_at_100": "retrieval, recall@100",
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of formatted cells.
+
+    Attributes:
+        caption: what it shows, for readers who don't see where it stands.
+        texts: how many of the first columns hold text; the others hold numbers.
+    """
+
+    caption: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    texts: int = 1
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a report.
+
+    Attributes:
+        pictures: names of the pictures that belong here; one that a report can't have is left out.
+        notes: sentences below the tables.
+    """
+
+    title: str
+    sentences: tuple[str, ...] = ()
+    tables: tuple[Table, ...] = ()
+    pictures: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def sections(report: EvaluationReport) -> Iterator[Section]:
+    """The whole report; beside a baseline where it has one."""
+    yield from results(report)
+    if report.training:
+        yield _training(report.training)
+    if report.mistakes:
+        yield _mistakes(report)
+
+
+def results(report: EvaluationReport) -> Iterator[Section]:
+    """The figures alone, without a row of the data."""
+    yield _headline(report)
+    yield _similarities(report)
+    yield _probability(report)
+    yield _slices(report)
+    yield _tasks(report)
+
+
+def title(report: EvaluationReport) -> str:
+    """What was measured on what, in one line."""
+    synthetic = " (synthetic)" if report.origin.synthetic else ""
+    return f"{report.model.name} on {report.pairs:,} pairs of {report.origin.source}{synthetic}"
+
+
+def _headline(report: EvaluationReport) -> Section:
+    header: tuple[str, ...] = ("cosine", "value (95 % interval)")
+    rows: list[tuple[str, ...]] = [(METRIC_NAMES[metric], str(value)) for metric, value in report.intervals.items()]
+    if report.baseline:
+        header = ("cosine", "baseline", "value (95 % interval)", "gain (95 % interval)")
+        rows = [
+            (METRIC_NAMES[metric], str(report.baseline.intervals[metric]), str(value), report.gains[metric].signed)
+            for metric, value in report.intervals.items()
+        ]
+    return Section(
+        "Result",
+        (f"{report.positive_rate:.1%} of the pairs are duplicates. {THRESHOLDS[report.threshold_kind]}",),
+        (Table("Cosine similarity, with 95 % intervals", header, tuple(rows)),),
+        ("curves", "scores"),
+        (f"The baseline is {report.baseline.model.name}.",) if report.baseline else (),
+    )
+
+
+def _similarities(report: EvaluationReport) -> Section:
+    differences = compare(report, report.baseline) if report.baseline else {}
+
+    def cell(name: str, metric: str) -> str:
+        value = f"{getattr(report.operating[name], metric):.4f}"
+        return f"{value} ({differences[name][metric]:+.4f})" if differences else value
+
+    table = Table(
+        "Metrics of each similarity",
+        ("metric", *report.operating),
+        tuple((METRIC_NAMES[metric], *(cell(name, metric) for name in report.operating)) for metric in COMPARED),
+    )
+    notes = ("In brackets: the difference to the baseline.",) if differences else ()
+    return Section("Four similarities", tables=(table,), notes=notes)
+
+
+def _probability(report: EvaluationReport) -> Section:
+    calibration = report.calibration
+    if calibration is None:
+        return Section("Probability", ("No calibrated probability: it is fitted on a dev split, and there is none.",))
+    return Section(
+        "Probability",
+        (
+            f"Platt's calibration, fitted on {calibration.fitted_on:,} dev pairs: Brier score {calibration.brier:.4f}, "
+            f"expected calibration error {calibration.expected_calibration_error:.4f}.",
+        ),
+        pictures=("reliability",),
+    )
+
+
+def _slices(report: EvaluationReport) -> Section:
+    baseline = report.baseline
+    before = {(part.name, part.value): part.ap for part in baseline.slices} if baseline else {}
+    rows = []
+    for part in report.slices:
+        row = (
+            part.name,
+            part.value,
+            f"{part.pairs:,}",
+            f"{part.positive_rate:.1%}",
+            str(part.ap) if part.ap else "one class only",
+        )
+        other = before.get((part.name, part.value))
+        rows.append((*row, f"{other.estimate:.4f}" if other else "") if baseline else row)
+    header = ("slice", "value", "pairs", "duplicates", "average precision (95 % interval)")
+    notes = ["Average precision rises with the share of duplicates: compare a slice with the same slice elsewhere."]
+    if report.graph_only_ap is not None:
+        notes.append(
+            "A classifier that sees only how often questions occur and with whom, but no text, gets "
+            f"{report.graph_only_ap:.4f}: that much is in the way the pairs were collected."
+        )
+    return Section(
+        "Slices",
+        (),
+        (
+            Table(
+                "Average precision of parts of the pairs",
+                (*header, "baseline") if baseline else header,
+                tuple(rows),
+                texts=2,
+            ),
+        ),
+        ("slices",),
+        tuple(notes),
+    )
+
+
+def _tasks(report: EvaluationReport) -> Section:
+    name = "Mining and retrieval"
+    if report.tasks is None:
+        return Section(name, ("Duplicate mining and retrieval were not measured.",))
+    before = report.baseline.tasks if report.baseline else None
+    rows = []
+    for key, label in _TASK_NAMES.items():
+        row = (label, f"{getattr(report.tasks, key):.4f}")
+        rows.append((*row, f"{getattr(before, key):.4f}") if before else row)
+    header = ("task", "value", "baseline") if before else ("task", "value")
+    return Section(name, (f"Among {report.tasks.questions:,} eval questions.",), (Table(name, header, tuple(rows)),))
+
+
+def _training(training: FineTunedModel) -> Section:
+    recipe = training.recipe
+    return Section(
+        "Training",
+        (
+            f"{training.steps:,} optimiser steps over {training.pair_visits:,} pairs of {training.origin.source} in "
+            f"{training.seconds:,.0f} s on {training.device}, {training.precision}, from {training.base_model.name}; "
+            f"the weights are those of step {training.kept_step:,}.",
+            "Recipe: "
+            + ", ".join(f"{knob} {value}" for knob, value in recipe.items() if value not in (None, {}))
+            + ".",
+        ),
+        pictures=("training",),
+    )
+
+
+def _mistakes(report: EvaluationReport) -> Section:
+    def table(caption: str, mistakes: list[Mistake]) -> Table:
+        rows = tuple((m.question1, m.question2, f"{m.score:.4f}", str(m.pair_id)) for m in mistakes)
+        return Table(caption, ("question 1", "question 2", "cosine", "pair"), rows, texts=2)
+
+    return Section(
+        "The worst mistakes",
+        ("Read them before you trust a figure: some are wrong labels.",),
+        (
+            table("Labelled different, but most alike", [m for m in report.mistakes if not m.is_duplicate]),
+            table("Labelled duplicate, but least alike", [m for m in report.mistakes if m.is_duplicate]),
+        ),
+    )

@@ -1,0 +1,1 @@
+"""Config files: *what* is done. Environment variables: *where*."""

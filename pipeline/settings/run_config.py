@@ -1,0 +1,253 @@
+"""Config files: run configuration in Dagster's shape, checked against the classes that define every knob.
+
+The same file serves `python -m pipeline`, `dagster asset materialize --config`, the jobs and the Launchpad::
+
+    ops:
+      fine_tuned_model:
+        config:
+          epochs: 10
+
+`python -m pipeline config` prints one with every setting, explained.
+"""
+
+import textwrap
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from pipeline.core.errors import PipelineError
+from pipeline.core.storage import PROJECT_ROOT
+from pipeline.evaluation.measuring import EvaluationOptions
+from pipeline.models.embedding_models import BaseModelChoice
+from pipeline.quality.promotion import PromotionRules
+from pipeline.quality.rules import DatasetLimits, ModelLimits, ReportLimits, SplitLimits
+from pipeline.question_pairs.sources import PairSource
+from pipeline.question_pairs.splits import SplitPlan
+from pipeline.reporting.leaderboard import LeaderboardOptions
+from pipeline.training.recipe import TrainingOrder
+
+STEP_SETTINGS: Mapping[str, type[BaseModel]] = {
+    "raw_quora_dataset": PairSource,
+    "raw_quora_dataset_checks": DatasetLimits,
+    "splits": SplitPlan,
+    "splits_checks": SplitLimits,
+    "base_model": BaseModelChoice,
+    "baseline_eval_report": EvaluationOptions,
+    "fine_tuned_model": TrainingOrder,
+    "fine_tuned_model_checks": ModelLimits,
+    "post_train_eval_report": EvaluationOptions,
+    "post_train_eval_report_checks": ReportLimits,
+    "model_leaderboard": LeaderboardOptions,
+    "production_model": PromotionRules,
+}
+"""The steps that have settings, and the class of each."""
+
+_SPLITS = {"train_split", "dev_split", "eval_split"}
+
+
+def steps_of(assets: Collection[str]) -> list[str]:
+    """The steps that a run of these assets has, their checks included."""
+    makers = {"splits" if asset in _SPLITS else asset for asset in assets}
+    return [step for step in STEP_SETTINGS if step.removesuffix("_checks") in makers]
+
+
+SettingsT = TypeVar("SettingsT", bound=BaseModel)
+
+
+class RunSettings:
+    """The settings of every step, complete and checked."""
+
+    def __init__(self, steps: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+        """Check the given settings; what is left out takes its default.
+
+        Raises:
+            PipelineError: for an unknown step or setting, or a value out of its range: all of them, in one line.
+        """
+        given = steps or {}
+        problems = [
+            f"there is no step {step!r}; the steps are: {', '.join(STEP_SETTINGS)}"
+            for step in given
+            if step not in STEP_SETTINGS
+        ]
+        self._settings: dict[str, BaseModel] = {}
+        for step, cls in STEP_SETTINGS.items():
+            try:
+                self._settings[step] = cls.model_validate(
+                    {str(name): value for name, value in (given.get(step) or {}).items()}
+                )
+            except ValidationError as error:
+                problems += [_problem(step, cls, dict(detail)) for detail in error.errors()]
+        if problems:
+            # A value that fits none of several types is reported once for each.
+            raise PipelineError("; ".join(dict.fromkeys(problems)))
+
+    def of(self, step: str, cls: type[SettingsT]) -> SettingsT:
+        """The settings of one step, as its class."""
+        settings = self._settings[step]
+        if not isinstance(settings, cls):
+            raise TypeError(f"the settings of {step} are {type(settings).__name__}, not {cls.__name__}")
+        return settings
+
+    def run_config(self, steps: Sequence[str] = tuple(STEP_SETTINGS)) -> dict[str, Any]:
+        """Dagster's run config for these steps, with every value written out."""
+        return {"ops": {step: {"config": self._settings[step].model_dump()} for step in steps}}
+
+    def explained(self) -> str:
+        """The run config of all steps as YAML, with what each setting means, allows and is by default above it."""
+        lines = [
+            "# Every setting of every step. Leave out what you don't change: it takes its default.",
+            "ops:",
+        ]
+        for step, settings in self._settings.items():
+            lines += ["", *_comment(_first_paragraph(STEP_SETTINGS[step].__doc__ or step), 2)]
+            lines += [f"  {step}:", "    config:"]
+            properties = STEP_SETTINGS[step].model_json_schema()["properties"]
+            for name, field in STEP_SETTINGS[step].model_fields.items():
+                default = _yaml(field.get_default(call_default_factory=True))
+                lines += _comment(field.description or "", 6)
+                lines += _comment(f"Allowed: {_allowed(properties[name])}. Default: {default}", 6)
+                lines.append(f"      {name}: {_yaml(getattr(settings, name))}")
+        return "\n".join(lines) + "\n"
+
+
+def reference() -> str:
+    """Every setting of every step as a page of Markdown: what it means, allows and is by default."""
+    lines = [
+        "# Settings",
+        "",
+        "Every setting of every step, as config files, `--set step.setting=value` and the Launchpad take it. Made from "
+        "the classes",
+        "by `python -m pipeline config --reference`; a test compares the two.",
+    ]
+    for step, cls in STEP_SETTINGS.items():
+        properties = cls.model_json_schema()["properties"]
+        lines += ["", f"## `{step}`", "", _first_paragraph(cls.__doc__ or step), ""]
+        lines += ["| setting | default | allowed | |", "|---|---|---|---|"]
+        for name, field in cls.model_fields.items():
+            default = _yaml(field.get_default(call_default_factory=True))
+            cells = (f"`{name}`", f"`{default}`", _allowed(properties[name]), field.description or "")
+            lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def load_settings(path: Path | None = None, overrides: Sequence[str] = ()) -> RunSettings:
+    """Read a config file and apply overrides such as `fine_tuned_model.epochs=3`.
+
+    Raises:
+        PipelineError: when the file is missing or no run config, or a setting is refused.
+    """
+    steps = _read(path) if path else {}
+    for override in overrides:
+        target, equals, text = override.partition("=")
+        step, dot, name = target.partition(".")
+        if not (equals and dot and name):
+            raise PipelineError(
+                f"{override!r} sets nothing: write step.setting=value, such as fine_tuned_model.epochs=3"
+            )
+        steps[step] = {**steps.get(step, {}), name: _parse(text, f"the value of {target}")}
+    return RunSettings(steps)
+
+
+def project_config(name: str) -> Path:
+    """The file `configs/<name>.yaml` of this project."""
+    return PROJECT_ROOT / "configs" / f"{name}.yaml"
+
+
+def _parse(text: str, what: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise PipelineError(f"can't read {what}: {' '.join(str(error).split())}") from error
+
+
+def _read(path: Path) -> dict[str, dict[str, Any]]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise PipelineError(f"no config file at {path.absolute()}; the project's own are in configs/") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise PipelineError(f"can't read the config file {path}: {' '.join(str(error).split())}") from error
+    steps = _only(_parse(text, f"the config file {path}"), "ops", path)
+    return {str(step): _mapping(_only(entry, "config", path), path) for step, entry in _mapping(steps, path).items()}
+
+
+def _only(value: Any, key: str, path: Path) -> Any:
+    """What stands under the one key that a mapping may have; None where it has none."""
+    mapping = _mapping(value, path)
+    if surplus := [str(name) for name in mapping if name != key]:
+        raise PipelineError(f"{path}: {surplus[0]!r} stands where only `{key}:` may; write {_SHAPE}")
+    return mapping.get(key)
+
+
+def _mapping(value: Any, path: Path) -> dict[Any, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise PipelineError(f"{path} is no run config: {value!r} stands where settings belong; write {_SHAPE}")
+    return value
+
+
+_SHAPE = "`ops: fine_tuned_model: config: epochs: 3`, a level a line"
+
+
+def _comment(text: str, indent: int) -> list[str]:
+    """A text as comment lines."""
+    start = " " * indent + "# "
+    return textwrap.wrap(text, 110, initial_indent=start, subsequent_indent=start, break_on_hyphens=False)
+
+
+def _first_paragraph(docstring: str) -> str:
+    return " ".join(docstring.partition("\n\n")[0].split())
+
+
+def _yaml(value: Any) -> str:
+    """A value as YAML in one line."""
+    return (
+        yaml.safe_dump(value, default_flow_style=True, width=float("inf"), allow_unicode=True)
+        .partition("\n...")[0]
+        .strip()
+    )
+
+
+def _problem(step: str, cls: type[BaseModel], detail: dict[str, Any]) -> str:
+    name = str(detail["loc"][0]) if detail["loc"] else ""
+    if detail["type"] == "extra_forbidden":
+        return f"{step} has no setting {name!r}; it has: {', '.join(cls.model_fields)}"
+    if not name:
+        return f"{step}: {detail['msg'].removeprefix('Value error, ')}"
+    if detail["type"] == "value_error":
+        return f"{step}.{name}: {detail['msg'].removeprefix('Value error, ')}"
+    schema = cls.model_json_schema()["properties"][name]
+    return f"{step}.{name} can't be {detail['input']!r}: it must be {_allowed(schema)}"
+
+
+def _allowed(schema: dict[str, Any]) -> str:
+    """What a JSON schema allows, in words."""
+    if "anyOf" in schema:
+        return " or ".join(_allowed(option) for option in schema["anyOf"])
+    if "enum" in schema or "const" in schema:
+        return " or ".join(repr(value) for value in schema.get("enum", [schema.get("const")]))
+    kinds = {
+        "integer": "a whole number",
+        "number": "a number",
+        "string": "a text",
+        "boolean": "true or false",
+        "null": "empty",
+        "object": "a mapping",
+        "array": "a list",
+    }
+    words = kinds.get(schema.get("type", ""), "another type")
+    for key, what in (("items", "of values"), ("additionalProperties", "of names to values")):
+        if isinstance(schema.get(key), dict):
+            words += f" {what}, each {_allowed(schema[key])}"
+    bounds = {
+        "minimum": "at least",
+        "exclusiveMinimum": "above",
+        "maximum": "at most",
+        "exclusiveMaximum": "below",
+    }
+    limits = [f"{text} {schema[key]:,}" for key, text in bounds.items() if key in schema]
+    return f"{words} {' and '.join(limits)}".strip()

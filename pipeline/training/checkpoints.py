@@ -1,0 +1,143 @@
+"""Checkpoints that are complete or absent: staged by the trainer, checksummed, renamed into place, pruned."""
+
+import json
+import logging
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.core.errors import PipelineError
+from pipeline.core.storage import folder_sha256, json_text, write_text
+
+_logger = logging.getLogger(__name__)
+
+SEAL = "checkpoint.json"
+"""Step, fingerprint, dev score and SHA-256 of each file; a checkpoint without it, or with other files, is not used."""
+
+_PRUNED = ".pruned-"
+
+_CARD = "Checkpoint after step {step:,} of a training run; `manifest.json` of a finished run says which.\n"
+
+_PICKLES = ("training_args.bin",)
+"""Written by the trainer, never read again, and code could hide in it."""
+
+
+@dataclass(frozen=True)
+class CheckpointStore:
+    """The checkpoints of one training run.
+
+    Attributes:
+        folder: `checkpoints/` of the run folder.
+        fingerprint: of the training; checkpoints of another one are passed over.
+        keep: how many of the newest stay.
+    """
+
+    folder: Path
+    fingerprint: str
+    keep: int
+
+    @property
+    def staging(self) -> Path:
+        """Where the trainer writes; nothing in it is ever read back."""
+        return self.folder / ".staging"
+
+    def prepare(self) -> Path | None:
+        """Remove what an interrupted run left half-written or half-deleted; returns the checkpoint to go on from."""
+        self.discard_staging()
+        for doomed in self.folder.glob(f"{_PRUNED}*"):
+            shutil.rmtree(doomed)
+        return self.newest()
+
+    def discard_staging(self) -> None:
+        """Remove what the trainer has left aside."""
+        shutil.rmtree(self.staging, ignore_errors=True)
+
+    def publish(self, staged: Path, step: int, score: float | None = None) -> Path:
+        """Seal a staged checkpoint, move it to `<step>/`, and prune the oldest beyond `keep`, but for the best.
+
+        Args:
+            score: average precision on the dev split at this step, if it was measured.
+
+        Returns:
+            The checkpoint's folder.
+        """
+        for name in _PICKLES:
+            (staged / name).unlink(missing_ok=True)
+        # The trainer's card quotes training questions.
+        (staged / "README.md").write_text(_CARD.format(step=step), encoding="utf-8")
+        seal = {"step": step, "fingerprint": self.fingerprint, "score": score, "sha256": folder_sha256(staged)}
+        write_text(staged / SEAL, json_text(seal))
+        final = self.folder / str(step)
+        if final.exists():
+            shutil.rmtree(final)
+        staged.rename(final)
+        # Later steps were passed over when this training resumed: they are damaged or another training's.
+        self._remove([other for other in self.steps() if other > step])
+        kept = {self.best_step(), *self.steps()[-self.keep :]}
+        self._remove([other for other in self.steps() if other not in kept])
+        return final
+
+    def _remove(self, steps: list[int]) -> None:
+        for step in steps:
+            # Renamed first: a checkpoint that is being deleted must not look complete.
+            doomed = self.folder / f"{_PRUNED}{step}"
+            (self.folder / str(step)).rename(doomed)
+            shutil.rmtree(doomed)
+
+    def steps(self) -> list[int]:
+        """Steps that have a folder, ascending."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(int(path.name) for path in self.folder.iterdir() if path.name.isdecimal())
+
+    def best_step(self) -> int | None:
+        """The step with the highest score, the first of equals; None when none has one."""
+        scores = [(score, -step) for step in self.steps() if (score := self._score(step)) is not None]
+        return -max(scores)[1] if scores else None
+
+    def best(self) -> Path | None:
+        """The checkpoint with the highest score.
+
+        Raises:
+            PipelineError: when it is damaged: the second best would pass for the best.
+        """
+        if (step := self.best_step()) is None:
+            return None
+        path = self.folder / str(step)
+        if reason := self._unusable(path):
+            raise PipelineError(f"the best checkpoint {path} can't be used: {reason}; the last one is {self.newest()}")
+        return path
+
+    def _score(self, step: int) -> float | None:
+        seal = _read_seal(self.folder / str(step))
+        # Of a later step or another training: passed over, and soon pruned.
+        return seal["score"] if seal and seal["fingerprint"] == self.fingerprint else None
+
+    def newest(self) -> Path | None:
+        """The newest complete checkpoint of this training; damaged and foreign ones are passed over with a warning."""
+        for step in reversed(self.steps()):
+            path = self.folder / str(step)
+            if (reason := self._unusable(path)) is None:
+                return path
+            _logger.warning("checkpoint %s is passed over: %s", path, reason)
+        return None
+
+    def _unusable(self, path: Path) -> str | None:
+        if (seal := _read_seal(path)) is None:
+            return f"it has no readable {SEAL}"
+        if seal["fingerprint"] != self.fingerprint:
+            return "it belongs to another recipe, data, base model or token budget"
+        expected = seal["sha256"]
+        found = folder_sha256(path, ignore=(SEAL,))
+        changed = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
+        return f"{changed[0]} is missing or damaged" if changed else None
+
+
+def _read_seal(path: Path) -> dict[str, Any] | None:
+    """The seal of a checkpoint; None where there is none that can be read."""
+    try:
+        seal = json.loads((path / SEAL).read_text(encoding="utf-8"))
+        return {key: seal[key] for key in ("step", "fingerprint", "score", "sha256")}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

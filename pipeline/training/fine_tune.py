@@ -1,0 +1,356 @@
+"""Fine-tunes a model and leaves a sealed run folder: from pairs and a recipe to the model, its card and its seal."""
+
+import gc
+import logging
+import shutil
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from accelerate.utils.memory import should_reduce_batch_size
+from sentence_transformers import SentenceTransformer
+from transformers import TrainerState
+from transformers.trainer import TRAINER_STATE_NAME
+
+from pipeline.core.errors import PipelineError
+from pipeline.core.progress import OnProgress, ignore
+from pipeline.core.references import DevEvaluation, FineTunedModel, ModelReference
+from pipeline.core.storage import content_version, write_text
+from pipeline.evaluation.metrics import SimilarityMetrics
+from pipeline.evaluation.results_csv import EPOCH_RESULTS_FILE_NAME, csv_row, csv_text
+from pipeline.models.embedding_models import (
+    describe_device,
+    load_model,
+    model_folder_version,
+    quiet_libraries,
+    resolve_device,
+)
+from pipeline.models.packing import packed_attention, tokenize, why_not_packed
+from pipeline.models.precision import Precision, resolve_precision
+from pipeline.question_pairs.schema import PairTable
+from pipeline.reporting.model_card import write_model_card
+from pipeline.training import distributed
+from pipeline.training.batches import BatchPlan, Featurize, PairCollator, TrainingPairs, packed_features
+from pipeline.training.checkpoints import CheckpointStore
+from pipeline.training.recipe import Recipe
+from pipeline.training.run_folder import RunFolder
+from pipeline.training.trainer import PairTrainer, dev_scores, is_out_of_patience
+
+_logger = logging.getLogger(__name__)
+
+SLOW_SECONDS = 12 * 3600
+"""A training on a CPU that would take longer is refused unless `allow_slow` says otherwise."""
+
+_PROBE_BATCHES = 4
+_PROBE_FROM_STEPS = 500
+"""Shorter trainings are not worth an estimate: even at 10 s a step they end within the bound."""
+
+_FIRST_BUDGET = {"cpu": 32_768, "mps": 32_768, "cuda": 262_144}
+"""Tokens of a forward pass that `auto` tries first. Activations of a 12-layer, 384-wide BERT take about 0.2 MB a token
+in bf16: 50 GB of a GPU's memory, or 6 GB of a laptop's."""
+
+_SMALLEST_BUDGET = 64
+
+
+def fine_tune(
+    train: PairTable,
+    dev: PairTable,
+    base_model: ModelReference,
+    recipe: Recipe,
+    run_folder: RunFolder,
+    on_progress: OnProgress = ignore,
+) -> FineTunedModel:
+    """Train on `train`, and leave the model, its checkpoints and a manifest in `run_folder`.
+
+    A folder that is finished already gives its result; one with checkpoints of the same training goes on from the
+    newest that is whole. On a CPU the same arguments give the same weights, bit for bit, on the same machine, whether
+    the training was interrupted or not.
+
+    Args:
+        train: pairs to learn from.
+        dev: pairs to watch and select on; may be empty.
+
+    Raises:
+        PipelineError: when the data, the device or the memory doesn't suit, the training diverges, the folder holds
+            another training, or a CPU would need more than 12 hours and `allow_slow` is not set.
+    """
+    if len(dev) and dev.positive_rate in (0, 1):
+        raise PipelineError(
+            f"all {len(dev):,} pairs of dev_split have the same label, so nothing can be measured on them: raise "
+            "dev_fraction, or set it to 0"
+        )
+    parts = distributed.processes() * recipe.gradient_accumulation
+    if len(train) < max(recipe.batch_size, parts):
+        raise PipelineError(
+            f"train_split has {len(train):,} pairs, fewer than one batch of {recipe.batch_size}: lower batch_size or "
+            "bring more pairs"
+        )
+    if recipe.batch_size % parts:
+        raise PipelineError(
+            f"batch_size {recipe.batch_size} can't be shared out to {distributed.processes()} processes with "
+            f"gradient_accumulation {recipe.gradient_accumulation}: choose a multiple of {parts}"
+        )
+    fingerprint = recipe.fingerprint(train.data_version, dev.data_version, base_model.version)
+    if finished := distributed.from_main(lambda: run_folder.sealed_result(fingerprint)):
+        return finished
+    quiet_libraries()
+    device = resolve_device(recipe.device)
+    pairs = TrainingPairs.of(train)
+    for budget in _budgets(recipe.token_budget or _FIRST_BUDGET[device]):
+        try:
+            with _opened(
+                pairs, dev, base_model, recipe, device, budget, run_folder, fingerprint, on_progress
+            ) as opened:
+                _try_largest_batch(opened.trainer)
+                if recipe.token_budget and budget < recipe.token_budget:
+                    raise PipelineError(
+                        f"out of memory with token_budget {recipe.token_budget:,} on {describe_device(device)}: "
+                        f"{budget:,} fits; set that, or leave token_budget empty (auto)"
+                    )
+                if device == "cpu" and not recipe.allow_slow and opened.plan.steps > _PROBE_FROM_STEPS:
+                    _refuse_if_slow(opened.trainer)
+                seconds = _train(opened, recipe)
+                finish = partial(_finish, opened, train, dev, base_model, recipe, run_folder, seconds, fingerprint)
+                return distributed.from_main(finish)
+        except RuntimeError as error:
+            if not should_reduce_batch_size(error):
+                raise
+            if distributed.processes() > 1:
+                # The others go on with batches of the first size; they can't be called back.
+                raise PipelineError(
+                    f"out of memory with {budget:,} tokens in a forward pass in one of {distributed.processes()} "
+                    f"processes: set token_budget to {budget // 2:,}"
+                ) from error
+            _logger.warning("out of memory with %s tokens in a forward pass: trying half as many", f"{budget:,}")
+        _release_memory()
+    raise PipelineError(
+        f"out of memory on {describe_device(device)} even with {_SMALLEST_BUDGET} tokens in a forward pass: free "
+        "memory, or choose a smaller base model"
+    )
+
+
+def _budgets(first: int) -> Iterator[int]:
+    """Ever fewer tokens."""
+    while first >= _SMALLEST_BUDGET:
+        yield first
+        first //= 2
+
+
+def _release_memory() -> None:
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+@dataclass(frozen=True)
+class _Session:
+    """All that a training with one token budget needs.
+
+    Attributes:
+        layout: `packed`, or `padded` with the reason.
+        truncated_questions: see `FineTunedModel`.
+    """
+
+    model: SentenceTransformer
+    plan: BatchPlan
+    trainer: PairTrainer
+    store: CheckpointStore
+    device: str
+    precision: Precision
+    layout: str
+    token_budget: int
+    truncated_questions: int
+
+
+@contextmanager
+def _opened(
+    pairs: TrainingPairs,
+    dev: PairTable,
+    base_model: ModelReference,
+    recipe: Recipe,
+    device: str,
+    token_budget: int,
+    run_folder: RunFolder,
+    fingerprint: str,
+    on_progress: OnProgress,
+) -> Iterator[_Session]:
+    model = load_model(base_model, device, recipe.max_seq_length)
+    # Keeps the library from embedding examples for a card of its own, which is not used.
+    model.model_card_data.widget = [{"source_sentence": "A question?", "sentences": ["Another question?"]}]
+    if recipe.dropout is not None:
+        set_dropout(model, recipe.dropout)
+    precision = resolve_precision(recipe.precision, device)
+    tokens = tokenize(model, pairs.questions)
+    parts = distributed.processes() * recipe.gradient_accumulation
+    plan = BatchPlan.draw(
+        tokens.lengths[pairs.first] + tokens.lengths[pairs.second],
+        recipe.epochs,
+        recipe.batch_size,
+        token_budget,
+        recipe.seed,
+        parts,
+    )
+    store = CheckpointStore(
+        run_folder.checkpoints, content_version([fingerprint, plan.version]), recipe.keep_checkpoints
+    )
+    with ExitStack() as stack:
+        if reason := why_not_packed(model):
+            layout, featurize = f"padded: {reason}", padded_features(model, pairs.questions)
+        else:
+            packing = stack.enter_context(packed_attention(model))
+            layout, featurize = "packed", packed_features(tokens, packing.first_position)
+        collator = PairCollator(pairs, tokens.lengths, featurize)
+        trainer = PairTrainer(model, plan, collator, recipe, precision, device, store, dev, on_progress)
+        yield _Session(model, plan, trainer, store, device, precision, layout, token_budget, tokens.truncated)
+
+
+def padded_features(model: SentenceTransformer, questions: list[str]) -> Featurize:
+    """Features as the library makes them, for a model that can't take packed ones."""
+    return lambda indices: model.preprocess([questions[i] for i in indices])
+
+
+def set_dropout(model: SentenceTransformer, probability: float) -> None:
+    """Set the dropout of every layer."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = probability
+        for name in ("attention_dropout", "dropout_p"):
+            # Where attention applies dropout by a number of its own.
+            if isinstance(getattr(module, name, None), float):
+                setattr(module, name, probability)
+
+
+def _try_largest_batch(trainer: PairTrainer) -> None:
+    """One forward and backward pass of the batch with most tokens, without a trace in weights or random state: a
+    training that runs out of memory does so now and not in an hour."""
+    with _untraced(trainer):
+        trainer.forward_backward(trainer.largest_batch())
+
+
+def _refuse_if_slow(trainer: PairTrainer) -> None:
+    """Time a few batches forwards and backwards."""
+    seconds = []
+    with _untraced(trainer):
+        for index in range(min(_PROBE_BATCHES, len(trainer.plan.ends))):
+            start = time.perf_counter()
+            trainer.forward_backward(trainer.plan.batch(index))
+            seconds.append(time.perf_counter() - start)
+    estimate = statistics.median(seconds) * len(trainer.plan.ends)
+    if estimate > SLOW_SECONDS:
+        raise PipelineError(
+            f"{trainer.plan.steps:,} steps on this CPU would take about {estimate / 3600:.0f} hours: use a GPU, set "
+            "train_limit or fewer epochs, or set allow_slow: true"
+        )
+
+
+@contextmanager
+def _untraced(trainer: PairTrainer) -> Iterator[None]:
+    was_training = trainer.model.training
+    trainer.model.train()
+    devices = [torch.cuda.current_device()] if trainer.args.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        yield
+    trainer.model.zero_grad()
+    trainer.model.train(was_training)
+
+
+def _train(session: _Session, recipe: Recipe) -> float:
+    """Train to the end, from the newest usable checkpoint if there is one; returns the seconds that it took."""
+    resume_from = distributed.from_main(session.store.prepare)
+    trainer = session.trainer
+    start = time.perf_counter()
+    if resume_from and _has_stopped(resume_from, recipe.patience):
+        trainer.restore(resume_from)
+    else:
+        if resume_from and trainer.average:
+            trainer.average.load(resume_from)
+        trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
+    return time.perf_counter() - start
+
+
+def _has_stopped(checkpoint: Path, patience: int | None) -> bool:
+    """Whether the training ended at this checkpoint for want of improvement."""
+    state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+    return is_out_of_patience(dev_scores(state.log_history), patience)
+
+
+def _finish(
+    session: _Session,
+    train: PairTable,
+    dev: PairTable,
+    base_model: ModelReference,
+    recipe: Recipe,
+    run_folder: RunFolder,
+    seconds: float,
+    fingerprint: str,
+) -> FineTunedModel:
+    """Save the kept weights, then the card, then the seal."""
+    trainer = session.trainer
+    evaluations, steps = trainer.evaluations(), int(trainer.state.global_step)
+    best = session.store.best() if recipe.keep == "best" and evaluations else None
+    if best:
+        _load_weights(session.model, best)
+        if trainer.average:
+            trainer.average.load(best)
+    with trainer.average.applied() if trainer.average else nullcontext():
+        model = _save(session.model, run_folder.model(base_model.name), evaluations)
+    result = FineTunedModel(
+        model=model,
+        base_model=base_model,
+        run_folder=str(run_folder.path),
+        recipe=recipe.model_dump(),
+        train_version=train.data_version,
+        dev_version=dev.data_version,
+        origin=train.origin,
+        train_pairs=len(train),
+        pair_visits=session.plan.pairs_after(steps),
+        steps=steps,
+        kept_step=int(best.name) if best else steps,
+        seconds=seconds,
+        device=describe_device(session.device),
+        precision=session.precision,
+        layout=session.layout,
+        token_budget=session.token_budget,
+        truncated_questions=session.truncated_questions,
+        dev_evaluations=[
+            DevEvaluation(epoch=epoch, step=step, average_precision=metrics["cosine"].ap)
+            for epoch, step, metrics in evaluations
+        ],
+        losses=trainer.losses(),
+    )
+    write_model_card(result)
+    session.store.discard_staging()
+    run_folder.seal(result, fingerprint)
+    return result
+
+
+def _load_weights(model: SentenceTransformer, checkpoint: Path) -> None:
+    saved = SentenceTransformer(
+        str(checkpoint),
+        device="cpu",
+        local_files_only=True,
+        model_kwargs={"use_safetensors": True, "dtype": torch.float32},
+    )
+    model.load_state_dict(saved.state_dict())
+
+
+def _save(
+    model: SentenceTransformer, folder: Path, evaluations: list[tuple[float, int, dict[str, SimilarityMetrics]]]
+) -> ModelReference:
+    """Write the model folder whole: it takes its name when all is in it."""
+    staged = folder.with_name(f".{folder.name}.staged")
+    for leftover in (staged, folder):
+        shutil.rmtree(leftover, ignore_errors=True)
+    model.save_pretrained(str(staged), create_model_card=False)
+    if evaluations:
+        rows = [csv_row(metrics, epoch, step) for epoch, step, metrics in evaluations]
+        write_text(staged / "eval" / EPOCH_RESULTS_FILE_NAME, csv_text(rows))
+    staged.rename(folder)
+    return ModelReference(
+        kind="fine_tuned", name=folder.name, location=str(folder), version=model_folder_version(folder)
+    )

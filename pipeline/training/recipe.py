@@ -1,0 +1,194 @@
+"""Every knob of a fine-tuning run, with its range."""
+
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from pipeline.core.storage import content_version
+from pipeline.models.embedding_models import Device
+from pipeline.models.precision import PrecisionChoice
+
+LossName = Literal[
+    "online_contrastive",
+    "contrastive",
+    "cosent",
+    "angle",
+    "binary_cross_entropy",
+    "multiple_negatives_ranking",
+]
+
+_NOT_IN_FINGERPRINT = {"allow_slow", "keep_checkpoints"}
+"""Knobs that change neither the weights nor what a checkpoint holds."""
+
+
+class Recipe(BaseModel):
+    """How a model is fine-tuned. The defaults are the reference system's, but for one epoch instead of ten, the best
+    checkpoint instead of the last, and the precision."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: int = Field(default=1, ge=1, le=1_000, description="Passes over the training pairs; the reference made 10.")
+    batch_size: int = Field(
+        default=32,
+        ge=2,
+        le=65_536,
+        description="Pairs in an optimiser step, over all processes and accumulated batches. It changes the loss too.",
+    )
+    gradient_accumulation: int = Field(
+        default=1, ge=1, le=1_024, description="Batches that an optimiser step is cut into, to save memory."
+    )
+    token_budget: int | None = Field(
+        default=None,
+        ge=64,
+        le=100_000_000,
+        description="Most tokens in a forward pass; a step whose pairs have more ends early. Empty (auto): as many as "
+        "the memory holds.",
+    )
+    learning_rate: float = Field(default=2e-5, gt=0, le=1, description="Peak learning rate of AdamW.")
+    weight_decay: float = Field(
+        default=0.01, ge=0, le=1, description="AdamW's weight decay; biases and layer norms have none."
+    )
+    warmup_fraction: float = Field(
+        default=0.1, ge=0, le=1, description="Share of all steps over which the learning rate rises linearly."
+    )
+    max_warmup_steps: int = Field(
+        default=10_000, ge=0, le=10_000_000, description="Upper bound of the warm-up, in steps."
+    )
+    scheduler: Literal["linear", "cosine"] = Field(
+        default="linear", description="How the learning rate falls to 0 after the warm-up."
+    )
+    max_grad_norm: float = Field(default=1.0, gt=0, le=1_000, description="Gradients are clipped to this norm.")
+    dropout: float | None = Field(
+        default=None, ge=0, lt=1, description="Dropout of all layers; empty keeps the base model's (BERT: 0.1)."
+    )
+    loss: LossName = Field(
+        default="online_contrastive",
+        description="What a batch costs; docs/training.md explains each. The reference: online_contrastive.",
+    )
+    loss_weights: dict[str, float] = Field(
+        default_factory=dict,
+        description="Further losses by name, with their weights beside the first one's 1.",
+    )
+    margin: float = Field(
+        default=0.5,
+        gt=0,
+        le=2,
+        description="Contrastive losses: cosine distance beyond which two different questions are far enough apart.",
+    )
+    group_size: int = Field(
+        default=32,
+        ge=2,
+        le=65_536,
+        description="Online contrastive loss: pairs among which the hard ones are picked, however large the batch.",
+    )
+    scale: float = Field(
+        default=20.0, gt=0, le=1_000, description="All other losses: cosines are multiplied by it (1 / temperature)."
+    )
+    center: float = Field(
+        default=0.75, ge=-1, le=1, description="Binary cross-entropy: cosine at which a pair is as likely as not."
+    )
+    max_seq_length: int | None = Field(
+        default=None,
+        ge=4,
+        le=8_192,
+        description="Tokens a question is cut to; empty keeps the base model's limit.",
+    )
+    precision: PrecisionChoice = Field(
+        default="auto", description="`auto`: bf16 where the hardware multiplies it, else fp32. Weights are fp32 always."
+    )
+    evaluations_per_epoch: int = Field(
+        default=1, ge=1, le=1_000, description="How often an epoch the model is evaluated on dev_split."
+    )
+    keep: Literal["best", "last"] = Field(
+        default="best",
+        description="Which model is the result: the best on dev_split (with one), or the last. Both stay as "
+        "checkpoints.",
+    )
+    patience: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000,
+        description="Stop early after so many evaluations without a new best; empty: never.",
+    )
+    average_decay: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="Decay a step of an exponential moving average of the weights, which then is the model; empty: "
+        "none.",
+    )
+    seed: int = Field(default=42, ge=0, le=2**32 - 1, description="Seed of the shuffle and of dropout.")
+    device: Device = Field(default="auto", description="Where to train: `auto` takes a GPU where there is one.")
+    checkpoint_steps: int = Field(
+        default=500,
+        ge=1,
+        le=10_000_000,
+        description="Steps between two checkpoints; the last step and each new best always have one.",
+    )
+    keep_checkpoints: int = Field(
+        default=2, ge=1, le=1_000, description="How many of the newest checkpoints stay, and the best one."
+    )
+    allow_slow: bool = Field(
+        default=False,
+        description="Train on a CPU even if it is estimated to take more than 12 hours.",
+    )
+
+    @field_validator("token_budget", mode="before")
+    @classmethod
+    def _auto_is_none(cls, value: Any) -> Any:
+        return None if value == "auto" else value
+
+    @field_validator("loss_weights")
+    @classmethod
+    def _known_losses(cls, weights: dict[str, float]) -> dict[str, float]:
+        names = get_args(LossName)
+        for name, weight in weights.items():
+            if name not in names:
+                raise ValueError(f"there is no loss {name!r}; there are: {', '.join(names)}")
+            if not 0 <= weight <= 1_000:
+                raise ValueError(f"the weight of {name} is {weight}: it must be at least 0 and at most 1,000")
+        return weights
+
+    @model_validator(mode="after")
+    def _batch_can_be_cut(self) -> "Recipe":
+        if self.batch_size % self.gradient_accumulation:
+            raise ValueError(
+                f"batch_size {self.batch_size} can't be cut into {self.gradient_accumulation} batches "
+                "(gradient_accumulation): choose a multiple"
+            )
+        if self.loss in self.loss_weights:
+            raise ValueError(f"loss_weights weighs {self.loss}, which is the loss already: name other ones")
+        return self
+
+    @property
+    def all_losses(self) -> dict[LossName, float]:
+        """Every loss and its weight."""
+        return {self.loss: 1.0, **self.loss_weights}  # type: ignore[dict-item]  # the validator knows the names
+
+    def warmup_steps(self, total_steps: int) -> int:
+        """Steps of linear warm-up: the share of all steps, at most `max_warmup_steps`."""
+        return min(self.max_warmup_steps, int(total_steps * self.warmup_fraction))
+
+    def fingerprint(self, train_version: str, dev_version: str, base_model_version: str) -> str:
+        """Hash of all that decides the weights; a training is resumed only under the same one."""
+        knobs = self.model_dump(exclude=_NOT_IN_FINGERPRINT)
+        return content_version([knobs, train_version, dev_version, base_model_version])
+
+
+class TrainingOrder(Recipe):
+    """A recipe, and what to do about its result."""
+
+    train_anew: bool = Field(
+        default=False,
+        description="On Modal: train again where the same recipe, data, base model and code have given a result "
+        "already, which stands otherwise.",
+    )
+    download_model: bool = Field(
+        default=False,
+        description="On Modal: bring the fine-tuned model to this machine too, into PIPELINE_RUNS_FOLDER.",
+    )
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe alone."""
+        return Recipe.model_validate(self.model_dump(include=set(Recipe.model_fields)))

@@ -1,0 +1,70 @@
+"""The folder of one training run: its names, its seal, and which files belong to it.
+
+::
+
+    sentence-transformers-ft-<UNIX_TIMESTAMP>/
+      checkpoints/<step>/                   the newest few, complete or absent
+      <base model with / as -->-ft/         the fine-tuned model; eval/ inside has one row an epoch
+      manifest.json                         written last: a folder without it is unfinished
+      binary_classification_evaluation_{pre,post}_train_results.csv (and .json)
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.core.errors import PipelineError
+from pipeline.core.references import FineTunedModel
+from pipeline.core.storage import claim_folder
+from pipeline.training.manifest import MANIFEST_NAME, read_manifest, verify_files, write_manifest
+
+STEM = "sentence-transformers-ft"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One training run on disk.
+
+    Attributes:
+        path: absolute path of `sentence-transformers-ft-<UNIX_TIMESTAMP>`.
+    """
+
+    path: Path
+
+    @classmethod
+    def claim(cls, parent: Path, unix_time: int, owner: str) -> "RunFolder":
+        """The folder of this owner: made with this timestamp, or the next free one, or found again on a retry."""
+        return cls(claim_folder(parent.absolute(), STEM, unix_time, owner))
+
+    @property
+    def checkpoints(self) -> Path:
+        """Holds one folder for each kept checkpoint, named by its step."""
+        return self.path / "checkpoints"
+
+    def model(self, base_name: str) -> Path:
+        """The fine-tuned model's folder: `BAAI/bge-small-en-v1.5` becomes `BAAI--bge-small-en-v1.5-ft`."""
+        return self.path / f"{base_name.replace('/', '--')}-ft"
+
+    @property
+    def manifest(self) -> Path:
+        """The seal."""
+        return self.path / MANIFEST_NAME
+
+    def seal(self, result: FineTunedModel, fingerprint: str) -> None:
+        """Write the manifest: the result and the SHA-256 of each file of the model, its card left out."""
+        write_manifest(self.path, fingerprint, result)
+
+    def sealed_result(self, fingerprint: str) -> FineTunedModel | None:
+        """The result of a finished run with this fingerprint; None when the run isn't finished.
+
+        Raises:
+            PipelineError: when the folder holds another training, or its files are not those that were sealed.
+        """
+        if not self.manifest.is_file():
+            return None
+        manifest = read_manifest(self.path)
+        if manifest.fingerprint != fingerprint:
+            raise PipelineError(
+                f"{self.path} already holds a finished training of another recipe, data or base model: start a new run"
+            )
+        verify_files(self.path, manifest)
+        return manifest.result

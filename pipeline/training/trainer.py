@@ -1,0 +1,284 @@
+"""sentence-transformers' trainer, fed with planned batches of distinct questions.
+
+The library's trainer keeps what it is good at: optimiser, schedule, accumulation, processes, callbacks, checkpoints.
+Replaced are the data path (`batches`), the loss's forward pass (`losses`) and the moments of evaluation.
+"""
+
+import math
+import time
+from collections.abc import Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sentence_transformers import (
+    SentenceTransformer,
+    SentenceTransformerTrainer,
+    SentenceTransformerTrainingArguments,
+)
+from sentence_transformers.sentence_transformer.evaluation import SentenceEvaluator
+from torch.utils.data import DataLoader
+from transformers import PrinterCallback, TrainerCallback, TrainerState
+from transformers.trainer import TRAINER_STATE_NAME
+
+from pipeline.core.errors import PipelineError
+from pipeline.core.progress import CheckpointSaved, DevEvaluated, OnProgress, TrainingStep
+from pipeline.evaluation.measuring import evaluate_pairs
+from pipeline.evaluation.metrics import SIMILARITIES, SimilarityMetrics
+from pipeline.models.precision import Precision, has_tf32
+from pipeline.question_pairs.schema import PairTable
+from pipeline.training import distributed
+from pipeline.training.averaging import WeightAverage
+from pipeline.training.batches import BatchPlan, PairCollator, PairIndices, PlannedBatches
+from pipeline.training.checkpoints import CheckpointStore
+from pipeline.training.losses import PairLoss
+from pipeline.training.recipe import Recipe
+
+_LOGS = 100
+"""Points of the loss curve: enough to draw it, few enough not to slow a GPU down."""
+
+_CUDA_LOADERS = 2
+"""Processes that prepare batches while a GPU computes; a CPU has nothing to overlap."""
+
+
+class PairTrainer(SentenceTransformerTrainer):
+    """Trains on a plan's batches.
+
+    Attributes:
+        plan: the batches of the whole training; for the trainer they are one epoch.
+        average: the moving average of the weights, if there is one.
+    """
+
+    def __init__(
+        self,
+        model: SentenceTransformer,
+        plan: BatchPlan,
+        collator: PairCollator,
+        recipe: Recipe,
+        precision: Precision,
+        device: str,
+        store: CheckpointStore,
+        dev: PairTable,
+        on_progress: OnProgress,
+    ) -> None:
+        self.plan = plan
+        self.average = WeightAverage(model, recipe.average_decay) if recipe.average_decay else None
+        self._collator = collator
+        evaluations = plan.evaluation_steps(recipe.evaluations_per_epoch) if len(dev) else frozenset()
+        arguments = _arguments(recipe, store.staging, plan.steps, precision, device)
+        # One process, one GPU: otherwise the library would put several under DataParallel, which can't cut these
+        # batches up. `torchrun` starts a process for each.
+        arguments._n_gpu = min(arguments.n_gpu, 1)
+        super().__init__(
+            model=model,
+            args=arguments,
+            loss=PairLoss(model, recipe, precision),
+            evaluator=_DevEvaluator(dev, plan, on_progress) if len(dev) else None,
+            callbacks=[_Watcher(store, self, recipe, evaluations, on_progress)],
+        )
+        # It would print each log entry to standard output; the watcher reports them as events.
+        self.remove_callback(PrinterCallback)
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """The plan's batches, shared out among the processes."""
+        loader = DataLoader(
+            PairIndices(len(self.plan.order)),
+            batch_sampler=PlannedBatches(self.plan),
+            collate_fn=self._collator,
+            num_workers=self.args.dataloader_num_workers,
+            pin_memory=self.args.dataloader_pin_memory,
+        )
+        # Batches come in multiples of the processes; none is to be filled up with repeated pairs.
+        self.accelerator.even_batches = False
+        prepared: DataLoader[Any] = self.accelerator.prepare(loader)
+        return prepared
+
+    def collect_features(self, inputs: dict[str, Any]) -> tuple[Any, Any]:
+        """What `PairLoss` is given: the features, and the rest of the batch."""
+        return inputs["features"], inputs
+
+    def largest_batch(self) -> np.ndarray:
+        """Pair indices of the batch with most tokens."""
+        tokens = np.concatenate([[0], np.cumsum(self._collator.tokens(self.plan.order))])
+        return self.plan.batch(int(np.argmax(np.diff(tokens[self.plan.ends], prepend=0))))
+
+    def forward_backward(self, indices: np.ndarray) -> None:
+        """The gradients of one batch, added to those that are there."""
+        inputs = self._prepare_inputs(self._collator(indices))
+        self.compute_loss(self.model, inputs).backward()
+
+    def restore(self, checkpoint: Path) -> None:
+        """Take weights and history from the checkpoint of a training that has ended."""
+        self._load_from_checkpoint(str(checkpoint))
+        self.state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+        if self.average:
+            self.average.load(checkpoint)
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Evaluate the averaged model, where there is one."""
+        with self.average.applied() if self.average else nullcontext():
+            metrics: dict[str, float] = super().evaluate(*args, **kwargs)
+        return metrics
+
+    def evaluations(self) -> list[tuple[float, int, dict[str, SimilarityMetrics]]]:
+        """(epoch, step, metrics on the dev split) of each evaluation, those before a resumption included."""
+        return [
+            (self.plan.epoch_after(entry["step"]), entry["step"], _DevEvaluator.metrics_of(entry))
+            for entry in self.state.log_history
+            if _DevEvaluator.KEY in entry
+        ]
+
+    def losses(self) -> list[tuple[int, float]]:
+        """(step, mean loss since the step before), as logged."""
+        return [(int(e["step"]), float(e["loss"])) for e in self.state.log_history if "loss" in e]
+
+
+def _arguments(
+    recipe: Recipe, staging: Path, total_steps: int, precision: Precision, device: str
+) -> SentenceTransformerTrainingArguments:
+    return SentenceTransformerTrainingArguments(
+        output_dir=str(staging),
+        # The plan holds all epochs.
+        num_train_epochs=1,
+        per_device_train_batch_size=recipe.batch_size,
+        gradient_accumulation_steps=recipe.gradient_accumulation,
+        learning_rate=recipe.learning_rate,
+        lr_scheduler_type=recipe.scheduler,
+        warmup_steps=recipe.warmup_steps(total_steps),
+        weight_decay=recipe.weight_decay,
+        max_grad_norm=recipe.max_grad_norm,
+        optim="adamw_torch_fused" if device in ("cpu", "cuda") else "adamw_torch",
+        # Autocast is `PairLoss`'s, around the training's forward pass alone: evaluation stays in fp32.
+        tf32=True if precision != "fp32" and has_tf32(device) else None,
+        seed=recipe.seed,
+        data_seed=recipe.seed,
+        use_cpu=device == "cpu",
+        dataloader_pin_memory=device == "cuda",
+        dataloader_num_workers=_CUDA_LOADERS if device == "cuda" else 0,
+        # The watcher asks for evaluations; they come before a checkpoint at the same step, so that it holds them.
+        eval_strategy="no",
+        save_strategy="steps",
+        save_steps=recipe.checkpoint_steps,
+        logging_steps=max(1, total_steps // _LOGS),
+        logging_nan_inf_filter=False,
+        report_to="none",
+        disable_tqdm=True,
+    )
+
+
+class _DevEvaluator(SentenceEvaluator):
+    """Evaluates the model in training on the dev split, with the metrics of the reports."""
+
+    KEY = "eval_cosine_ap"
+
+    def __init__(self, dev: PairTable, plan: BatchPlan, on_progress: OnProgress) -> None:
+        super().__init__()
+        self.primary_metric = "cosine_ap"
+        self._dev = dev
+        self._plan = plan
+        self._on_progress = on_progress
+
+    def __call__(
+        self, model: SentenceTransformer, output_path: str | None = None, epoch: float = -1, steps: int = -1
+    ) -> dict[str, float]:
+        # Of several processes the library asks the first, and tells the others.
+        metrics = evaluate_pairs(model, self._dev)
+        self._on_progress(DevEvaluated(self._plan.epoch_after(steps), steps, metrics["cosine"].ap))
+        return {
+            f"{name}_{metric}": value
+            for name, values in metrics.items()
+            for metric, value in values.model_dump().items()
+        }
+
+    @staticmethod
+    def metrics_of(entry: Mapping[str, Any]) -> dict[str, SimilarityMetrics]:
+        """The metrics in an entry of the trainer's log history, where each key bears the prefix `eval_`."""
+        return {
+            name: SimilarityMetrics(
+                **{metric: entry[f"eval_{name}_{metric}"] for metric in SimilarityMetrics.model_fields}
+            )
+            for name in SIMILARITIES
+        }
+
+
+def dev_scores(log_history: list[dict[str, Any]]) -> list[float]:
+    """Average precision on the dev split, evaluation after evaluation."""
+    return [float(entry[_DevEvaluator.KEY]) for entry in log_history if _DevEvaluator.KEY in entry]
+
+
+def is_out_of_patience(scores: list[float], patience: int | None) -> bool:
+    """Whether the last `patience` evaluations brought no new best."""
+    return patience is not None and bool(scores) and len(scores) - 1 - scores.index(max(scores)) >= patience
+
+
+class _Watcher(TrainerCallback):
+    """Turns the trainer's callbacks into progress events, evaluations and published checkpoints; stops a training
+    that has diverged or no longer improves."""
+
+    def __init__(
+        self,
+        store: CheckpointStore,
+        trainer: PairTrainer,
+        recipe: Recipe,
+        evaluation_steps: frozenset[int],
+        on_progress: OnProgress,
+    ) -> None:
+        self._store = store
+        self._trainer = trainer
+        self._recipe = recipe
+        self._evaluation_steps = evaluation_steps
+        self._on_progress = on_progress
+        self._last = (0, 0.0)
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._last = (state.global_step, time.perf_counter())
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self._trainer.average:
+            self._trainer.average.update()
+        if state.global_step in self._evaluation_steps:
+            control.should_evaluate = True
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        # Pairs per second are of the training, without the evaluation.
+        self._last = (state.global_step, time.perf_counter())
+        *before, score = dev_scores(state.log_history)
+        if self._recipe.keep == "best" and score > max(before, default=-math.inf):
+            control.should_save = True
+        if is_out_of_patience([*before, score], self._recipe.patience):
+            control.should_training_stop = control.should_save = True
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **kwargs: Any) -> None:
+        if "loss" not in logs:
+            return
+        loss, step, plan = float(logs["loss"]), int(state.global_step), self._trainer.plan
+        if not math.isfinite(loss):
+            raise PipelineError(
+                f"the training diverged: the loss is {loss} at step {step:,}; lower learning_rate "
+                f"(now {args.learning_rate:g}) or max_grad_norm"
+            )
+        now = time.perf_counter()
+        rate = (plan.pairs_after(step) - plan.pairs_after(self._last[0])) / (now - self._last[1])
+        self._last = (step, now)
+        learning_rate = float(logs["learning_rate"])
+        self._on_progress(TrainingStep(step, plan.steps, plan.epoch_after(step), loss, learning_rate, rate))
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        step = int(state.global_step)
+        staged = self._store.staging / f"checkpoint-{step}"
+        history = state.log_history
+        score = float(history[-1][_DevEvaluator.KEY]) if history and _is_evaluation(history[-1], step) else None
+
+        def publish() -> Path:
+            if self._trainer.average:
+                self._trainer.average.save(staged)
+            return self._store.publish(staged, step, score)
+
+        distributed.wait()
+        path = distributed.from_main(publish)
+        self._on_progress(CheckpointSaved(step, str(path)))
+
+
+def _is_evaluation(entry: Mapping[str, Any], step: int) -> bool:
+    return _DevEvaluator.KEY in entry and entry["step"] == step

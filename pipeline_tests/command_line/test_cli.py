@@ -1,0 +1,249 @@
+"""The command line as a person uses it: real processes, real exit codes, real signals."""
+
+import ast
+import hashlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline.core.storage import PROJECT_ROOT
+
+SECONDS = 480
+
+
+def pipeline(*arguments: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run `python -m pipeline` to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "pipeline", *arguments],
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS,
+        env={**os.environ, **(environment or {})},
+    )
+
+
+def weights(home: Path) -> list[str]:
+    """SHA-256 of the weights of each finished run, oldest first."""
+    folders = sorted(manifest.parent for manifest in (home / "runs").glob("*/manifest.json"))
+    return [hashlib.sha256(next(f.glob("*-ft/model.safetensors")).read_bytes()).hexdigest() for f in folders]
+
+
+def assert_one_line_error(result: subprocess.CompletedProcess[str], *words: str) -> None:
+    """The command failed with one line that has these words, and wrote nothing else."""
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+    assert result.stderr.startswith("Error: ")
+    for word in words:
+        assert word in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("fine_tuned_model.epochs=-3", ("fine_tuned_model.epochs", "-3", "at least 1 and at most 1,000")),
+        ("fine_tuned_model.batch_size=0", ("fine_tuned_model.batch_size", "at least 2")),
+        ("fine_tuned_model.loss=hinge", ("fine_tuned_model.loss", "hinge", "online_contrastive")),
+        ("fine_tuned_model.epoch=3", ("no setting 'epoch'", "epochs")),
+        ("training.epochs=3", ("no step 'training'", "fine_tuned_model")),
+        ("epochs", ("step.setting=value",)),
+    ],
+)
+def test_a_bad_setting_is_refused_before_anything_starts(
+    pipeline_home: Path, setting: str, words: tuple[str, ...]
+) -> None:
+    assert_one_line_error(pipeline("materialize", "--set", setting), *words)
+    assert not pipeline_home.exists()
+
+
+def test_config_prints_a_file_that_materialize_takes(pipeline_home: Path, tmp_path: Path) -> None:
+    printed = pipeline("config", "--set", "splits.eval_fraction=0.25")
+    assert printed.returncode == 0, printed.stderr
+    assert "      # Share of all pairs in eval_split" in printed.stdout
+    path = tmp_path / "all.yaml"
+    path.write_text(printed.stdout)
+    assert "eval_fraction: 0.25" in pipeline("config", "--config", str(path)).stdout
+    assert_one_line_error(pipeline("config", "--set", "splits.eval_fraction=2"), "splits.eval_fraction", "below 1")
+
+
+def test_pairs_are_looked_at_and_nothing_is_written(pipeline_home: Path, small_pairs: Path) -> None:
+    source = ("--set", "raw_quora_dataset.source=file", "--set", f"raw_quora_dataset.path={small_pairs}")
+    looked = pipeline("pairs", *source)
+    assert looked.returncode == 0, looked.stderr
+    assert "| **kept** | 240 | |" in looked.stdout
+    assert "eval_split: 24 pairs" in looked.stdout
+    small_pairs.write_text("question1,question2\na,b\n")
+    assert_one_line_error(pipeline("pairs", *source), "lacks the column is_duplicate")
+    assert not pipeline_home.exists()
+
+
+def test_finetune_refuses_the_same_settings(pipeline_home: Path) -> None:
+    assert_one_line_error(pipeline("finetune", "--set", "fine_tuned_model.epochs=0"), "fine_tuned_model.epochs")
+    assert not pipeline_home.exists()
+
+
+def test_a_config_file_that_is_not_there_is_named(pipeline_home: Path) -> None:
+    assert_one_line_error(pipeline("materialize", "--config", "nowhere.yaml"), "nowhere.yaml")
+
+
+def test_a_selection_that_matches_nothing_lists_the_assets(pipeline_home: Path) -> None:
+    assert_one_line_error(pipeline("materialize", "--select", "eval"), "eval", "eval_split")
+
+
+def test_a_selection_that_needs_one_split_makes_its_step_whole(pipeline_home: Path, small_config: Path) -> None:
+    result = pipeline("materialize", "--config", str(small_config), "--select", "+key:train_split")
+    assert result.returncode == 0, result.stderr
+    assert all((pipeline_home / side / "current.json").is_file() for side in ("train_split", "dev_split", "eval_split"))
+
+
+def test_what_only_a_job_of_its_own_makes_is_not_materialised(pipeline_home: Path) -> None:
+    result = pipeline("materialize", "--select", "published_model")
+    assert_one_line_error(result, "'published_model' matches no asset", "production_model")
+
+
+def test_a_blocking_check_ends_the_run_with_its_one_line(pipeline_home: Path, small_config: Path) -> None:
+    result = pipeline(
+        "materialize", "--config", str(small_config), "--select", "group:dataset",
+        "--set", "splits_checks.min_train_pairs=1000",
+    )  # fmt: skip
+    assert result.returncode == 1
+    assert result.stderr.strip().splitlines()[-1] == ("Error: train_split: train_split has 153 pairs; it needs 1,000")
+
+
+def test_a_failing_step_ends_with_its_one_line(pipeline_home: Path, tmp_path: Path) -> None:
+    path = tmp_path / "broken.tsv"
+    path.write_text("question1\tquestion2\nWhy?\tWhy not?\n")
+    result = pipeline(
+        "materialize", "--select", "raw_quora_dataset",
+        "--set", "raw_quora_dataset.source=file", "--set", f"raw_quora_dataset.path={path}",
+    )  # fmt: skip
+    assert result.returncode == 1
+    assert result.stderr.strip().splitlines()[-1].startswith("Error: raw_quora_dataset: ")
+    assert "lacks the column is_duplicate" in result.stderr
+    assert not (pipeline_home / "raw_quora_dataset").exists()
+
+
+def test_an_unknown_compute_is_refused(pipeline_home: Path) -> None:
+    result = pipeline("materialize", "--select", "*", environment={"PIPELINE_COMPUTE": "mars"})
+    assert_one_line_error(result, "PIPELINE_COMPUTE is 'mars'")
+    assert not pipeline_home.exists()
+
+
+def test_dagster_materialises_one_asset_by_name(pipeline_home: Path) -> None:
+    command = [sys.executable, "-m", "dagster", "asset", "materialize", "--select", "base_model"]
+    result = subprocess.run(
+        [*command, "-m", "pipeline.definitions"], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    pointer = json.loads((pipeline_home / "base_model" / "current.json").read_text())
+    assert (pipeline_home / "base_model" / pointer["file"]).is_file()
+
+
+@pytest.mark.slow
+def test_materialize_and_finetune_give_the_same_model_and_results(pipeline_home: Path, small_config: Path) -> None:
+    materialized = pipeline("materialize", "--config", str(small_config))
+    assert materialized.returncode == 0, materialized.stderr
+    for word in ("average precision", "accuracy", "F1", "threshold", "Model", "Results", "UI"):
+        assert word in materialized.stdout
+    assert "Traceback" not in materialized.stderr
+
+    finetuned = pipeline("finetune", "--config", str(small_config))
+    assert finetuned.returncode == 0, finetuned.stderr
+    first, second = weights(pipeline_home)
+    assert first == second
+
+    printed = {
+        name: ast.literal_eval(line.split(" eval ", 1)[1])
+        for line in finetuned.stdout.splitlines()
+        if (name := line.split(" eval ", 1)[0]) in ("pre train", "post train")
+    }
+    assert list(printed["post train"]) == ["cossim", "manhattan", "euclidean", "dot"]
+    row = re.search(r"average precision\D+([\d.]+)\D+([\d.]+)", materialized.stdout)
+    assert row is not None
+    assert float(row[1]) == pytest.approx(printed["pre train"]["cossim"]["ap"], abs=5e-5)
+    assert float(row[2]) == pytest.approx(printed["post train"]["cossim"]["ap"], abs=5e-5)
+
+
+def test_finetune_does_not_import_dagster(pipeline_home: Path) -> None:
+    code = (
+        "import sys; from pipeline.command_line.cli import main; sys.argv = ['pipeline', 'finetune', '--set', "
+        "'raw_quora_dataset.path=x', '--set', 'raw_quora_dataset.source=file']\n"
+        "try: main()\nexcept SystemExit: print('dagster' in sys.modules, 'pipeline.compute.local' in sys.modules)"
+    )
+    output = subprocess.run([sys.executable, "-c", code], cwd=PROJECT_ROOT, check=True, capture_output=True, text=True)
+    assert output.stdout.split() == ["False", "True"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
+def test_the_run_after_an_interrupted_one_is_undisturbed(
+    pipeline_home: Path, small_config: Path, ending: signal.Signals
+) -> None:
+    up_to_the_model = ["--config", str(small_config), "--select", "+key:fine_tuned_model"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipeline", "materialize", *up_to_the_model, "--set", "fine_tuned_model.epochs=200"],
+        cwd=PROJECT_ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + SECONDS
+    while not list((pipeline_home / "runs").glob("*/checkpoints/[0-9]*/checkpoint.json")):
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    # As a terminal does it: the whole process group gets the signal.
+    os.killpg(process.pid, ending)
+    output = process.communicate(timeout=60)[0]
+    if ending == signal.SIGINT:
+        assert process.returncode == 130, output
+        assert output.strip().splitlines()[-1].startswith("Error: interrupted")
+    (unfinished,) = (pipeline_home / "runs").glob("sentence-transformers-ft-*")
+    assert not (unfinished / "manifest.json").exists()
+
+    after = pipeline("materialize", *up_to_the_model)
+    assert after.returncode == 0, after.stderr
+    assert len(weights(pipeline_home)) == 1
+    assert not (unfinished / "manifest.json").exists()
+
+
+@pytest.mark.slow
+def test_two_runs_at_once_keep_to_their_own_files(pipeline_home: Path, small_config: Path) -> None:
+    seeds = ("1", "2")
+    processes = [
+        subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "pipeline",
+                "materialize",
+                "--config",
+                str(small_config),
+                "--set",
+                f"splits.seed={seed}",
+            ],
+            cwd=PROJECT_ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for seed in seeds
+    ]
+    outputs = [process.communicate(timeout=SECONDS)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    together = weights(pipeline_home)
+    assert len(set(together)) == 2
+
+    alone = pipeline("finetune", "--config", str(small_config), "--set", "splits.seed=1")
+    assert alone.returncode == 0, alone.stderr
+    assert weights(pipeline_home)[-1] in together

@@ -1,0 +1,42 @@
+"""A compute on the loopback Modal server, in this process, and a training that takes seconds there."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from modal_loopback import LoopbackModal
+from modal_training import Training, fresh_compute
+from tiny_model import make_tiny_model
+
+from pipeline.core.references import DataOrigin
+from pipeline.models.embedding_models import BaseModelChoice, resolve_base_model
+from pipeline.question_pairs.sample.generator import bundled_sample
+from pipeline.question_pairs.schema import PairTable
+from pipeline.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from pipeline.compute.modal.client import ModalCompute
+
+
+@pytest.fixture
+def training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Training:
+    """40 steps of a tiny model, a checkpoint at every fifth."""
+    # Threads of several processes on a few cores spend their time waiting for each other.
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    pairs = PairTable(bundled_sample(), DataOrigin(source="bundled sample", synthetic=True))
+    return Training(
+        base_model=resolve_base_model(BaseModelChoice(model=str(make_tiny_model(tmp_path)))),
+        train=pairs.take(np.arange(160)),
+        dev=pairs.take(np.arange(160, 224)),
+        recipe=Recipe(epochs=2, batch_size=8, learning_rate=1e-3, checkpoint_steps=5, device="cpu", allow_slow=True),
+    )
+
+
+@pytest.fixture
+def modal_compute(
+    training: Training, modal_loopback: LoopbackModal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> "ModalCompute":
+    """The compute, without a GPU. Its modules are imported anew: an app belongs to the server that it was made on."""
+    monkeypatch.setenv("PIPELINE_MODAL_GPU", "none")
+    return fresh_compute(monkeypatch, tmp_path / "runs")

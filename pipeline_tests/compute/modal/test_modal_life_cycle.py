@@ -1,0 +1,258 @@
+"""Dagster's processes on one side, containers on the other: who ends what, and what is found again.
+
+Real processes, ended by real signals; judged by what the loopback Modal server has counted.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster_server import ask, dagster_dev
+from modal_loopback import CallRecord, LoopbackModal, wait_until
+from small_data import write_small_pairs
+from tiny_model import make_tiny_model
+
+from pipeline.core.storage import PROJECT_ROOT
+
+pytestmark = pytest.mark.slow
+
+END_SECONDS = 5
+"""Containers of a cancelled run must be gone by then."""
+
+START_SECONDS = 120
+
+Config = dict[str, dict[str, Any]]
+
+
+class Orchestrator:
+    """Command-line runs that share one Dagster instance, with splits and base model there already."""
+
+    def __init__(self, home: Path, folder: Path, config: Config, loopback: LoopbackModal) -> None:
+        self.loopback = loopback
+        self.config = config
+        self._started: list[subprocess.Popen[bytes]] = []
+        self.dagster_home = folder / "dagster_home"
+        self.dagster_home.mkdir()
+        shutil.copy(PROJECT_ROOT / "deploy" / "dagster.yaml", self.dagster_home)
+        self.environment = {
+            **os.environ,
+            "PIPELINE_HOME": str(home),
+            "PIPELINE_COMPUTE": "modal",
+            "PIPELINE_MODAL_GPU": "none",
+            "DAGSTER_HOME": str(self.dagster_home),
+        }
+        self.log = folder / "run.log"
+
+    def start(self, **recipe: Any) -> subprocess.Popen[bytes]:
+        """Start a command-line run, in a process group of its own."""
+        path = self.log.with_name("run.json")
+        config = {**self.config, "fine_tuned_model": {**self.config["fine_tuned_model"], **recipe}}
+        command = materialize("key:fine_tuned_model", write_config(path, config))
+        with self.log.open("w") as output:
+            process = subprocess.Popen(
+                command,
+                cwd=PROJECT_ROOT,
+                env=self.environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._started.append(process)
+        return process
+
+    def kill_all(self) -> None:
+        """Leave no process behind, however a test ends."""
+        for process in self._started:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    def finish(self, **recipe: Any) -> str:
+        """Run to the end; returns what was said."""
+        assert self.start(**recipe).wait() == 0, self.log.read_text()
+        return self.log.read_text()
+
+    def trainings(self) -> list[CallRecord]:
+        """The trainings that were ever ordered."""
+        return [call for call in self.loopback.calls() if call.function == "fine_tune"]
+
+    def wait_for_checkpoint(self, step: int = 20) -> str:
+        """Wait until a training has a checkpoint in its Volume; returns the Volume's name."""
+
+        def found() -> str:
+            volumes = [name for name in self.loopback.volumes() if name.rpartition("-")[2].isdecimal()]
+            with_it = [
+                name for name in volumes if f"checkpoints/{step}/checkpoint.json" in self.loopback.volume_files(name)
+            ]
+            return with_it[-1] if with_it else ""
+
+        return wait_until(found, START_SECONDS)
+
+    def seconds_until_no_container(self) -> float:
+        """How long it takes from now until no container is left."""
+        start = time.monotonic()
+        wait_until(lambda: not self.loopback.containers(), END_SECONDS)
+        return time.monotonic() - start
+
+
+def write_config(path: Path, config: Config) -> Path:
+    path.write_text(json.dumps({"ops": {step: {"config": settings} for step, settings in config.items()}}))
+    return path
+
+
+def materialize(select: str, config: Path) -> list[str]:
+    return [sys.executable, "-m", "pipeline", "materialize", "--select", select, "--config", str(config), "--verbose"]
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Config]:
+    """A home with splits and a base model, and the settings that made them."""
+    folder = tmp_path_factory.mktemp("prepared")
+    config: Config = {
+        "raw_quora_dataset": {"source": "file", "path": str(write_small_pairs(folder / "pairs.tsv"))},
+        "splits": {"strategy": "reference", "eval_fraction": 0.2, "dev_fraction": 0.2},
+        "base_model": {"model": str(make_tiny_model(folder))},
+        "fine_tuned_model": {
+            "epochs": 2,
+            "batch_size": 8,
+            "checkpoint_steps": 20,
+            "device": "cpu",
+            "allow_slow": True,
+        },
+    }
+    command = materialize("group:dataset or key:base_model", write_config(folder / "run.json", config))
+    others = {name: value for name, value in os.environ.items() if not name.startswith(("DAGSTER_", "PIPELINE_"))}
+    environment = {**others, "PIPELINE_HOME": str(folder / "home")}
+    subprocess.run(command, cwd=PROJECT_ROOT, env=environment, check=True)
+    return folder / "home", config
+
+
+@pytest.fixture
+def orchestrator(
+    pipeline_home: Path, tmp_path: Path, prepared: tuple[Path, Config], modal_loopback: LoopbackModal
+) -> Iterator[Orchestrator]:
+    home, config = prepared
+    shutil.copytree(home, pipeline_home)
+    orchestrator = Orchestrator(pipeline_home, tmp_path, config, modal_loopback)
+    yield orchestrator
+    orchestrator.kill_all()
+
+
+def test_ctrl_c_of_a_command_line_run_ends_the_call_and_its_container(orchestrator: Orchestrator) -> None:
+    process = orchestrator.start(epochs=500)
+    orchestrator.wait_for_checkpoint()
+    os.killpg(process.pid, signal.SIGINT)
+    orchestrator.seconds_until_no_container()
+    assert process.wait(30) == 130, orchestrator.log.read_text()
+    assert [call.state for call in orchestrator.trainings()] == ["cancelled"]
+
+
+def test_a_lost_orchestrator_leaves_the_training_to_be_found_again_and_exactly_one_happens(
+    orchestrator: Orchestrator,
+) -> None:
+    process = orchestrator.start(epochs=20)
+    volume = orchestrator.wait_for_checkpoint()
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    said = orchestrator.finish(epochs=20)
+    (training,) = orchestrator.trainings()
+    assert (training.state, training.tries) == ("succeeded", 1)
+    assert f"Modal call {training.id}" in said
+    assert "manifest.json" in orchestrator.loopback.volume_files(volume)
+
+    # Materialised now: the same again trains nothing, other epochs and the explicit wish train once each.
+    assert f"nothing to train: the call {training.id}" in orchestrator.finish(epochs=20)
+    assert len(orchestrator.trainings()) == 1
+    orchestrator.finish(epochs=1)
+    assert len(orchestrator.trainings()) == 2
+    orchestrator.finish(epochs=1, train_anew=True)
+    assert len(orchestrator.trainings()) == 3
+    assert {call.state for call in orchestrator.trainings()} == {"succeeded"}
+
+
+def test_a_training_that_nobody_waited_for_until_it_was_over_is_taken_as_it_is(orchestrator: Orchestrator) -> None:
+    process = orchestrator.start()
+    wait_until(lambda: any(run for run in orchestrator.trainings()), START_SECONDS)
+    wait_until(lambda: "fine_tuned_model.call_id" in orchestrator_tags(orchestrator), 10)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    wait_until(lambda: orchestrator.trainings()[0].state == "succeeded", START_SECONDS)
+    assert "nobody had taken its result" in orchestrator.finish()
+    assert len(orchestrator.trainings()) == 1
+
+
+def orchestrator_tags(orchestrator: Orchestrator) -> str:
+    with dg.DagsterInstance.from_config(str(orchestrator.dagster_home)) as instance:
+        return " ".join(tag for run in instance.get_runs() for tag in run.tags)
+
+
+# --- from the UI ------------------------------------------------------------------------------------------------
+
+
+def launch_long_training(address: str, orchestrator: Orchestrator) -> str:
+    """Launch it as the UI does, and wait for its first checkpoint; returns the run's id."""
+    launch = """mutation ($params: ExecutionParams!) { launchRun(executionParams: $params) {
+        __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
+    settings = {**orchestrator.config["fine_tuned_model"], "epochs": 500}
+    params = {
+        "selector": {
+            "repositoryLocationName": "pipeline",
+            "repositoryName": "__repository__",
+            "pipelineName": "__ASSET_JOB",
+            "assetSelection": [{"path": ["fine_tuned_model"]}],
+        },
+        "runConfigData": {"ops": {"fine_tuned_model": {"config": settings}}},
+        "mode": "default",
+    }
+    launched = ask(address, launch, params=params)
+    orchestrator.wait_for_checkpoint()
+    return str(launched["launchRun"]["run"]["runId"])
+
+
+def test_a_run_terminated_in_the_ui_ends_the_call_and_its_container(orchestrator: Orchestrator) -> None:
+    with dagster_dev(orchestrator.environment, orchestrator.log) as address:
+        run_id = launch_long_training(address, orchestrator)
+        ask(address, "mutation ($run: String!) { terminateRun(runId: $run) { __typename } }", run=run_id)
+        orchestrator.seconds_until_no_container()
+        assert [call.state for call in orchestrator.trainings()] == ["cancelled"]
+        status = "query ($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }"
+        wait_until(lambda: ask(address, status, run=run_id)["runOrError"]["status"] == "CANCELED", 60)
+
+
+def test_a_dagster_that_is_shut_down_leaves_the_call_to_be_found_again(orchestrator: Orchestrator) -> None:
+    with dagster_dev(orchestrator.environment, orchestrator.log) as address:
+        launch_long_training(address, orchestrator)
+    time.sleep(END_SECONDS)
+    assert [call.state for call in orchestrator.trainings()] == ["running"]
+
+
+def test_a_cancelled_run_without_a_worker_has_its_calls_ended_by_the_sensor(orchestrator: Orchestrator) -> None:
+    from pipeline.orchestration.upkeep import end_calls_of_cancelled_runs
+
+    process = orchestrator.start(epochs=500)
+    orchestrator.wait_for_checkpoint()
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert [call.state for call in orchestrator.trainings()] == ["running"]
+
+    with dg.DagsterInstance.from_config(str(orchestrator.dagster_home)) as instance:
+        run = instance.get_runs(limit=1)[0]
+        instance.report_run_canceled(run)
+        (event,) = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_CANCELED)
+        assert event.dagster_event
+        with dg.build_run_status_sensor_context(
+            "end_calls_of_cancelled_runs", event.dagster_event, instance, run
+        ) as context:
+            end_calls_of_cancelled_runs(context)
+    orchestrator.seconds_until_no_container()
+    assert [call.state for call in orchestrator.trainings()] == ["cancelled"]

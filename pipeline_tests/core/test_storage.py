@@ -1,0 +1,258 @@
+"""Checks what storage promises: whole files, folders with one owner, and pointers that a neighbour can't bend."""
+
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.core.errors import PipelineError
+from pipeline.core.storage import (
+    VERSION_LENGTH,
+    Pointer,
+    VersionStore,
+    claim_folder,
+    content_version,
+    default_home,
+    default_runs_folder,
+    file_sha256,
+    folder_sha256,
+    json_text,
+    local_folder,
+    replacing,
+    write_text,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def write_half_and_fail(path: Path) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text("half of the n")
+        raise RuntimeError("power cut")
+
+
+def test_a_written_text_is_read_back_in_folders_that_were_not_there(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "text.json"
+    write_text(path, "Grüße, 世界\n")
+    assert path.read_bytes() == "Grüße, 世界\n".encode()
+    assert names_in(path.parent) == ["text.json"]
+
+
+def test_a_second_write_replaces_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "text"
+    write_text(path, "a long first text")
+    write_text(path, "new")
+    assert path.read_text() == "new"
+    assert names_in(tmp_path) == ["text"]
+
+
+def test_the_old_file_stands_while_the_new_one_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "text"
+    write_text(path, "old")
+    with replacing(path) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+
+
+def test_a_failing_writer_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "text"
+    write_text(path, "old")
+    with pytest.raises(RuntimeError, match="power cut"):
+        write_half_and_fail(path)
+    assert path.read_text() == "old"
+    assert names_in(tmp_path) == ["text"]
+
+
+def test_a_failing_first_writer_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="power cut"):
+        write_half_and_fail(tmp_path / "text")
+    assert names_in(tmp_path) == []
+
+
+def test_a_claim_makes_the_folder_with_the_number_asked_for(tmp_path: Path) -> None:
+    folder = claim_folder(tmp_path / "runs", "model", 1700000000, "run-a")
+    assert folder == tmp_path / "runs" / "model-1700000000"
+    assert folder.is_dir()
+    assert names_in(tmp_path / "runs") == ["model-1700000000"]
+
+
+def test_the_same_owner_gets_the_same_folder_with_all_that_is_in_it(tmp_path: Path) -> None:
+    first = claim_folder(tmp_path, "model", 7, "run-a")
+    (first / "checkpoint").mkdir()
+    (first / "checkpoint" / "weights").write_bytes(b"w")
+    assert claim_folder(tmp_path, "model", 7, "run-a") == first
+    assert (first / "checkpoint" / "weights").read_bytes() == b"w"
+    assert names_in(tmp_path) == ["model-7"]
+
+
+def test_another_owner_gets_the_next_number(tmp_path: Path) -> None:
+    claim_folder(tmp_path, "model", 7, "run-a")
+    assert claim_folder(tmp_path, "model", 7, "run-b") == tmp_path / "model-8"
+    assert claim_folder(tmp_path, "model", 7, "run-c") == tmp_path / "model-9"
+    assert claim_folder(tmp_path, "model", 7, "run-b") == tmp_path / "model-8"
+    assert names_in(tmp_path) == ["model-7", "model-8", "model-9"]
+
+
+def test_a_folder_or_file_of_nobody_known_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "model-7").mkdir()
+    (tmp_path / "model-7" / "precious").write_text("mine")
+    (tmp_path / "model-8").write_text("a file")
+    assert claim_folder(tmp_path, "model", 7, "run-a") == tmp_path / "model-9"
+    assert (tmp_path / "model-7" / "precious").read_text() == "mine"
+    assert (tmp_path / "model-8").read_text() == "a file"
+
+
+CLAIM = """
+import sys, time
+from pathlib import Path
+from pipeline.core.storage import claim_folder
+parent, gate, owner = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+(gate.parent / f"ready-{sys.argv[4]}").touch()
+while not gate.exists():
+    time.sleep(0.001)
+print(claim_folder(parent, "model", 100, owner).name)
+"""
+
+
+def claim_at_once(tmp_path: Path, owners: list[str]) -> list[str]:
+    """Let one process per owner claim at the same moment; return the folders' names."""
+    gate = tmp_path / "gate"
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", CLAIM, str(tmp_path / "runs"), str(gate), owner, str(number)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for number, owner in enumerate(owners)
+    ]
+    try:
+        deadline = time.monotonic() + 60
+        while len(list(tmp_path.glob("ready-*"))) < len(owners):
+            assert time.monotonic() < deadline, "the processes did not start"
+            assert all(process.poll() is None for process in processes), "a process died before its claim"
+            time.sleep(0.01)
+        gate.touch()
+        names = [process.communicate(timeout=30)[0].strip() for process in processes]
+        assert [process.returncode for process in processes] == [0] * len(owners)
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+    return names
+
+
+def test_eight_processes_at_once_get_eight_folders_in_a_row(tmp_path: Path) -> None:
+    names = claim_at_once(tmp_path, [f"run-{number}" for number in range(8)])
+    assert sorted(names) == [f"model-{number}" for number in range(100, 108)]
+    assert names_in(tmp_path / "runs") == sorted(names)
+
+
+def test_processes_of_one_owner_at_once_get_one_folder(tmp_path: Path) -> None:
+    assert claim_at_once(tmp_path, ["run-a"] * 4) == ["model-100"] * 4
+    assert names_in(tmp_path / "runs") == ["model-100"]
+
+
+@pytest.fixture(params=["local", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> VersionStore:
+    return VersionStore(str(tmp_path / "home") if request.param == "local" else f"memory://{uuid.uuid4().hex}")
+
+
+def pointer(version: str, run_id: str) -> Pointer:
+    return Pointer(version=version, file=f"{version}.parquet", run_id=run_id)
+
+
+def test_the_last_pointer_is_current(store: VersionStore) -> None:
+    store.point_to("splits", pointer("v1", "run-a"))
+    store.point_to("splits", pointer("v2", "run-b"))
+    assert store.resolve("splits") == pointer("v2", "run-b")
+
+
+def test_a_run_reads_what_it_made_itself_before_what_is_current(store: VersionStore) -> None:
+    store.point_to("splits", pointer("v1", "run-a"))
+    store.point_to("splits", pointer("v2", "run-b"))
+    assert store.resolve("splits", ["run-a"]) == pointer("v1", "run-a")
+    assert store.resolve("splits", ["run-b"]) == pointer("v2", "run-b")
+
+
+def test_runs_are_asked_in_the_order_given(store: VersionStore) -> None:
+    for version in ("v1", "v2", "v3"):
+        store.point_to("splits", pointer(version, f"run-{version}"))
+    assert store.resolve("splits", ["run-without", "run-v2", "run-v1"]) == pointer("v2", "run-v2")
+
+
+def test_a_run_that_made_nothing_reads_what_is_current(store: VersionStore) -> None:
+    store.point_to("splits", pointer("v1", "run-a"))
+    assert store.resolve("splits", ["run-z"]) == pointer("v1", "run-a")
+
+
+def test_a_run_that_makes_an_asset_again_reads_its_newer_version(store: VersionStore) -> None:
+    store.point_to("splits", pointer("v1", "run-a"))
+    store.point_to("splits", pointer("v2", "run-a"))
+    assert store.resolve("splits", ["run-a"]) == pointer("v2", "run-a")
+
+
+def test_an_asset_never_made_is_named(store: VersionStore) -> None:
+    store.point_to("splits", pointer("v1", "run-a"))
+    with pytest.raises(PipelineError, match="raw_quora_dataset has not been materialised") as caught:
+        store.resolve("raw_quora_dataset", ["run-a"])
+    assert store.home in str(caught.value)
+
+
+def test_run_folders_are_refused_on_an_object_store(tmp_path: Path) -> None:
+    assert local_folder(str(tmp_path)) == tmp_path
+    assert local_folder(tmp_path.as_uri()) == tmp_path
+    with pytest.raises(PipelineError, match=r"memory://runs.*PIPELINE_RUNS_FOLDER"):
+        local_folder("memory://runs")
+
+
+def test_folders_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("PIPELINE_RUNS_FOLDER", raising=False)
+    monkeypatch.setenv("PIPELINE_HOME", f"{tmp_path}/")
+    assert default_home() == f"{tmp_path}/"
+    assert default_runs_folder() == f"{tmp_path}/runs"
+    monkeypatch.setenv("PIPELINE_RUNS_FOLDER", "/elsewhere")
+    assert default_runs_folder() == "/elsewhere"
+    monkeypatch.delenv("PIPELINE_HOME")
+    assert Path(default_home()).parent == ROOT
+
+
+JSON_VALUES = st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5) | st.none(), max_size=6)
+
+
+@settings(derandomize=True, deadline=None, max_examples=50)
+@given(JSON_VALUES)
+def test_the_version_of_a_value_does_not_depend_on_the_order_of_its_keys(value: dict[str, object]) -> None:
+    turned = dict(reversed(value.items()))
+    assert content_version(turned) == content_version(value)
+    assert json_text(turned) == json_text(value)
+    assert len(content_version(value)) == VERSION_LENGTH
+
+
+def test_the_version_of_a_value_changes_with_it() -> None:
+    values: tuple[object, ...] = ({"a": 1}, {"a": 2}, {"b": 1}, {"a": "1"}, {"a": [1]}, {}, [], None)
+    assert len({content_version(value) for value in values}) == len(values)
+
+
+def test_a_folders_hashes_follow_its_files(tmp_path: Path) -> None:
+    write_text(tmp_path / "b" / "weights", "w")
+    write_text(tmp_path / "a", "")
+    write_text(tmp_path / "b" / "README.md", "card")
+    empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    before = folder_sha256(tmp_path, ignore=["README.md"])
+    assert list(before) == ["a", "b/weights"]
+    assert before["a"] == file_sha256(tmp_path / "a") == empty
+    write_text(tmp_path / "b" / "README.md", "another card")
+    assert folder_sha256(tmp_path, ignore=["README.md"]) == before
+    write_text(tmp_path / "b" / "weights", "v")
+    assert folder_sha256(tmp_path, ignore=["README.md"]) != before

@@ -1,0 +1,53 @@
+"""Where the thresholds of a report come from, and what it compares."""
+
+import numpy as np
+import pytest
+from made_reports import FINE_TUNED, MODEL, a_training, before_and_after, made
+
+from pipeline.core.errors import PipelineError
+from pipeline.evaluation.metrics import SIMILARITIES
+from pipeline.evaluation.report_builder import build_report
+
+
+def test_thresholds_are_the_dev_splits_and_no_better_than_the_oracles() -> None:
+    measured, data = made(0.1)
+    report = build_report("pre_train", MODEL, measured, data)
+    assert report.threshold_kind == "dev"
+    assert report.calibration is not None
+    for name in SIMILARITIES:
+        assert report.operating[name].f1 <= report.oracle[name].f1
+        assert report.operating[name].ap == pytest.approx(report.oracle[name].ap)
+    np.testing.assert_array_equal(report.scores, measured.eval_scores["cosine"])
+
+
+def test_without_a_dev_split_thresholds_are_oracle_and_there_is_no_probability() -> None:
+    measured, data = made(0)
+    report = build_report("pre_train", MODEL, measured, data)
+    assert (report.threshold_kind, report.calibration) == ("oracle", None)
+    assert report.cosine.f1 == pytest.approx(report.oracle["cosine"].f1)
+
+
+def test_every_pair_is_in_one_slice_of_each_kind_and_a_model_gains_nothing_over_itself() -> None:
+    measured, data = made(0.1)
+    baseline = build_report("pre_train", MODEL, measured, data)
+    report = build_report("post_train", MODEL, measured, data, baseline)
+    for name in {part.name for part in report.slices}:
+        assert sum(part.pairs for part in report.slices if part.name == name) == report.pairs
+    assert report.ap_gain is not None
+    assert (report.ap_gain.low, report.ap_gain.high) == (0, 0)
+
+
+def test_a_report_keeps_the_scores_and_labels_of_its_pairs_and_the_baseline_that_it_beats() -> None:
+    measured, data = made(0.1, likeness=2)
+    baseline, report = before_and_after()
+    np.testing.assert_array_equal(report.is_duplicate, data.eval_split.labels == 1)
+    np.testing.assert_array_equal(report.scores, measured.eval_scores["cosine"])
+    assert report.baseline == baseline
+    assert report.gains["ap"].estimate == pytest.approx(report.cosine.ap - baseline.cosine.ap)
+    assert report.gains["ap"].low > 0
+
+
+def test_a_model_that_was_trained_on_other_rows_is_not_examined_on_these() -> None:
+    measured, data = made(0.1)
+    with pytest.raises(PipelineError, match=r"some-model-ft was trained on train_split t9, .* rematerialise"):
+        build_report("post_train", FINE_TUNED, measured, data, training=a_training("t9"))

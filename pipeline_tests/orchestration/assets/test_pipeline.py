@@ -1,0 +1,160 @@
+"""The assets in real Dagster runs in this process, on real files, with real training."""
+
+import csv
+import shutil
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster_runs import EVERYTHING, metadata, run
+from tiny_model import make_tiny_model
+
+from pipeline.core.references import FineTunedModel
+from pipeline.core.storage import VersionStore
+from pipeline.evaluation.report import EvaluationReport
+from pipeline.orchestration.resources import load_value
+from pipeline.question_pairs.schema import PairTable
+from pipeline.reporting.leaderboard import Leaderboard
+
+DATASET = dg.AssetSelection.groups("dataset")
+
+
+@pytest.mark.slow
+def test_materialising_everything_leaves_reports_and_a_model(pipeline_home: Path, small_config: Path) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = run(pipeline_home, small_config, instance)
+        report, training = metadata(result, "post_train_eval_report"), metadata(result, "fine_tuned_model")
+
+        store = VersionStore(str(pipeline_home))
+        baseline, post = load_value(store, "baseline_eval_report"), load_value(store, "post_train_eval_report")
+        fine_tuned = load_value(store, "fine_tuned_model")
+        assert isinstance(baseline, EvaluationReport)
+        assert isinstance(post, EvaluationReport)
+        assert isinstance(fine_tuned, FineTunedModel)
+
+        assert report["cosine_ap"] == post.cosine.ap
+        assert report["cosine_ap_gain"] == pytest.approx(post.cosine.ap - baseline.cosine.ap)
+        assert (report["pairs"], report["threshold_kind"], report["synthetic"]) == (48, "dev", False)
+        assert len(training["dev_evaluations"].records) == 2
+        assert training["device"].startswith(("cpu", "cuda", "mps"))
+        assert "| average precision" not in training["model_card"]
+
+        folder = Path(fine_tuned.run_folder)
+        for stage, expected in (("pre", baseline), ("post", post)):
+            with (folder / f"binary_classification_evaluation_{stage}_train_results.csv").open(newline="") as file:
+                (row,) = csv.DictReader(file)
+            assert float(row["cossim_ap"]) == expected.oracle["cosine"].ap
+            assert (row["epoch"], row["steps"]) == ("-1", "-1")
+        assert (folder / "manifest.json").is_file()
+        assert f"{post.cosine.ap:.4f}" in (Path(fine_tuned.model.location) / "README.md").read_text()
+
+
+@pytest.mark.slow
+def test_the_leaderboard_measures_listed_base_models_once_and_leaves_other_splits_out(
+    pipeline_home: Path, small_config: Path, tmp_path: Path
+) -> None:
+    tiny = make_tiny_model(tmp_path)
+    listed = (f"model_leaderboard.base_models=[{tiny}]",)
+    # Everything but the training: of a model that doesn't exist there is no report to wait for.
+    untrained = EVERYTHING - dg.AssetSelection.assets("fine_tuned_model", "post_train_eval_report", "production_model")
+    store = VersionStore(str(pipeline_home))
+    with dg.DagsterInstance.ephemeral() as instance:
+        run(pipeline_home, small_config, instance, untrained, listed)
+        board = load_value(store, "model_leaderboard")
+        assert isinstance(board, Leaderboard)
+        assert {row.model.name for row in board.rows} == {"sentence-transformers/all-MiniLM-L6-v2", "tiny"}
+        (stored,) = (pipeline_home / "model_leaderboard" / "reports").glob("*/report.json")
+        before = stored.stat().st_mtime_ns
+
+        result = run(pipeline_home, small_config, instance, dg.AssetSelection.assets("model_leaderboard"), listed)
+        assert metadata(result, "model_leaderboard")["models"] == 2
+        assert stored.stat().st_mtime_ns == before
+
+        other = run(pipeline_home, small_config, instance, untrained, ("splits.seed=7",))
+        seen = metadata(other, "model_leaderboard")
+        assert (seen["models"], seen["reports_left_out"]) == (1, 2)
+    assert (
+        store.folder("model_leaderboard") / store.resolve("model_leaderboard").version / "leaderboard.csv"
+    ).is_file()
+
+
+def test_one_asset_alone_reads_what_an_earlier_run_left(pipeline_home: Path, small_config: Path) -> None:
+    with dg.DagsterInstance.ephemeral() as first:
+        run(pipeline_home, small_config, first, selection=dg.AssetSelection.assets("raw_quora_dataset"))
+    with dg.DagsterInstance.ephemeral() as second:
+        run(pipeline_home, small_config, second, selection=DATASET - dg.AssetSelection.assets("raw_quora_dataset"))
+    split = load_value(VersionStore(str(pipeline_home)), "eval_split")
+    assert isinstance(split, PairTable)
+    assert len(split) == 48
+
+
+def test_the_same_rows_have_the_same_data_version_in_every_run(pipeline_home: Path, small_config: Path) -> None:
+    versions = []
+    for _ in range(2):
+        with dg.DagsterInstance.ephemeral() as instance:
+            result = run(pipeline_home, small_config, instance, selection=DATASET)
+            (event,) = [m for m in result.asset_materializations_for_node("splits") if m.label == "eval_split"]
+            versions.append((event.tags or {})["dagster/data_version"])
+    assert versions[0] == versions[1]
+
+
+def test_a_run_reads_its_own_rows_even_when_a_neighbour_wrote_last(pipeline_home: Path, small_config: Path) -> None:
+    """Between two steps of a run, another run makes other rows current."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        mine = run(pipeline_home, small_config, instance, selection=DATASET)
+        run(pipeline_home, small_config, instance, selection=DATASET, overrides=("splits.seed=7",))
+    store = VersionStore(str(pipeline_home))
+    own, current = load_value(store, "eval_split", [mine.run_id]), load_value(store, "eval_split")
+    assert own.data_version != current.data_version
+
+
+def test_what_was_never_materialised_is_named(pipeline_home: Path, small_config: Path) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = run(
+            pipeline_home,
+            small_config,
+            instance,
+            selection=dg.AssetSelection.assets("baseline_eval_report"),
+            raise_on_error=False,
+        )
+        (failure,) = [event for event in result.all_events if event.is_step_failure]
+    text = str(failure.step_failure_data.error)
+    assert "has not been materialised" in text
+
+
+def test_a_failure_is_one_line_and_leaves_nothing_behind(
+    pipeline_home: Path, small_config: Path, tmp_path: Path
+) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = run(
+            pipeline_home,
+            small_config,
+            instance,
+            selection=dg.AssetSelection.assets("raw_quora_dataset"),
+            overrides=(f"raw_quora_dataset.path={tmp_path / 'nowhere.tsv'}",),
+            raise_on_error=False,
+        )
+        (failure,) = [event for event in result.all_events if event.is_step_failure]
+    data = failure.step_failure_data.user_failure_data
+    assert data is not None
+    assert data.description is not None
+    assert "nowhere.tsv" in data.description
+    assert "\n" not in data.description
+    assert not (pipeline_home / "raw_quora_dataset").exists()
+
+
+def test_a_stored_table_that_was_changed_is_refused(pipeline_home: Path, small_config: Path) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        run(pipeline_home, small_config, instance, selection=DATASET)
+        store = VersionStore(str(pipeline_home))
+        train, dev = (store.folder(name) / store.resolve(name).file for name in ("train_split", "dev_split"))
+        shutil.copy(str(dev), str(train))
+        result = run(
+            pipeline_home,
+            small_config,
+            instance,
+            selection=dg.AssetSelection.groups("model"),
+            raise_on_error=False,
+        )
+        (failure,) = [event for event in result.all_events if event.is_step_failure]
+    assert "has changed since it was written" in str(failure.step_failure_data.error)

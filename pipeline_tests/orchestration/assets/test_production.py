@@ -1,0 +1,261 @@
+"""`production_model` in real Dagster runs, on sealed folders and stored reports: promoted, refused, rolled back."""
+
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster_runs import checks, failures, metadata, run
+from made_reports import before_and_after, sealed_training
+
+from pipeline.core.references import FineTunedModel, Interval
+from pipeline.core.storage import Pointer, VersionStore
+from pipeline.evaluation.report import EvaluationReport
+from pipeline.orchestration.resources import current_production, load_value, write_value
+from pipeline.quality.promotion import ProductionModel
+from pipeline.question_pairs.schema import PairTable
+
+ALONE = dg.AssetSelection.assets("production_model")
+REPORT = before_and_after()[1]
+
+
+@pytest.fixture
+def store(pipeline_home: Path) -> VersionStore:
+    return VersionStore(str(pipeline_home))
+
+
+def trained(store: VersionStore, name: str, ap: float, gain: float = 0.1, **changes: Any) -> str:
+    """Leave what a run that trained this model would have left; returns the run's id."""
+    run_id = str(uuid.uuid5(uuid.NAMESPACE_URL, name))
+    model = sealed_training(Path(store.home) / "runs" / name, weights=name.encode())
+    operating = {**REPORT.operating, "cosine": REPORT.cosine.model_copy(update={"ap": ap})}
+    gains = {**REPORT.gains, "ap": Interval(estimate=gain, low=gain - 0.05, high=gain + 0.05)}
+    report = REPORT.model_copy(update={"model": model.model, "operating": operating, "gains": gains, **changes})
+    values: dict[str, FineTunedModel | EvaluationReport] = {
+        "fine_tuned_model": model,
+        "post_train_eval_report": report,
+    }
+    for asset, value in values.items():
+        store.point_to(asset, Pointer(value.data_version, write_value(store.folder(asset), value), run_id))
+    return run_id
+
+
+def promote(store: VersionStore, *overrides: str) -> dg.ExecuteInProcessResult:
+    """Materialise `production_model` alone."""
+    settings = tuple(f"production_model.{override}" for override in overrides)
+    with dg.DagsterInstance.ephemeral() as instance:
+        return run(Path(store.home), None, instance, ALONE, settings, raise_on_error=False)
+
+
+def current(store: VersionStore) -> ProductionModel:
+    found = current_production(store)
+    assert found is not None
+    return found
+
+
+def observation(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
+    (event,) = [
+        e
+        for e in result.all_events
+        if e.event_type == dg.DagsterEventType.ASSET_OBSERVATION and e.step_key == "production_model"
+    ]
+    return {key: value.value for key, value in event.asset_observation_data.asset_observation.metadata.items()}
+
+
+def test_the_first_model_that_gains_is_promoted(store: VersionStore) -> None:
+    run_id = trained(store, "first", ap=0.8)
+    result = promote(store)
+    assert result.success
+    assert current(store).run_id == run_id
+    shown = metadata(result, "production_model")
+    assert shown["decision"] == "promoted"
+    assert shown["model"].endswith("first/some-model-ft")
+    assert shown["history"].count(run_id) == 1
+    assert all(check.passed for check in checks(result).values())
+
+
+def test_a_worse_model_is_recorded_and_not_promoted(store: VersionStore) -> None:
+    good, bad = trained(store, "good", ap=0.8), trained(store, "bad", ap=0.7)
+    assert promote(store, f"run_id={good}").success
+    result = promote(store)
+    # A refusal is the pipeline at work, not a failed run.
+    assert result.success
+    assert not result.asset_materializations_for_node("production_model")
+    assert current(store).run_id == good
+    seen = observation(result)
+    assert seen["decision"] == "refused"
+    assert "average precision is 0.7000, that of the model in production 0.8000" in seen["reason"]
+    assert seen["candidate_run"] == bad
+    found = checks(result)["production_model", "not_worse_than_current"]
+    assert not found.passed
+    assert found.metadata["value"].value == pytest.approx(-0.1)
+    assert found.metadata["threshold"].value == -0.005
+
+
+def test_nothing_is_in_production_when_the_first_model_gains_nothing(store: VersionStore) -> None:
+    trained(store, "first", ap=0.8, gain=0.01)
+    result = promote(store)
+    assert result.success
+    assert current_production(store) is None
+    assert observation(result)["in_production"] == "nothing"
+
+
+def test_rolling_back_takes_an_earlier_run_and_keeps_the_history(store: VersionStore) -> None:
+    runs = []
+    for name, ap in (("first", 0.80), ("second", 0.85)):
+        runs.append(trained(store, name, ap))
+        assert promote(store).success
+    assert current(store).run_id == runs[1]
+
+    result = promote(store, f"run_id={runs[0][:8]}")
+    assert metadata(result, "production_model")["decision"] == "rolled back"
+    assert current(store).run_id == runs[0]
+    assert current(store).is_rollback
+    history = metadata(result, "production_model")["history"].splitlines()[2:]
+    assert [line.split(" | ")[1] for line in history] == [runs[0], runs[1], runs[0]]
+
+    # The newest model comes back only if it is accepted against the one that was chosen.
+    assert metadata(promote(store), "production_model")["decision"] == "promoted"
+    assert current(store).run_id == runs[1]
+
+
+def test_the_same_model_again_is_confirmed_without_a_new_record(store: VersionStore) -> None:
+    trained(store, "only", ap=0.8)
+    assert promote(store).success
+    before = current(store)
+    result = promote(store)
+    assert metadata(result, "production_model")["decision"] == "confirmed"
+    assert current(store) == before
+
+
+@pytest.mark.parametrize("run_id", ["ffffffff", "00000000-0000-0000-0000-000000000000"])
+def test_rolling_back_to_a_run_that_made_no_model_is_refused(store: VersionStore, run_id: str) -> None:
+    trained(store, "only", ap=0.8)
+    assert promote(store).success
+    before = current(store)
+    result = promote(store, f"run_id={run_id}")
+    assert f"run '{run_id}' made no fine_tuned_model" in failures(result)["production_model"]
+    assert current(store) == before
+
+
+def test_a_model_whose_files_have_changed_is_not_promoted(store: VersionStore) -> None:
+    run_id = trained(store, "only", ap=0.8)
+    (Path(store.home) / "runs" / "only" / "some-model-ft" / "model.safetensors").write_bytes(b"other")
+    for result in (promote(store), promote(store, f"run_id={run_id}")):
+        said = failures(result)["production_model"]
+        assert "model.safetensors is not the file that was sealed" in said
+        assert "\n" not in said
+    assert current_production(store) is None
+
+
+def test_an_unsealed_model_is_not_promoted(store: VersionStore) -> None:
+    trained(store, "only", ap=0.8)
+    (Path(store.home) / "runs" / "only" / "manifest.json").unlink()
+    assert "its training never finished" in failures(promote(store))["production_model"]
+    assert current_production(store) is None
+
+
+def test_a_report_on_other_pairs_needs_a_word_from_the_user(store: VersionStore) -> None:
+    trained(store, "first", ap=0.8)
+    promote(store)
+    assert REPORT.baseline is not None
+    baseline = REPORT.baseline.model_copy(update={"eval_version": "e-new"})
+    run_id = trained(store, "second", ap=0.9, eval_version="e-new", baseline=baseline)
+    assert "can't be compared" in observation(promote(store))["reason"]
+    assert promote(store, "on_other_eval_pairs=replace").success
+    assert current(store).run_id == run_id
+
+
+KILLED_WHILE_PROMOTING = """
+import os, random, signal, sys, time
+from datetime import UTC, datetime
+from pipeline.quality.promotion import Candidate
+from pipeline.orchestration.resources import current_production, load_from_run, write_value
+from pipeline.question_pairs.schema import PairTable
+from pipeline.core.references import FineTunedModel
+from pipeline.evaluation.report import EvaluationReport
+from pipeline.core.storage import Pointer, VersionStore
+
+store, asset = VersionStore(sys.argv[1]), "production_model"
+candidates = [
+    Candidate(
+        load_from_run(store, "fine_tuned_model", run, FineTunedModel),
+        load_from_run(store, "post_train_eval_report", run, EvaluationReport),
+        run,
+    )
+    for run in sys.argv[2:]
+]
+
+def promote_for_ever():
+    while True:
+        for candidate in candidates:
+            record = candidate.promoted(current_production(store), datetime.now(UTC), is_rollback=False)
+            file = write_value(store.folder(asset), record)
+            store.point_to(asset, Pointer(record.data_version, file, candidate.run_id))
+
+for _ in range(100):
+    if not (child := os.fork()):
+        promote_for_ever()
+    time.sleep(random.uniform(0.01, 0.1))
+    os.kill(child, signal.SIGKILL)
+    assert os.WIFSIGNALED(os.waitpid(child, 0)[1]), "the process ended by itself"
+    # Reading checks the record's content against the pointer's version.
+    print(current_production(store).data_version, flush=True)
+"""
+"""Writes as `production_model` and its I/O manager do, in a hundred processes that are killed one after the other."""
+
+
+@pytest.mark.slow
+def test_the_pointer_is_whole_after_a_hundred_kills(store: VersionStore) -> None:
+    runs = [trained(store, name, ap) for name, ap in (("first", 0.80), ("second", 0.85))]
+    assert promote(store).success
+    command = [sys.executable, "-c", KILLED_WHILE_PROMOTING, store.home, *runs]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert result.returncode == 0, result.stderr
+    versions = result.stdout.split()
+    assert len(versions) == 100
+    assert len(set(versions)) > 1, "nothing was written before the kills"
+    assert promote(store).success
+
+
+BAD_TRAINING = (
+    "fine_tuned_model.learning_rate=1e-3",
+    "fine_tuned_model.loss=cosent",
+    "fine_tuned_model.epochs=4",
+    # The dev split has true labels, and would keep the weights from before the harm.
+    "fine_tuned_model.keep=last",
+)
+
+
+@pytest.mark.slow
+def test_a_model_trained_on_shuffled_labels_is_measured_recorded_and_not_promoted(
+    store: VersionStore, small_config: Path
+) -> None:
+    home = Path(store.home)
+    rest = dg.AssetSelection.groups("dataset") | dg.AssetSelection.assets("base_model")
+    worse = dg.AssetSelection.assets(
+        "baseline_eval_report", "fine_tuned_model", "post_train_eval_report", "model_leaderboard", "production_model"
+    )
+    with dg.DagsterInstance.ephemeral() as instance:
+        run(home, small_config, instance, rest)
+        train = load_value(store, "train_split")
+        assert isinstance(train, PairTable)
+        shuffled = train.pairs["is_duplicate"].sample(frac=1, random_state=1).to_numpy()
+        mislabelled = PairTable(train.pairs.assign(is_duplicate=shuffled), train.origin)
+        file = write_value(store.folder("train_split"), mislabelled)
+        store.point_to("train_split", Pointer(mislabelled.data_version, file, "a mistake"))
+        result = run(home, small_config, instance, worse, BAD_TRAINING)
+    assert result.success
+    baseline, post = load_value(store, "baseline_eval_report"), load_value(store, "post_train_eval_report")
+    assert isinstance(baseline, EvaluationReport)
+    assert isinstance(post, EvaluationReport)
+    assert post.cosine.ap < baseline.cosine.ap
+    # Recorded: it stands on the leaderboard and in the events, below what it was trained from.
+    assert metadata(result, "model_leaderboard")["models"] == 2
+    seen = observation(result)
+    assert seen["decision"] == "refused"
+    assert not checks(result)["production_model", "gain_over_baseline"].passed
+    assert current_production(store) is None

@@ -1,0 +1,113 @@
+"""Checks the rules of promotion: what is accepted, what is refused, and with which figures."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from made_reports import a_training, before_and_after
+
+from pipeline.core.errors import PipelineError
+from pipeline.core.references import Interval
+from pipeline.quality.promotion import Candidate, ProductionModel, PromotionRules, judge
+
+MODEL = a_training("t1")
+REPORT = before_and_after()[1]
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def candidate(ap: float = 0.80, gain: tuple[float, float, float] = (0.1, 0.05, 0.15), **changes: Any) -> Candidate:
+    """A model with this average precision, and this gain with its interval."""
+    estimate, low, high = gain
+    operating = {**REPORT.operating, "cosine": REPORT.cosine.model_copy(update={"ap": ap})}
+    gains = {**REPORT.gains, "ap": Interval(estimate=estimate, low=low, high=high)}
+    synthetic = changes.pop("synthetic", True)
+    report = REPORT.model_copy(update={"operating": operating, "gains": gains, **changes})
+    origin = MODEL.origin.model_copy(update={"synthetic": synthetic})
+    return Candidate(MODEL.model_copy(update={"origin": origin}), report, run_id="0123abcd")
+
+
+def in_production(**changes: Any) -> ProductionModel:
+    return candidate(**changes).promoted(None, NOW, is_rollback=False)
+
+
+def against(found: Candidate, current: ProductionModel | None = None, **rules: Any) -> set[str]:
+    """The names of the rules that refuse it."""
+    return {name for name, finding in judge(found, current, PromotionRules(**rules)).items() if not finding.passed}
+
+
+@pytest.mark.parametrize(
+    ("gain", "accepted"),
+    [
+        ((0.10, 0.05, 0.15), True),
+        ((0.005, 0.001, 0.01), True),
+        ((0.004, 0.001, 0.01), False),  # below the margin
+        ((0.10, -0.01, 0.21), False),  # may be chance
+        ((-0.2, -0.3, -0.1), False),
+    ],
+)
+def test_the_gain_must_reach_the_margin_and_be_clear_of_zero(gain: tuple[float, float, float], accepted: bool) -> None:
+    assert against(candidate(gain=gain)) == (set() if accepted else {"gain_over_baseline"})
+
+
+def test_a_report_without_a_baseline_is_refused() -> None:
+    bare = Candidate(MODEL, REPORT.model_copy(update={"gains": {}}), "0123abcd")
+    assert against(bare) == {"gain_over_baseline"}
+
+
+@pytest.mark.parametrize(("ap", "accepted"), [(0.85, True), (0.80, True), (0.796, True), (0.79, False)])
+def test_a_model_that_is_worse_beyond_the_tolerance_is_refused(ap: float, accepted: bool) -> None:
+    current = in_production(ap=0.80)
+    assert against(candidate(ap=ap), current) == (set() if accepted else {"not_worse_than_current"})
+    assert against(candidate(ap=ap), current, max_ap_loss=0.02) == set()
+
+
+@pytest.mark.parametrize("change", [{"eval_version": "other"}, {"threshold_kind": "oracle"}])
+def test_models_measured_otherwise_are_not_compared_silently(change: dict[str, Any]) -> None:
+    current = in_production(ap=0.1)
+    found = candidate(ap=0.9, **change)
+    finding = judge(found, current, PromotionRules())["not_worse_than_current"]
+    assert not finding.passed
+    assert finding.value is None
+    for word in (*change.values(), "on_other_eval_pairs: replace", "rematerialise production_model"):
+        assert word in finding.said
+    assert against(found, current, on_other_eval_pairs="replace") == set()
+    # The gain over the baseline is still asked for.
+    weak = candidate(ap=0.9, gain=(0.0, -0.1, 0.1), **change)
+    assert against(weak, current, on_other_eval_pairs="replace") == {"gain_over_baseline"}
+
+
+@pytest.mark.parametrize("synthetic", [True, False])
+def test_generated_and_real_pairs_do_not_replace_each_other(synthetic: bool) -> None:
+    current, found = in_production(synthetic=not synthetic), candidate(synthetic=synthetic)
+    assert against(found, current) == {"same_kind_of_data"}
+    # A roll-back is no way around it.
+    assert against(found, current, run_id="0123abcd") == {"same_kind_of_data"}
+    assert against(found, current, allow_other_kind_of_data=True) == set()
+
+
+def test_a_roll_back_asks_for_no_figures() -> None:
+    worse = candidate(ap=0.2, gain=(-0.5, -0.6, -0.4))
+    assert against(worse, in_production()) == {"gain_over_baseline", "not_worse_than_current"}
+    assert against(worse, in_production(), run_id="0123abcd") == set()
+
+
+def test_a_report_of_another_model_is_refused() -> None:
+    other = REPORT.model_copy(update={"model": REPORT.model.model_copy(update={"version": "m9"})})
+    with pytest.raises(PipelineError, match="rematerialise post_train_eval_report"):
+        Candidate(MODEL, other, "0123abcd")
+
+
+def test_records_form_a_chain_and_differ_by_what_they_replace() -> None:
+    first = in_production()
+    second = candidate().promoted(first, NOW, is_rollback=True)
+    assert second.previous == first.data_version != second.data_version
+    assert candidate().is_in(first)
+    assert not candidate(ap=0.5).is_in(first)
+    assert not candidate().is_in(None)
+    assert ProductionModel.model_validate_json(second.model_dump_json()) == second
+
+
+@pytest.mark.parametrize("run_id", ["", "short", "../../etc/passwd", "0123abcd*"])
+def test_what_is_no_run_id_is_no_setting(run_id: str) -> None:
+    with pytest.raises(ValueError, match="run_id"):
+        PromotionRules(run_id=run_id)

@@ -1,0 +1,73 @@
+"""Who stands on a leaderboard, in which order, and who is left out."""
+
+from datetime import timedelta
+
+import pytest
+from made_reports import MODEL, before_and_after, made
+
+from pipeline.core.errors import PipelineError
+from pipeline.evaluation.report import EvaluationReport
+from pipeline.evaluation.report_builder import build_report
+from pipeline.reporting.leaderboard import Leaderboard, build_leaderboard, measured_on
+
+
+def named(report: EvaluationReport, name: str) -> EvaluationReport:
+    return report.model_copy(update={"model": report.model.model_copy(update={"name": name, "version": name})})
+
+
+def test_models_stand_in_the_order_of_their_average_precision_with_their_distance_to_the_first() -> None:
+    baseline, post = before_and_after()
+    _, data = made(0.1)
+    board = build_leaderboard([baseline, named(baseline, "twin"), post], data)
+    assert [row.model.name for row in board.rows] == ["some-model-ft", "some-model", "twin"]
+    first, second, third = board.rows
+    assert first.behind is None
+    assert second.behind is not None
+    assert second.behind.estimate == pytest.approx(baseline.cosine.ap - post.cosine.ap)
+    assert second.behind.high < 0
+    assert third.behind == second.behind
+    assert (first.run_folder, first.training_seconds, second.run_folder) == ("run", 60.0, None)
+    assert first.questions_per_second == 9
+
+
+def test_reports_on_other_pairs_or_with_other_thresholds_are_left_out_and_counted() -> None:
+    baseline, post = before_and_after()
+    _, data = made(0.1)
+    elsewhere = named(baseline, "elsewhere").model_copy(update={"eval_version": "e9"})
+    oracle = named(baseline, "oracle").model_copy(update={"threshold_kind": "oracle"})
+    board = build_leaderboard([baseline, post, elsewhere, oracle], data, unreadable=2)
+    assert {row.model.name for row in board.rows} == {"some-model", "some-model-ft"}
+    assert list(board.left_out.values()) == [1, 1, 2]
+    assert "Left out: 1 report on other eval pairs." in board.to_markdown()
+    assert "(synthetic)" in board.to_markdown()
+    assert not measured_on(elsewhere, data)
+    assert measured_on(baseline, data)
+
+
+def test_of_several_reports_of_one_model_the_newest_counts() -> None:
+    baseline, _ = before_and_after()
+    measured, data = made(0.1, likeness=3)
+    newer = build_report("pre_train", MODEL, measured, data)
+    later = newer.model_copy(update={"evaluated_at": baseline.evaluated_at + timedelta(seconds=1)})
+    (row,) = build_leaderboard([later, baseline], data).rows
+    assert row.ap.estimate == later.cosine.ap
+
+
+def test_without_a_report_on_these_pairs_it_says_what_to_materialise() -> None:
+    baseline, _ = before_and_after()
+    _, data = made(0.1)
+    with pytest.raises(PipelineError, match="rematerialise baseline_eval_report"):
+        build_leaderboard([baseline.model_copy(update={"eval_version": "e9"})], data)
+
+
+def test_the_table_has_a_row_for_each_model_and_the_value_survives_json() -> None:
+    baseline, post = before_and_after()
+    _, data = made(0.1)
+    board = build_leaderboard([baseline, post], data)
+    frame = board.to_frame()
+    assert list(frame["rank"]) == [1, 2]
+    assert frame.loc[0, "ap"] == post.cosine.ap
+    assert frame.loc[0, "ap_low"] == post.intervals["ap"].low
+    again = Leaderboard.model_validate_json(board.model_dump_json())
+    assert (again, again.data_version) == (board, board.data_version)
+    assert board.data_version != build_leaderboard([baseline], data).data_version

@@ -1,0 +1,266 @@
+"""Checks a training from outside: what it leaves, that it repeats bit for bit, and that it resumes."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sentence_transformers import SentenceTransformer
+from transformers import AutoModel
+
+from pipeline.core.errors import PipelineError
+from pipeline.core.progress import CheckpointSaved, DevEvaluated, ProgressEvent, TrainingStep
+from pipeline.core.references import DataOrigin, FineTunedModel, ModelReference
+from pipeline.evaluation.results_csv import EPOCH_RESULTS_FILE_NAME, read_results
+from pipeline.models.embedding_models import BaseModelChoice, resolve_base_model
+from pipeline.question_pairs.schema import PairTable
+from pipeline.training import fine_tune as fine_tuning
+from pipeline.training.fine_tune import fine_tune
+from pipeline.training.recipe import Recipe
+from pipeline.training.run_folder import RunFolder
+
+THINGS = ("bicycle", "kettle", "violin", "roof", "clock", "garden", "lamp", "boat")
+
+RECIPE = Recipe(
+    epochs=2, batch_size=8, checkpoint_steps=4, keep_checkpoints=2, device="cpu", learning_rate=1e-4, allow_slow=True
+)
+"""12 steps over 48 pairs, checkpoints at 4, 8 and 12, dropout as in the base model."""
+
+
+def made_up_pairs(n: int, seed: int) -> PairTable:
+    random = np.random.default_rng(seed)
+    first = random.integers(len(THINGS), size=n)
+    same = np.arange(n) % 2 == 0
+    second = np.where(same, first, (first + random.integers(1, len(THINGS), size=n)) % len(THINGS))
+    ids = np.arange(n)
+    pairs = pd.DataFrame(
+        {
+            "pair_id": ids,
+            "question1_id": 2 * ids,
+            "question2_id": 2 * ids + 1,
+            "question1": pd.Series([f"How can I repair my {THINGS[i]}?" for i in first], dtype=object),
+            "question2": pd.Series([f"What is the way to fix a {THINGS[i]}?" for i in second], dtype=object),
+            "is_duplicate": pd.Series(same, dtype=bool),
+        }
+    )
+    return PairTable(pairs, DataOrigin(source="made-up pairs", synthetic=True))
+
+
+TRAIN, DEV = made_up_pairs(48, seed=1), made_up_pairs(16, seed=2)
+NO_DEV = made_up_pairs(0, seed=0)
+
+
+@pytest.fixture(scope="module")
+def base_model() -> ModelReference:
+    return resolve_base_model(BaseModelChoice(model="bundled"))
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Iterator[Path]:
+    """Where run folders are made; emptied at once, as each takes hundreds of megabytes."""
+    yield tmp_path
+    shutil.rmtree(tmp_path)
+
+
+class Undisturbed:
+    """One training from start to end; the others are held against it."""
+
+    def __init__(self, base_model: ModelReference, runs: Path) -> None:
+        self.events: list[ProgressEvent] = []
+        self.folder = RunFolder.claim(runs, 1700000000, "undisturbed")
+        self.result = fine_tune(TRAIN, DEV, base_model, RECIPE, self.folder, self.events.append)
+        self.weights = weights(self.result)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(base_model: ModelReference, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Undisturbed]:
+    runs = tmp_path_factory.mktemp("runs")
+    yield Undisturbed(base_model, runs)
+    shutil.rmtree(runs)
+
+
+def weights(result: FineTunedModel) -> bytes:
+    return (Path(result.model.location) / "model.safetensors").read_bytes()
+
+
+def dev_scores(result: FineTunedModel) -> list[float]:
+    return [evaluation.average_precision for evaluation in result.dev_evaluations]
+
+
+def steps(events: list[ProgressEvent]) -> list[int]:
+    return [event.step for event in events if isinstance(event, TrainingStep)]
+
+
+@pytest.mark.slow
+def test_a_run_leaves_checkpoints_a_model_and_a_manifest(undisturbed: Undisturbed) -> None:
+    folder = undisturbed.folder.path
+    names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+    assert names == {"checkpoints", "sentence-transformers--all-MiniLM-L6-v2-ft", "manifest.json"}
+    checkpoints = [path.name for path in (folder / "checkpoints").iterdir() if not path.name.startswith(".")]
+    # The newest two, and the best on the dev split.
+    assert sorted(checkpoints, key=int) == ["6", "8", "12"]
+    assert list(folder.rglob("training_args.bin")) == []
+    result = undisturbed.result
+    assert (result.steps, result.train_pairs, result.model.kind) == (12, 48, "fine_tuned")
+    assert result.train_version == TRAIN.data_version
+    assert result.device.startswith("cpu")
+    assert undisturbed.weights != (Path(result.base_model.location) / "model.safetensors").read_bytes()
+
+
+@pytest.mark.slow
+def test_progress_tells_steps_checkpoints_and_dev_results(undisturbed: Undisturbed) -> None:
+    events = undisturbed.events
+    assert steps(events) == list(range(1, 13))
+    assert [event.step for event in events if isinstance(event, CheckpointSaved)] == [4, 6, 8, 12]
+    dev = [event for event in events if isinstance(event, DevEvaluated)]
+    assert [event.step for event in dev] == [6, 12]
+    assert [event.average_precision for event in dev] == dev_scores(undisturbed.result)
+    rates = [event.learning_rate for event in events if isinstance(event, TrainingStep)]
+    assert max(rates) <= RECIPE.learning_rate
+    assert rates[-1] < rates[5]
+    assert [step for step, _ in undisturbed.result.losses] == list(range(1, 13))
+
+
+@pytest.mark.slow
+def test_the_model_loads_in_both_libraries_and_they_agree(undisturbed: Undisturbed) -> None:
+    path = undisturbed.result.model.location
+    model = SentenceTransformer(path, device="cpu")
+    assert model.encode(["How can I repair my kettle?"]).shape == (1, 384)
+    inner = AutoModel.from_pretrained(path)
+    ours = model[0].auto_model.state_dict()
+    assert all(torch.equal(tensor, ours[name]) for name, tensor in inner.state_dict().items())
+
+
+@pytest.mark.slow
+def test_the_eval_file_has_one_row_an_epoch(undisturbed: Undisturbed) -> None:
+    rows = read_results(Path(undisturbed.result.model.location) / "eval" / EPOCH_RESULTS_FILE_NAME)
+    assert [(epoch, step) for epoch, step, _ in rows] == [(1, 6), (2, 12)]
+    assert [metrics["cosine"].ap for _, _, metrics in rows] == dev_scores(undisturbed.result)
+
+
+def questions_in(card: Path) -> list[str]:
+    """Questions of the data that a card copies."""
+    columns = [table.pairs[name] for table in (TRAIN, DEV) for name in ("question1", "question2")]
+    text = card.read_text()
+    return sorted({question for question in pd.concat(columns) if question in text})
+
+
+@pytest.mark.slow
+def test_the_model_card_names_the_data_and_holds_no_question_of_it(undisturbed: Undisturbed) -> None:
+    card = Path(undisturbed.result.model.location) / "README.md"
+    assert "made-up pairs" in card.read_text()
+    assert TRAIN.data_version in card.read_text()
+    assert questions_in(card) == []
+
+
+@pytest.mark.slow
+def test_the_checkpoints_cards_hold_no_question_of_the_data(undisturbed: Undisturbed) -> None:
+    assert [card for card in undisturbed.folder.checkpoints.rglob("README.md") if questions_in(card)] == []
+
+
+@pytest.mark.slow
+def test_a_sealed_folder_gives_its_result_without_training(
+    undisturbed: Undisturbed, base_model: ModelReference
+) -> None:
+    events: list[ProgressEvent] = []
+    again = fine_tune(TRAIN, DEV, base_model, RECIPE, undisturbed.folder, events.append)
+    assert again == undisturbed.result
+    assert events == []
+
+
+@pytest.mark.slow
+def test_a_sealed_folder_of_another_recipe_is_refused(undisturbed: Undisturbed, base_model: ModelReference) -> None:
+    with pytest.raises(PipelineError, match="another recipe, data or base model"):
+        fine_tune(TRAIN, DEV, base_model, RECIPE.model_copy(update={"seed": 7}), undisturbed.folder)
+
+
+@pytest.mark.slow
+def test_the_speed_probe_leaves_no_trace_in_the_weights_and_a_repeat_is_bit_identical(
+    undisturbed: Undisturbed, base_model: ModelReference, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fine_tuning, "_PROBE_FROM_STEPS", 1)
+    probed = fine_tune(
+        TRAIN, DEV, base_model, RECIPE.model_copy(update={"allow_slow": False}), RunFolder.claim(runs, 1, "probed")
+    )
+    assert weights(probed) == undisturbed.weights
+    assert probed.data_version == undisturbed.result.data_version
+
+
+@pytest.mark.slow
+def test_the_same_arguments_give_the_same_weights_in_another_folder(
+    undisturbed: Undisturbed, base_model: ModelReference, runs: Path
+) -> None:
+    # What happened before in the process must not matter.
+    torch.manual_seed(12345)
+    again = fine_tune(TRAIN, DEV, base_model, RECIPE, RunFolder.claim(runs, 1, "again"))
+    assert weights(again) == undisturbed.weights
+    assert again.losses == undisturbed.result.losses
+    assert dev_scores(again) == dev_scores(undisturbed.result)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("interrupted_at", [4, 12], ids=["first checkpoint", "last checkpoint"])
+def test_an_interrupted_training_resumes_to_the_same_weights(
+    undisturbed: Undisturbed, base_model: ModelReference, runs: Path, interrupted_at: int
+) -> None:
+    folder = RunFolder.claim(runs, 1, "interrupted")
+
+    def interrupt(event: ProgressEvent) -> None:
+        if isinstance(event, CheckpointSaved) and event.step == interrupted_at:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fine_tune(TRAIN, DEV, base_model, RECIPE, folder, interrupt)
+    assert not folder.manifest.exists()
+    events: list[ProgressEvent] = []
+    resumed = fine_tune(TRAIN, DEV, base_model, RECIPE, folder, events.append)
+    assert steps(events) == list(range(interrupted_at + 1, 13))
+    assert weights(resumed) == undisturbed.weights
+    assert dev_scores(resumed) == dev_scores(undisturbed.result)
+    assert [step for step, _ in resumed.losses] == list(range(1, 13))
+
+
+@pytest.mark.slow
+def test_another_seed_gives_other_weights_and_no_dev_split_no_eval_file(
+    undisturbed: Undisturbed, base_model: ModelReference, runs: Path
+) -> None:
+    recipe = RECIPE.model_copy(update={"epochs": 1, "seed": 7})
+    result = fine_tune(TRAIN, NO_DEV, base_model, recipe, RunFolder.claim(runs, 1, "no dev"))
+    assert not (Path(result.model.location) / "eval").exists()
+    assert result.dev_evaluations == []
+    assert "Not evaluated yet" in (Path(result.model.location) / "README.md").read_text()
+    assert weights(result) != undisturbed.weights
+
+
+@pytest.mark.slow
+def test_a_training_that_would_take_too_long_is_refused(
+    base_model: ModelReference, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fine_tuning, "SLOW_SECONDS", 1e-6)
+    monkeypatch.setattr(fine_tuning, "_PROBE_FROM_STEPS", 1)
+    folder = RunFolder.claim(runs, 1, "slow")
+    events: list[ProgressEvent] = []
+    with pytest.raises(PipelineError, match=r"12 steps on this CPU would take .*allow_slow"):
+        fine_tune(TRAIN, DEV, base_model, RECIPE.model_copy(update={"allow_slow": False}), folder, events.append)
+    assert events == []
+    assert not folder.manifest.exists()
+
+
+@pytest.mark.slow
+def test_the_speed_probe_copes_with_an_epoch_of_one_batch(
+    base_model: ModelReference, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fine_tuning, "_PROBE_FROM_STEPS", 1)
+    recipe = RECIPE.model_copy(update={"allow_slow": False})
+    result = fine_tune(made_up_pairs(8, seed=1), NO_DEV, base_model, recipe, RunFolder.claim(runs, 1, "one batch"))
+    assert result.steps == 2
+
+
+def test_fewer_pairs_than_a_batch_are_refused(base_model: ModelReference, runs: Path) -> None:
+    folder = RunFolder.claim(runs, 1, "few")
+    with pytest.raises(PipelineError, match="train_split has 7 pairs, fewer than one batch of 8"):
+        fine_tune(made_up_pairs(7, seed=3), DEV, base_model, RECIPE, folder)
+    assert not folder.checkpoints.exists()

@@ -1,0 +1,109 @@
+"""Trainings in processes of their own, killed at any moment: the next one ends with the very same weights."""
+
+import hashlib
+import multiprocessing
+import os
+import random
+import signal
+import time
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_model import make_tiny_model
+
+from pipeline.core.progress import TrainingStep, from_json_line, to_json_line
+from pipeline.core.references import DataOrigin
+from pipeline.question_pairs.sample.generator import bundled_sample
+from pipeline.question_pairs.schema import PairTable
+
+KILLS = 20
+RECIPE = {
+    "epochs": 2,
+    "batch_size": 8,
+    "learning_rate": 1e-3,
+    "checkpoint_steps": 3,
+    "evaluations_per_epoch": 2,
+    "average_decay": 0.9,
+    "loss_weights": {"multiple_negatives_ranking": 0.1},
+    "device": "cpu",
+    "allow_slow": True,
+}
+STEPS = 40
+
+# A fork of a server that has imported all of it already: a training starts in milliseconds.
+_processes = multiprocessing.get_context("forkserver")
+_processes.set_forkserver_preload(
+    ["pipeline.training.fine_tune", "pipeline.models.embedding_models", "sklearn.metrics"]
+)
+
+
+def train(model: str, runs: str, events: str) -> None:
+    """In a process of its own: train, or go on training, and note each event."""
+    import torch
+
+    from pipeline.models.embedding_models import BaseModelChoice, resolve_base_model
+    from pipeline.training.fine_tune import fine_tune
+    from pipeline.training.recipe import Recipe
+    from pipeline.training.run_folder import RunFolder
+
+    torch.set_num_threads(1)
+    pairs = PairTable(bundled_sample(), DataOrigin(source="bundled sample", synthetic=True))
+    train_split, dev_split = pairs.take(np.arange(160)), pairs.take(np.arange(160, 224))
+    base = resolve_base_model(BaseModelChoice(model=model))
+    with Path(events).open("a", encoding="utf-8", buffering=1) as file:
+        fine_tune(
+            train_split, dev_split, base, Recipe.model_validate(RECIPE), RunFolder.claim(Path(runs), 1700000000, "run"),
+            lambda event: print(to_json_line(event), file=file),
+        )  # fmt: skip
+
+
+def start(model: Path, runs: Path) -> ForkServerProcess:
+    process = _processes.Process(target=train, args=(str(model), str(runs), str(runs / "events.jsonl")))
+    runs.mkdir(exist_ok=True)
+    process.start()
+    return process
+
+
+def finish(model: Path, runs: Path) -> str:
+    """Train to the end; returns the SHA-256 of the weights."""
+    process = start(model, runs)
+    process.join(120)
+    assert process.exitcode == 0
+    (weights,) = runs.glob("*/*-ft/model.safetensors")
+    return hashlib.sha256(weights.read_bytes()).hexdigest()
+
+
+def steps(runs: Path) -> list[int]:
+    lines = (runs / "events.jsonl").read_text().splitlines() if (runs / "events.jsonl").exists() else []
+    return [event.step for line in lines if isinstance(event := from_json_line(line), TrainingStep)]
+
+
+@pytest.mark.slow
+def test_killed_at_twenty_random_moments_and_resumed_the_weights_are_the_same(tmp_path: Path) -> None:
+    model = make_tiny_model(tmp_path)
+    # The first start also pays for the server.
+    finish(model, tmp_path / "warm-up")
+    began = time.monotonic()
+    expected = finish(model, tmp_path / "undisturbed")
+    duration = time.monotonic() - began
+    assert steps(tmp_path / "undisturbed") == list(range(1, STEPS + 1))
+
+    chance = random.Random(20)
+    resumed_at = []
+    for kill in range(KILLS):
+        runs = tmp_path / f"kill-{kill}"
+        process = start(model, runs)
+        process.join(chance.uniform(0.1, 1.0) * duration)
+        if process.exitcode is None:
+            assert process.pid is not None
+            os.kill(process.pid, signal.SIGKILL)
+            process.join()
+        before = len(steps(runs))
+        assert finish(model, runs) == expected, f"kill {kill}, after {before} steps"
+        later = steps(runs)[before:]
+        resumed_at.append(later[0] if later else STEPS + 1)
+        assert later == list(range(resumed_at[-1], STEPS + 1))
+    # Some had no checkpoint yet, most went on from one of several.
+    assert len(set(resumed_at)) > 4, resumed_at

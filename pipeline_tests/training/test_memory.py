@@ -1,0 +1,94 @@
+"""What a training does when the memory is too small: halve, or say what would fit."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from accelerate.utils.memory import should_reduce_batch_size
+from tiny_model import make_tiny_model
+
+from pipeline.core.errors import PipelineError
+from pipeline.core.references import DataOrigin, ModelReference
+from pipeline.models.embedding_models import BaseModelChoice, resolve_base_model
+from pipeline.question_pairs.sample.generator import bundled_sample
+from pipeline.question_pairs.schema import PairTable
+from pipeline.training.fine_tune import fine_tune
+from pipeline.training.recipe import Recipe
+from pipeline.training.run_folder import RunFolder
+from pipeline.training.trainer import PairTrainer
+
+RECIPE = Recipe(batch_size=32, device="cpu", keep="last", allow_slow=True)
+
+
+@pytest.fixture(scope="module")
+def base_model(tmp_path_factory: pytest.TempPathFactory) -> ModelReference:
+    return resolve_base_model(BaseModelChoice(model=str(make_tiny_model(tmp_path_factory.mktemp("model")))))
+
+
+@pytest.fixture(scope="module")
+def train() -> PairTable:
+    pairs = PairTable(bundled_sample(), DataOrigin(source="bundled sample", synthetic=True))
+    return pairs.take(np.arange(64))
+
+
+@pytest.fixture
+def memory(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The tokens that fit, as its one element; a batch with more fails as torch's CPU allocator does."""
+    fits = [10**9]
+    compute = PairTrainer.forward_backward
+
+    def forward_backward(self: PairTrainer, indices: np.ndarray) -> None:
+        if self._collator.tokens(indices).sum() > fits[0]:
+            raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory")
+        compute(self, indices)
+
+    monkeypatch.setattr(PairTrainer, "forward_backward", forward_backward)
+    return fits
+
+
+def test_torch_s_own_message_is_recognised() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**60, dtype=torch.int8)
+    assert should_reduce_batch_size(caught.value)
+
+
+def test_auto_halves_the_budget_until_it_fits(
+    base_model: ModelReference, train: PairTable, memory: list[int], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    memory[0] = 300
+    with caplog.at_level(logging.WARNING):
+        result = fine_tune(train, train.take(np.arange(0)), base_model, RECIPE, RunFolder.claim(tmp_path, 1, "auto"))
+    assert result.token_budget == 256
+    assert result.steps > 2
+    assert result.pair_visits == 64
+    assert "out of memory with 512 tokens" in caplog.text
+
+
+def test_a_budget_of_one_s_own_is_refused_with_one_that_fits(
+    base_model: ModelReference, train: PairTable, memory: list[int], tmp_path: Path
+) -> None:
+    memory[0] = 300
+    recipe = RECIPE.model_copy(update={"token_budget": 1000})
+    folder = RunFolder.claim(tmp_path, 1, "own")
+    with pytest.raises(PipelineError, match=r"out of memory with token_budget 1,000 on cpu .*: 250 fits; set that"):
+        fine_tune(train, train.take(np.arange(0)), base_model, recipe, folder)
+    assert not folder.manifest.exists()
+
+
+def test_a_memory_too_small_for_anything_is_said(
+    base_model: ModelReference, train: PairTable, memory: list[int], tmp_path: Path
+) -> None:
+    memory[0] = 0
+    with pytest.raises(PipelineError, match=r"out of memory on cpu .* even with 64 tokens"):
+        fine_tune(train, train.take(np.arange(0)), base_model, RECIPE, RunFolder.claim(tmp_path, 1, "none"))
+
+
+def test_a_budget_that_binds_ends_batches_early_and_visits_all_pairs(
+    base_model: ModelReference, train: PairTable, tmp_path: Path
+) -> None:
+    recipe = RECIPE.model_copy(update={"token_budget": 128})
+    result = fine_tune(train, train.take(np.arange(0)), base_model, recipe, RunFolder.claim(tmp_path, 1, "binds"))
+    assert result.steps > 2
+    assert result.pair_visits == 64

@@ -1,0 +1,73 @@
+"""What a recipe allows, what it refuses, and what the files of configs/ make of it."""
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from pipeline.core.errors import PipelineError
+from pipeline.models.precision import has_bf16, resolve_precision
+from pipeline.orchestration.assets.model import FineTuneConfig
+from pipeline.settings.run_config import load_settings, project_config
+from pipeline.training.recipe import Recipe
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("loss=hinge", "fine_tuned_model.loss can't be 'hinge': it must be 'online_contrastive' or 'contrastive' or"),
+        ("loss_weights={hinge: 1}", "fine_tuned_model.loss_weights: there is no loss 'hinge'; there are: online_"),
+        ("loss_weights={cosent: -1}", "the weight of cosent is -1.0: it must be at least 0 and at most 1,000"),
+        ("loss_weights={online_contrastive: 1}", "loss_weights weighs online_contrastive, which is the loss already"),
+        ("gradient_accumulation=3", "batch_size 32 can't be cut into 3 batches (gradient_accumulation)"),
+        ("token_budget=8", "fine_tuned_model.token_budget can't be 8: it must be a whole number at least 64"),
+        ("precision=fp16", "fine_tuned_model.precision can't be 'fp16': it must be 'auto' or 'fp32' or 'bf16'"),
+        ("average_decay=1", "fine_tuned_model.average_decay can't be 1"),
+    ],
+)
+def test_a_bad_value_is_refused_with_what_is_allowed(setting: str, said: str) -> None:
+    with pytest.raises(PipelineError) as caught:
+        load_settings(None, [f"fine_tuned_model.{setting}"])
+    assert said in str(caught.value)
+
+
+def test_a_budget_of_auto_is_an_empty_one() -> None:
+    settings = load_settings(None, ["fine_tuned_model.token_budget=auto"])
+    assert settings.of("fine_tuned_model", Recipe).token_budget is None
+
+
+def test_the_launchpad_s_class_takes_every_knob() -> None:
+    best = load_settings(project_config("best")).of("fine_tuned_model", Recipe)
+    weighted = best.model_copy(update={"loss_weights": {"multiple_negatives_ranking": 0.5}})
+    assert FineTuneConfig(**weighted.model_dump()).model_dump() == weighted.model_dump()
+    with pytest.raises(ValidationError, match="no loss 'hinge'"):
+        FineTuneConfig(loss_weights={"hinge": 1.0})
+
+
+def test_the_reference_s_recipe_is_the_reference_system_s() -> None:
+    recipe = load_settings(project_config("reference")).of("fine_tuned_model", Recipe)
+    assert recipe.all_losses == {"online_contrastive": 1.0}
+    assert (recipe.epochs, recipe.batch_size, recipe.group_size, recipe.margin) == (10, 32, 32, 0.5)
+    assert (recipe.learning_rate, recipe.weight_decay, recipe.max_grad_norm) == (2e-5, 0.01, 1.0)
+    # 363,861 pairs in batches of 32, ten times.
+    assert recipe.warmup_steps(113_710) == 10_000
+    assert (recipe.precision, recipe.keep, recipe.dropout, recipe.average_decay) == ("fp32", "last", None, None)
+
+
+def test_the_fingerprint_tells_trainings_apart() -> None:
+    recipe = Recipe()
+    mine = recipe.fingerprint("train", "dev", "base")
+    assert mine == Recipe(keep_checkpoints=9, allow_slow=True).fingerprint("train", "dev", "base")
+    for other in (Recipe(seed=1), Recipe(loss="cosent"), Recipe(dropout=0), Recipe(token_budget=64)):
+        assert other.fingerprint("train", "dev", "base") != mine
+    assert recipe.fingerprint("train", "other", "base") != mine
+
+
+def test_precision_follows_the_hardware(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    assert resolve_precision("auto", "cpu") == "bf16"
+    assert resolve_precision("fp32", "cpu") == "fp32"
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
+    assert resolve_precision("auto", "cpu") == "fp32"
+    with pytest.raises(PipelineError, match="'bf16' would be emulated on this cpu"):
+        resolve_precision("bf16", "cpu")
+    assert not has_bf16("mps")
