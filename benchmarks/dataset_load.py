@@ -21,8 +21,9 @@ DEFAULT_ROUNDS = 3
 PEER_FORMATS = {"tsv": "csv", "csv": "csv", "parquet": "parquet", "json-lines": "json"}
 
 OURS = """
-from pipeline.question_pairs.sources import PairSource, load_audited
-from pipeline.question_pairs.splits import SplitPlan, split_pairs
+from pipeline.question_pairs.options import PairSource, SplitPlan
+from pipeline.question_pairs.sources import load_audited
+from pipeline.question_pairs.splits import split_pairs
 pairs = load_audited(PairSource(source="file", path=path))
 sides = split_pairs(pairs.table, SplitPlan())
 result = {"version": pairs.table.data_version, "rows": pairs.audit.kept}

@@ -15,31 +15,34 @@ import click
 import torch
 from sentence_transformers.sentence_transformer.evaluation import BinaryClassificationEvaluator
 
-from pipeline.evaluation.measuring import EvaluationOptions, measure
-from pipeline.evaluation.report_builder import EvaluationData, build_report
-from pipeline.models.embedding_models import (
-    BaseModelChoice,
-    load_model,
-    quiet_libraries,
-    resolve_base_model,
-    resolve_device,
-)
-from pipeline.question_pairs.schema import PairTable
-from pipeline.question_pairs.sources import PairSource, load_pairs
-from pipeline.reporting.rendering import markdown, pictures, report_files
+from pipeline.evaluation.measuring import measure
+from pipeline.evaluation.options import EvaluationOptions
+from pipeline.evaluation.report_builder import build_report
+from pipeline.models.base_model import resolve_base_model
+from pipeline.models.loading import load_model, quiet_libraries, resolve_device
+from pipeline.models.options import BaseModelChoice
+from pipeline.question_pairs.options import PairSource
+from pipeline.question_pairs.questions import QuestionIndex
+from pipeline.question_pairs.schema import PairTable, Splits
+from pipeline.question_pairs.sources import load_pairs
+from pipeline.reporting.markdown import markdown
+from pipeline.reporting.plots import pictures
+from pipeline.reporting.result_files import report_files
 
 DEV_SHARE = 0.05
 """Of all pairs: the peer has no dev split, so a large one would be unfair to us, and a small one to users."""
 
 
-def divided(pairs: PairTable, eval_pairs: int) -> EvaluationData:
+def divided(pairs: PairTable, eval_pairs: int) -> Splits:
     """Shuffled rows: so many to evaluate, some for thresholds, the rest as those that training would see."""
     rows = pairs.pairs.sample(frac=1, random_state=0).reset_index(drop=True)
     if eval_pairs >= (1 - DEV_SHARE) * len(rows):
         raise click.BadParameter(f"{eval_pairs:,} of {len(rows):,} pairs leave none for the other splits")
     cuts = (0, eval_pairs, eval_pairs + int(DEV_SHARE * len(rows)), len(rows))
-    parts = [PairTable(rows.iloc[cuts[i] : cuts[i + 1]].reset_index(drop=True), pairs.origin) for i in range(3)]
-    return EvaluationData(*parts)
+    evaluated, dev, train = (
+        PairTable(rows.iloc[cuts[i] : cuts[i + 1]].reset_index(drop=True), pairs.origin) for i in range(3)
+    )
+    return Splits(train=train, dev=dev, eval=evaluated)
 
 
 @click.command(help=__doc__)
@@ -53,12 +56,12 @@ def main(path: Path, eval_pairs: int, name: str) -> None:
     reference = resolve_base_model(BaseModelChoice(model=name))
     device = resolve_device("auto")
     model = load_model(reference, device)
-    questions, _, _ = data.eval_split.distinct_questions()
+    questions = QuestionIndex.of(data.eval).texts
     print(f"{reference.name}, {eval_pairs:,} eval pairs with {len(questions):,} questions, {device}", end="")
     print(f", {torch.get_num_threads()} threads" if device == "cpu" else "")
-    model.encode(list(questions[:256]), show_progress_bar=False)
+    model.encode(questions[:256], show_progress_bar=False)
 
-    table = data.eval_split
+    table = data.eval
     start = time.perf_counter()
     evaluator = BinaryClassificationEvaluator(
         list(table.pairs["question1"]), list(table.pairs["question2"]), table.labels.tolist(), write_csv=False
@@ -70,7 +73,7 @@ def main(path: Path, eval_pairs: int, name: str) -> None:
     for precision in ("auto", "fp32"):
         options = EvaluationOptions.model_validate({"precision": precision})
         start = time.perf_counter()
-        measured = measure(model, data.eval_split, data.dev_split, options)
+        measured = measure(model, data.eval, data.dev, options)
         embedded = time.perf_counter()
         report = build_report("pre_train", reference, measured, data)
         built = time.perf_counter()

@@ -13,25 +13,23 @@ import click
 import numpy as np
 from trainers import engine_trainer
 
-from pipeline.core.references import ModelReference
-from pipeline.evaluation.measuring import evaluate_pairs
-from pipeline.models.embedding_models import (
-    BaseModelChoice,
-    load_model,
-    quiet_libraries,
-    resolve_base_model,
-    resolve_device,
-)
+from pipeline.evaluation.pairs import evaluate_pairs
+from pipeline.models.base_model import resolve_base_model
+from pipeline.models.info import ModelInfo
+from pipeline.models.loading import load_model, quiet_libraries, resolve_device
+from pipeline.models.options import BaseModelChoice
 from pipeline.models.precision import Precision, resolve_precision
+from pipeline.orchestration.steps import load_settings
+from pipeline.question_pairs.options import PairSource, SplitPlan
 from pipeline.question_pairs.schema import PairTable
-from pipeline.question_pairs.sources import PairSource, load_pairs
-from pipeline.question_pairs.splits import SplitPlan, split_pairs
-from pipeline.settings.run_config import load_settings, project_config
+from pipeline.question_pairs.sources import load_pairs
+from pipeline.question_pairs.splits import split_pairs
+from pipeline.settings.run_config import project_config
 from pipeline.training.recipe import Recipe
 
 
 def trained(
-    base: ModelReference, train: PairTable, held_out: PairTable, recipe: Recipe, precision: Precision, is_packed: bool
+    base: ModelInfo, train: PairTable, held_out: PairTable, recipe: Recipe, precision: Precision, is_packed: bool
 ) -> float:
     """Cosine average precision on `held_out` after one pass over `train`."""
     device = resolve_device("auto")

@@ -31,20 +31,19 @@ import numpy as np
 from sentence_transformers import SentenceTransformer
 from trainers import stock_trainer
 
-from pipeline.core.references import ModelReference
-from pipeline.evaluation.measuring import evaluate_pairs
-from pipeline.models.embedding_models import (
-    BaseModelChoice,
-    load_model,
-    quiet_libraries,
-    resolve_base_model,
-    resolve_device,
-)
-from pipeline.question_pairs.schema import PairTable
-from pipeline.question_pairs.sources import PairSource, load_pairs
-from pipeline.question_pairs.splits import SplitPlan, Splits, split_pairs
-from pipeline.settings.run_config import load_settings, project_config
+from pipeline.evaluation.pairs import evaluate_pairs
+from pipeline.models.base_model import resolve_base_model
+from pipeline.models.info import ModelInfo
+from pipeline.models.loading import load_model, quiet_libraries, resolve_device
+from pipeline.models.options import BaseModelChoice
+from pipeline.orchestration.steps import load_settings
+from pipeline.question_pairs.options import PairSource, SplitPlan
+from pipeline.question_pairs.schema import PairTable, Splits
+from pipeline.question_pairs.sources import load_pairs
+from pipeline.question_pairs.splits import split_pairs
+from pipeline.settings.run_config import project_config
 from pipeline.training.fine_tune import fine_tune
+from pipeline.training.job import RunIdentity, TrainingJob
 from pipeline.training.recipe import Recipe
 from pipeline.training.run_folder import RunFolder
 
@@ -73,7 +72,7 @@ class Outcome:
     ap: float
 
 
-def by_stock(base: ModelReference, table: PairTable, recipe: Recipe, splits: Splits) -> tuple[float, float]:
+def by_stock(base: ModelInfo, table: PairTable, recipe: Recipe, splits: Splits) -> tuple[float, float]:
     """Train by sentence-transformers' trainer; returns (average precision on the eval split, seconds)."""
     device = resolve_device("auto")
     model = load_model(base, device)
@@ -89,17 +88,17 @@ def average_precision(model: SentenceTransformer, table: PairTable) -> float:
     return evaluate_pairs(model, table)["cosine"].ap
 
 
-def by_engine(base: ModelReference, table: PairTable, recipe: Recipe, splits: Splits) -> tuple[float, float]:
+def by_engine(base: ModelInfo, table: PairTable, recipe: Recipe, splits: Splits) -> tuple[float, float]:
     """Train by this project's engine, without a dev split; returns (average precision on the eval split, seconds)."""
-    nothing = table.take(np.arange(0))
+    job = TrainingJob(table, table.take(np.arange(0)), base, recipe)
     with tempfile.TemporaryDirectory() as folder:
-        result = fine_tune(table, nothing, base, recipe, RunFolder.claim(Path(folder), 1, "benchmark"))
+        result = fine_tune(job, RunFolder.claim(Path(folder), RunIdentity("benchmark", 1), job.fingerprint))
         return average_precision(load_model(result.model, resolve_device("auto")), splits.eval), result.seconds
 
 
 def outcomes(
     pairs: PairTable,
-    base: ModelReference,
+    base: ModelInfo,
     reference: Recipe,
     best: Recipe,
     strategy: Strategy,

@@ -17,7 +17,7 @@ from transformers import PrinterCallback, TrainerCallback
 
 from pipeline.core.progress import ignore
 from pipeline.models.packing import packed_attention, tokenize
-from pipeline.models.precision import Precision
+from pipeline.models.precision import Hardware, Precision
 from pipeline.question_pairs.schema import PairTable
 from pipeline.training.batches import BatchPlan, PairCollator, TrainingPairs, packed_features
 from pipeline.training.checkpoints import CheckpointStore
@@ -85,22 +85,22 @@ def engine_trainer(
 ) -> Iterator[PairTrainer]:
     """This project's trainer for one epoch, without evaluations."""
     pairs = TrainingPairs.of(table)
+    index = pairs.index
     if recipe.dropout is not None:
         set_dropout(model, recipe.dropout)
-    tokens = tokenize(model, pairs.questions)
-    lengths = tokens.lengths[pairs.first] + tokens.lengths[pairs.second]
+    tokens = tokenize(model, index.texts)
+    lengths = tokens.lengths[index.first] + tokens.lengths[index.second]
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         if is_packed:
             featurize = packed_features(tokens, stack.enter_context(packed_attention(model)).first_position)
         else:
-            featurize = padded_features(model, pairs.questions)
+            featurize = padded_features(model, index.texts)
         yield PairTrainer(
             model,
+            recipe,
             BatchPlan.draw(lengths, 1, recipe.batch_size, None, recipe.seed),
             PairCollator(pairs, tokens.lengths, featurize),
-            recipe,
-            precision,
-            device,
+            Hardware(device, precision),
             CheckpointStore(Path(folder), "benchmark", 1),
             table.take(np.arange(0)),
             ignore,

@@ -14,14 +14,17 @@ import tempfile
 from pathlib import Path
 
 import click
-import numpy as np
 
 from pipeline.core.progress import CheckpointSaved, ProgressEvent
-from pipeline.models.embedding_models import BaseModelChoice, resolve_base_model
-from pipeline.question_pairs.sources import PairSource, load_pairs
-from pipeline.question_pairs.splits import SplitPlan, split_pairs
-from pipeline.settings.run_config import load_settings, project_config
+from pipeline.models.base_model import resolve_base_model
+from pipeline.models.options import BaseModelChoice
+from pipeline.orchestration.steps import load_settings
+from pipeline.question_pairs.options import PairSource, SplitPlan
+from pipeline.question_pairs.sources import load_pairs
+from pipeline.question_pairs.splits import split_pairs
+from pipeline.settings.run_config import project_config
 from pipeline.training.fine_tune import fine_tune
+from pipeline.training.job import RunIdentity, TrainingJob
 from pipeline.training.recipe import Recipe
 from pipeline.training.run_folder import RunFolder
 
@@ -63,10 +66,10 @@ def main() -> None:
         recipe = recipe.model_copy(
             update={"epochs": 10, "device": "cpu", "checkpoint_steps": STEPS, "allow_slow": True}
         )
-        run_folder = RunFolder.claim(Path(folder), 1, "benchmark")
-        base = resolve_base_model(BaseModelChoice())
+        job = TrainingJob(sides.train, sides.dev, resolve_base_model(BaseModelChoice()), recipe)
+        run_folder = RunFolder.claim(Path(folder), RunIdentity("benchmark", 1), job.fingerprint)
         try:
-            fine_tune(sides.train, sides.dev.take(np.arange(0)), base, recipe, run_folder, stop)
+            fine_tune(job, run_folder, stop)
         except EnoughSeenError:
             print(f"{STEPS} steps of {len(sides.train):,} training pairs: peak {peak_gigabytes():.2f} GB")
 

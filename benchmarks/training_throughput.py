@@ -24,18 +24,15 @@ from sentence_transformers import SentenceTransformer
 from trainers import engine_trainer, stock_trainer
 from transformers import TrainerCallback
 
-from pipeline.models.embedding_models import (
-    BaseModelChoice,
-    load_model,
-    quiet_libraries,
-    resolve_base_model,
-    resolve_device,
-)
+from pipeline.models.base_model import resolve_base_model
+from pipeline.models.loading import load_model, quiet_libraries, resolve_device
+from pipeline.models.options import BaseModelChoice
 from pipeline.models.packing import tokenize
 from pipeline.models.precision import Precision, resolve_precision
+from pipeline.question_pairs.options import PairSource
+from pipeline.question_pairs.questions import QuestionIndex
 from pipeline.question_pairs.schema import PairTable
-from pipeline.question_pairs.sources import PairSource, load_pairs
-from pipeline.training.batches import TrainingPairs
+from pipeline.question_pairs.sources import load_pairs
 from pipeline.training.recipe import Recipe
 
 PEER_BATCH_SIZES = {"cpu": (16, 32, 64, 128), "cuda": (128, 256, 512, 1024, 2048)}
@@ -145,9 +142,9 @@ def main(path: str, model_name: str, device: str, rounds: int, steps: int, profi
     if profile:
         print_profile(engine, sample(batch_size))
         return
-    tokens = tokenize(model(), TrainingPairs.of(sample(batch_size)).questions)
-    pairs = TrainingPairs.of(sample(batch_size))
-    tokens_a_pair = float((tokens.lengths[pairs.first] + tokens.lengths[pairs.second]).mean())
+    index = QuestionIndex.of(sample(batch_size))
+    tokens = tokenize(model(), index.texts)
+    tokens_a_pair = float((tokens.lengths[index.first] + tokens.lengths[index.second]).mean())
     parameters = sum(
         p.numel() for name, p in model().named_parameters() if "embeddings" not in name and "pooler" not in name
     )

@@ -1,10 +1,16 @@
-"""The door: assembles what Dagster loads, and nothing else."""
+"""What Dagster loads: assembles assets, checks, jobs, schedules, sensors and resources, and nothing else."""
+
+import gc
 
 import dagster as dg
 
-from pipeline.orchestration import automation, checks, upkeep
-from pipeline.orchestration.assets import dataset, model, production, publishing, reports
-from pipeline.orchestration.resources import default_resources
+# Dagster and pandas stay for as long as the process does. A garbage collection that falls into the loading of the
+# definitions would look through all of them, which takes as long as loading the definitions itself.
+gc.freeze()
+
+from pipeline.orchestration import automation, checks, upkeep  # noqa: E402
+from pipeline.orchestration.assets import dataset, model, production, publishing, reports  # noqa: E402
+from pipeline.orchestration.resources import default_resources  # noqa: E402
 
 defs = dg.Definitions(
     assets=[*dg.load_assets_from_modules([dataset, model, reports, production]), publishing.published_model],
@@ -14,10 +20,10 @@ defs = dg.Definitions(
         automation.retrain,
         automation.evaluate_only,
         publishing.publish_job,
-        upkeep.prune_training_volumes,
+        *upkeep.JOBS,
     ],
-    schedules=[automation.weekly_retrain, upkeep.weekly_prune],
-    sensors=[automation.new_question_pairs, automation.reports_follow, upkeep.end_calls_of_cancelled_runs],
+    schedules=[automation.weekly_retrain, *upkeep.SCHEDULES],
+    sensors=[automation.new_question_pairs, automation.reports_follow, *upkeep.SENSORS],
     resources=default_resources(),
     # One step at a time: baseline and training would fight over the same cores or the same GPU. A process for
     # each step, so that a step's memory is given back and its death doesn't take the run with it.

@@ -7,7 +7,7 @@ import pytest
 from modal_loopback.fixture import modal_loopback  # noqa: F401  (a fixture)
 from small_data import write_small_pairs
 
-from pipeline.core.storage import PROJECT_ROOT
+from pipeline.core.files import PROJECT_ROOT
 
 pytest_plugins = ["pytester"]
 

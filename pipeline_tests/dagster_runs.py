@@ -9,7 +9,7 @@ import dagster as dg
 from pipeline.orchestration.assets import dataset, model, production, reports
 from pipeline.orchestration.checks import CHECKS
 from pipeline.orchestration.resources import ComputeResource, ReportHistory, StoreResource, VersionedIOManager
-from pipeline.settings.run_config import load_settings, steps_of
+from pipeline.orchestration.steps import load_settings, steps_of
 
 ASSETS = [
     asset

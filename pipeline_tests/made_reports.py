@@ -1,24 +1,27 @@
-"""Reports made from the bundled sample and scores out of a hat: no model has to be loaded."""
+"""Reports made from the bundled sample and random scores: no model has to be loaded."""
 
 from pathlib import Path
 
 import numpy as np
 
-from pipeline.core.references import DevEvaluation, FineTunedModel, ModelReference
+from pipeline.evaluation.figures import LOWER_IS_BETTER, SIMILARITIES
 from pipeline.evaluation.measurement import Measurement
-from pipeline.evaluation.metrics import LOWER_IS_BETTER, SIMILARITIES
 from pipeline.evaluation.report import EvaluationReport
-from pipeline.evaluation.report_builder import EvaluationData, build_report
-from pipeline.models.embedding_models import model_folder_version
-from pipeline.question_pairs.sources import PairSource, load_pairs
-from pipeline.question_pairs.splits import SplitPlan, split_pairs
+from pipeline.evaluation.report_builder import build_report
+from pipeline.models.base_model import model_folder_version
+from pipeline.models.fine_tuned import DevEvaluation, FineTunedModel
+from pipeline.models.info import ModelInfo
+from pipeline.question_pairs.options import PairSource, SplitPlan
+from pipeline.question_pairs.schema import Splits
+from pipeline.question_pairs.sources import load_pairs
+from pipeline.question_pairs.splits import split_pairs
 from pipeline.training.manifest import write_manifest
 
-MODEL = ModelReference(kind="folder", name="some-model", location="/somewhere", version="m1")
-FINE_TUNED = ModelReference(kind="fine_tuned", name="some-model-ft", location="/run/some-model-ft", version="m2")
+MODEL = ModelInfo(kind="folder", name="some-model", location="/somewhere", version="m1")
+FINE_TUNED = ModelInfo(kind="fine_tuned", name="some-model-ft", location="/run/some-model-ft", version="m2")
 
 
-def made(dev_fraction: float, likeness: float = 1) -> tuple[Measurement, EvaluationData]:
+def made(dev_fraction: float, likeness: float = 1) -> tuple[Measurement, Splits]:
     """Splits of the bundled sample, and scores that grow with the label: by `likeness` standard deviations."""
     splits = split_pairs(load_pairs(PairSource()), SplitPlan(strategy="reference", dev_fraction=dev_fraction))
     random = np.random.default_rng(0)
@@ -28,7 +31,7 @@ def made(dev_fraction: float, likeness: float = 1) -> tuple[Measurement, Evaluat
         return {name: -alike if name in LOWER_IS_BETTER else alike for name in SIMILARITIES}
 
     measured = Measurement(scores(splits.eval.labels), scores(splits.dev.labels), None, 1.0, 9, "cpu", "fp32")
-    return measured, EvaluationData(splits.eval, splits.dev, splits.train)
+    return measured, splits
 
 
 def a_training(train_version: str, seconds: float = 60.0) -> FineTunedModel:
@@ -64,12 +67,12 @@ def before_and_after(dev_fraction: float = 0.1) -> tuple[EvaluationReport, Evalu
     measured, data = made(dev_fraction)
     baseline = build_report("pre_train", MODEL, measured, data)
     better, _ = made(dev_fraction, likeness=2)
-    training = a_training(data.train_split.data_version)
+    training = a_training(data.train.data_version)
     return baseline, build_report("post_train", FINE_TUNED, better, data, baseline, training)
 
 
-def sealed_training(run_folder: Path, weights: bytes = b"weights") -> FineTunedModel:
-    """A run folder on disk that is sealed, with a model of a few bytes that nobody can load."""
+def finished_training(run_folder: Path, weights: bytes = b"weights") -> FineTunedModel:
+    """A finished run folder on disk, with a model of a few bytes that nobody can load."""
     folder = run_folder / "some-model-ft"
     (folder / "1_Pooling").mkdir(parents=True)
     (folder / "model.safetensors").write_bytes(weights)

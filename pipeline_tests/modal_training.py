@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 import pipeline.compute.modal
-from pipeline.compute.base import EarlierCall, RemoteCall, RemoteHooks, RemoteUsage, RunIdentity
-from pipeline.compute.local import LocalCompute
+from pipeline.compute.base import Compute, EarlierWork, Usage, WorkRecord
+from pipeline.compute.driver import Caller, train
 from pipeline.core.progress import OnProgress, ProgressEvent, ignore
-from pipeline.core.references import FineTunedModel, ModelReference
+from pipeline.models.fine_tuned import FineTunedModel
+from pipeline.models.info import ModelInfo
 from pipeline.question_pairs.schema import PairTable
-from pipeline.training.recipe import Recipe
+from pipeline.training.job import RunIdentity, TrainingJob
+from pipeline.training.recipe import Orders, Recipe
 
 if TYPE_CHECKING:
-    from pipeline.compute.modal.client import ModalCompute
+    from pipeline.compute.modal.compute import ModalCompute
 
 UNIX_TIME = 1702914571
 VOLUME = f"sentence-transformers-ft-{UNIX_TIME}"
@@ -27,20 +29,20 @@ VOLUME = f"sentence-transformers-ft-{UNIX_TIME}"
 class Training:
     """A small training, what its caller was told, and what its caller has on record."""
 
-    base_model: ModelReference
+    base_model: ModelInfo
     train: PairTable
     dev: PairTable
     recipe: Recipe
     events: list[ProgressEvent] = field(default_factory=list)
-    submitted: list[RemoteCall] = field(default_factory=list)
-    usages: list[RemoteUsage] = field(default_factory=list)
-    on_record: dict[str, EarlierCall] = field(default_factory=dict)
+    submitted: list[WorkRecord] = field(default_factory=list)
+    usages: list[Usage] = field(default_factory=list)
+    on_record: dict[str, EarlierWork] = field(default_factory=dict)
     when_submitted: Callable[[], None] = lambda: None
     when_interrupted: Callable[[], None] = lambda: None
 
     def run(
         self,
-        compute: "ModalCompute | LocalCompute",
+        compute: Compute,
         on_progress: OnProgress = ignore,
         train_anew: bool = False,
         download_model: bool = False,
@@ -51,26 +53,31 @@ class Training:
             self.events.append(event)
             on_progress(event)
 
-        def record(call: RemoteCall) -> None:
-            self.submitted.append(call)
-            self.on_record[call.fingerprint] = EarlierCall(call, is_used=False)
-            self.when_submitted()
+        job = TrainingJob(self.train, self.dev, self.base_model, self.recipe)
+        orders = Orders(train_anew=train_anew, download_model=download_model)
+        return train(compute, job, RunIdentity("run", UNIX_TIME), tell, _Recorder(self), orders)
 
-        def is_cancelled() -> bool:
-            self.when_interrupted()
-            return True
 
-        hooks = RemoteHooks(
-            on_submitted=record,
-            find_call=self.on_record.get,
-            is_cancelled=is_cancelled,
-            on_usage=self.usages.append,
-            train_anew=train_anew,
-            download_model=download_model,
-        )
-        return compute.fine_tune(
-            self.train, self.dev, self.base_model, self.recipe, RunIdentity("run", UNIX_TIME), tell, hooks
-        )
+class _Recorder(Caller):
+    """Keeps a training's records."""
+
+    def __init__(self, training: Training) -> None:
+        self._training = training
+
+    def record(self, work: WorkRecord) -> None:
+        self._training.submitted.append(work)
+        self._training.on_record[work.fingerprint] = EarlierWork(work, is_used=False)
+        self._training.when_submitted()
+
+    def earlier(self, fingerprint: str) -> EarlierWork | None:
+        return self._training.on_record.get(fingerprint)
+
+    def wants_an_end(self) -> bool:
+        self._training.when_interrupted()
+        return True
+
+    def took(self, usage: Usage) -> None:
+        self._training.usages.append(usage)
 
 
 def fresh_compute(monkeypatch: pytest.MonkeyPatch, runs_folder: Path) -> "ModalCompute":
@@ -78,6 +85,6 @@ def fresh_compute(monkeypatch: pytest.MonkeyPatch, runs_folder: Path) -> "ModalC
     for name in [name for name in sys.modules if name.startswith("pipeline.compute.modal.")]:
         monkeypatch.delitem(sys.modules, name)
         monkeypatch.delattr(pipeline.compute.modal, name.rpartition(".")[2], raising=False)
-    from pipeline.compute.modal.client import ModalCompute
+    from pipeline.compute.modal.compute import ModalCompute
 
     return ModalCompute(runs_folder)

@@ -3,14 +3,19 @@
 import json
 import subprocess
 import sys
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
+from pydantic import BaseModel
 
-from pipeline.core.storage import PROJECT_ROOT
+from pipeline.core.files import PROJECT_ROOT
 from pipeline.definitions import defs
-from pipeline.settings.run_config import STEP_SETTINGS, load_settings, project_config
+from pipeline.orchestration.steps import STEP_SETTINGS, load_settings
+from pipeline.settings.run_config import project_config
 
 LINEAGE = {
     "raw_quora_dataset": set(),
@@ -184,11 +189,15 @@ def test_the_weekly_schedule_is_off_until_switched_on() -> None:
     assert len(tick.run_requests) == 1
 
 
+def config_fields(op: Any) -> dict[str, dg.Field]:
+    """The settings of an op, by name; empty where it has none."""
+    schema = op.config_schema
+    return vars(schema.as_field().config_type).get("fields") or {} if schema is not None else {}
+
+
 def test_every_setting_of_a_step_is_a_field_in_the_launchpad() -> None:
     for step, settings in STEP_SETTINGS.items():
-        schema = defs.resolve_job_def("quickstart").get_node_named(step).definition.config_schema
-        assert schema is not None
-        fields: dict[str, dg.Field] = vars(schema.as_field().config_type)["fields"]
+        fields = config_fields(defs.resolve_job_def("quickstart").get_node_named(step).definition)
         assert set(fields) == set(settings.model_fields)
         for name, field in fields.items():
             assert field.description, f"{step}.{name} has no description"
@@ -199,3 +208,82 @@ def test_a_bad_value_from_the_launchpad_is_refused_before_the_step_reads_or_writ
 
     with pytest.raises(ValueError, match="needs `path`"):
         DatasetConfig(source="file")
+
+
+# --- names that people, saved configs and recorded runs go by ---------------------------------------------------
+
+STORED_BEFORE = Path(__file__).with_name("stored_by_147b78a.zip")
+
+
+def names_before() -> dict[str, Any]:
+    """What the definitions of commit 147b78a were called."""
+    with zipfile.ZipFile(STORED_BEFORE) as archive:
+        names: dict[str, Any] = json.loads(archive.read("names.json"))
+    return names
+
+
+def names_now() -> dict[str, Any]:
+    """The same of the definitions as they are, found in the same way."""
+    graph, repository = defs.resolve_asset_graph(), defs.get_repository_def()
+    specs = {key.to_user_string(): spec for key, spec in SPECS.items()}
+    every_job = {job.name: sorted(node.name for node in job.nodes) for job in repository.get_all_jobs()}
+    jobs = {job.name: job for job in repository.get_all_jobs() if not job.name.startswith("__")}
+    nodes = {node.name: node.definition for job in repository.get_all_jobs() for node in job.nodes}
+    return {
+        "assets": sorted(specs),
+        "asset_dependencies": {
+            name: sorted(dep.asset_key.to_user_string() for dep in spec.deps) for name, spec in specs.items()
+        },
+        "groups": {name: spec.group_name for name, spec in specs.items()},
+        "code_versions": {name: spec.code_version for name, spec in specs.items()},
+        "ops": sorted(nodes),
+        "ops_of_jobs": {name: ops for name, ops in every_job.items() if name in jobs},
+        "implicit_jobs": sorted(set(every_job) - set(jobs)),
+        "op_inputs": {name: sorted(node.input_dict) for name, node in nodes.items()},
+        "op_outputs": {name: sorted(node.output_dict) for name, node in nodes.items()},
+        "op_config": {name: sorted(fields) for name, node in nodes.items() if (fields := config_fields(node))},
+        "pools": {name: pool for name, node in nodes.items() if (pool := getattr(node, "pool", None))},
+        "jobs": sorted(jobs),
+        "job_tags": {name: dict(job.tags) for name, job in jobs.items()},
+        "checks": sorted(f"{key.asset_key.to_user_string()}/{key.name}" for key in graph.asset_check_keys),
+        "sensors": sorted(sensor.name for sensor in repository.sensor_defs),
+        "schedules": sorted(schedule.name for schedule in repository.schedule_defs),
+        "resources": sorted(defs.resources or {}),
+        "resource_fields": {
+            name: sorted(type(resource).model_fields)
+            for name, resource in (defs.resources or {}).items()
+            if isinstance(resource, BaseModel)
+        },
+        "step_settings": {step: list(settings.model_fields) for step, settings in STEP_SETTINGS.items()},
+        "step_defaults": {step: settings().model_dump(mode="json") for step, settings in STEP_SETTINGS.items()},
+    }
+
+
+@pytest.fixture(scope="module")
+def before_and_now() -> tuple[dict[str, Any], dict[str, Any]]:
+    return names_before(), names_now()
+
+
+def test_every_name_of_the_first_release_is_there_still(
+    before_and_now: tuple[dict[str, Any], dict[str, Any]],
+) -> None:
+    before, now = before_and_now
+    of_settings = {"op_config", "step_settings", "step_defaults"}
+    # What is stored has its own tests.
+    assert set(before) - set(now) == {"stored_types"}
+    for what in set(now) - of_settings:
+        assert now[what] == before[what], what
+
+
+def test_no_setting_of_the_first_release_is_gone_or_has_another_default(
+    before_and_now: tuple[dict[str, Any], dict[str, Any]],
+) -> None:
+    before, now = before_and_now
+    for what in ("op_config", "step_settings"):
+        assert set(now[what]) == set(before[what])
+        for step, settings in before[what].items():
+            # New ones may come.
+            assert set(settings) <= set(now[what][step]), step
+    for step, defaults in before["step_defaults"].items():
+        still: Mapping[str, Any] = now["step_defaults"][step]
+        assert {name: still[name] for name in defaults} == defaults, step

@@ -18,7 +18,7 @@ import pytest
 import yaml
 from tiny_model import make_tiny_model
 
-from pipeline.core.storage import PROJECT_ROOT
+from pipeline.core.files import PROJECT_ROOT
 
 DEPLOY = PROJECT_ROOT / "deploy"
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.core.storage import PROJECT_ROOT
-from pipeline.settings.run_config import STEP_SETTINGS
+from pipeline.core.files import PROJECT_ROOT
+from pipeline.orchestration.steps import STEP_SETTINGS
 
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -46,7 +46,7 @@ def test_the_example_of_own_pairs_prints_what_its_page_says(tmp_path: Path) -> N
 
 
 def test_the_page_of_settings_is_what_the_classes_say(tmp_path: Path) -> None:
-    printed = run(["-m", "pipeline", "config", "--reference"], tmp_path)
+    printed = run(["-m", "pipeline", "config", "--markdown"], tmp_path)
     assert (PROJECT_ROOT / "docs" / "configuration.md").read_text(encoding="utf-8") == printed
     for step, cls in STEP_SETTINGS.items():
         section = printed.split(f"## `{step}`")[1].partition("\n## ")[0]

@@ -10,7 +10,7 @@ import pytest
 from dagster_server import ask, dagster_dev
 from playwright.sync_api import Page, expect, sync_playwright
 
-from pipeline.core.storage import PROJECT_ROOT
+from pipeline.core.files import PROJECT_ROOT
 
 CHROMIUM = shutil.which("chromium")
 RUN_SECONDS = 900

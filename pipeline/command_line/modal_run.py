@@ -1,81 +1,60 @@
-"""Evaluate, train, evaluate on Modal without Dagster: the body of `modal run -m pipeline.compute.modal.app`."""
+"""The command line of `modal run -m pipeline.compute.modal_app`: the options of `finetune`, and some of its own."""
 
-import math
-import time
-import uuid
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-from pydantic import ValidationError
+import click
 
-from pipeline.compute.base import RemoteHooks, RemoteUsage, RunIdentity
-from pipeline.compute.modal.client import ModalCompute, ModalFunction
+from pipeline.command_line.finetune import run
+from pipeline.command_line.options import config_option, set_option
+from pipeline.compute.base import Compute
 from pipeline.core.errors import PipelineError
-from pipeline.core.progress import ProgressEvent
-from pipeline.core.references import in_volume
-from pipeline.core.storage import default_runs_folder, local_folder
-from pipeline.evaluation.measuring import EvaluationOptions
-from pipeline.evaluation.report_builder import EvaluationData, build_report
-from pipeline.evaluation.results_csv import reference_print
-from pipeline.models.embedding_models import BaseModelChoice, resolve_base_model
-from pipeline.question_pairs.sources import PairSource, load_pairs
-from pipeline.question_pairs.splits import SplitPlan, split_pairs
-from pipeline.training.recipe import Recipe
+from pipeline.core.locations import remote_place
+from pipeline.orchestration.steps import load_settings
+
+_RECIPE = ("epochs", "batch_size", "loss")
 
 
-def run_once(
-    function: Callable[[str], ModalFunction],
-    pairs: str,
-    fraction: float,
-    base_model: str,
-    recipe: Mapping[str, Any],
-    say: Callable[[str], None],
-) -> None:
-    """See `modal_app.main`.
+@click.command("modal run -m pipeline.compute.modal_app")
+@config_option
+@set_option
+@click.option("--pairs", help="`bundled_sample`, `hub` (Quora's pairs), or a file of question pairs.")
+@click.option("--fraction", type=float, help="Share of the pairs to use, from the first on.")
+@click.option("--base-model", help="`bundled`, a folder, or a Hugging Face id.")
+@click.option("--epochs", type=int, help="Passes over the training pairs.")
+@click.option("--batch-size", type=int, help="Pairs in an optimiser step.")
+@click.option("--loss", help="What a batch costs.")
+@click.pass_obj
+def command(compute: Compute, /, config_path: Path | None, overrides: tuple[str, ...], **short: Any) -> None:
+    """Evaluate, train, evaluate, and print both results: what the reference's `modal run main.py` does."""
+    results = run(load_settings(config_path, overrides, _values(short)), compute, shows_progress=False)
+    if place := remote_place(results.model.model.location):
+        volume, model = place.container, place.path
+        click.echo(f"Volume {volume}; bring the model down: mkdir -p dump && modal volume get {volume} {model} dump")
 
-    Raises:
-        PipelineError: for what the user can put right.
-    """
-    if not 0 < fraction <= 1:
-        raise PipelineError(f"--fraction is {fraction}: it must be above 0 and at most 1")
+
+def _values(short: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The settings that the short options stand for; those that were not given are left out."""
+    values: dict[str, dict[str, Any]] = {"raw_quora_dataset": {}, "base_model": {}, "fine_tuned_model": {}}
+    if (pairs := short["pairs"]) in ("bundled_sample", "hub"):
+        values["raw_quora_dataset"]["source"] = pairs
+    elif pairs is not None:
+        values["raw_quora_dataset"] |= {"source": "file", "path": pairs}
+    if short["fraction"] is not None:
+        values["raw_quora_dataset"]["fraction"] = short["fraction"]
+    if short["base_model"] is not None:
+        values["base_model"]["model"] = short["base_model"]
+    values["fine_tuned_model"] |= {name: short[name] for name in _RECIPE if short[name] is not None}
+    return values
+
+
+def main(arguments: Sequence[str], compute: Compute) -> None:
+    """Run the command; errors that a user can put right end it with one line and status 1."""
     try:
-        checked = Recipe.model_validate(recipe)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise PipelineError(f"--{str(first['loc'][0]).replace('_', '-')}: {first['msg']}") from error
-    table = load_pairs(_source(pairs))
-    splits = split_pairs(table.take(np.arange(math.ceil(fraction * len(table)))), SplitPlan())
-    start_from = resolve_base_model(BaseModelChoice(model=base_model))
-    data, options = EvaluationData(splits.eval, splits.dev, splits.train), EvaluationOptions()
-    compute = ModalCompute(local_folder(default_runs_folder()), function, for_people=True)
-    run = RunIdentity(owner=uuid.uuid4().hex, unix_time=int(time.time()))
-    hooks = RemoteHooks(on_usage=lambda usage: say(_cost(usage)))
-
-    def progress(event: ProgressEvent) -> None:
-        """Containers' logs are shown by `modal run` itself."""
-
-    measured = compute.evaluate(start_from, splits.eval, splits.dev, options, progress, hooks)
-    baseline = build_report("pre_train", start_from, measured, data)
-    say(f"pre train eval {reference_print(baseline.oracle)}")
-    result = compute.fine_tune(splits.train, splits.dev, start_from, checked, run, progress, hooks)
-    measured = compute.evaluate(result.model, splits.eval, splits.dev, options, progress, hooks)
-    post = build_report("post_train", result.model, measured, data, baseline, result)
-    compute.publish(result, baseline, post)
-    say(f"post train eval {reference_print(post.oracle)}")
-    found = in_volume(result.model.location)
-    if found:
-        say(f"Volume {found[0]}; bring the model down: mkdir -p dump && modal volume get {found[0]} {found[1]} dump")
-
-
-def _source(pairs: str) -> PairSource:
-    if pairs == "bundled_sample":
-        return PairSource()
-    return PairSource(source="hub") if pairs == "hub" else PairSource(source="file", path=pairs)
-
-
-def _cost(usage: RemoteUsage) -> str:
-    cost = "at an unknown price"
-    if usage.cost:
-        cost = f"about {usage.cost} (prices of {usage.cost.prices_as_of})"
-    return f"{usage.gpu_seconds:.0f} GPU seconds on {usage.gpu}, {cost}"
+        command.main(list(arguments), standalone_mode=False, obj=compute)
+    except PipelineError as error:
+        sys.exit(f"Error: {error}")
+    except click.ClickException as error:
+        sys.exit(f"Error: {error.format_message()}")

@@ -30,10 +30,10 @@ from pipeline.core.progress import (
     TrainingStep,
     follow,
 )
-from pipeline.core.references import FineTunedModel
 from pipeline.evaluation.report import THRESHOLDS, EvaluationReport
-from pipeline.quality.promotion import ProductionModel
-from pipeline.reporting.rendering import PAGE_FILE_NAME
+from pipeline.models.fine_tuned import FineTunedModel
+from pipeline.quality.production import InProduction, ProductionModel
+from pipeline.reporting.places import PAGE_FILE_NAME
 
 
 class _Bar:
@@ -101,6 +101,14 @@ def live_progress(console: Console, quiet: bool = False) -> Iterator[OnProgress]
                 follower.join()
 
 
+def print_results(
+    console: Console, baseline: EvaluationReport, post_train: EvaluationReport, model: FineTunedModel
+) -> None:
+    """What every command ends with: what was gained, and where things lie."""
+    print_comparison(console, baseline, post_train)
+    print_places(console, model)
+
+
 def print_places(console: Console, model: FineTunedModel) -> None:
     """Where the model, its results and the report lie."""
     for name, place in (
@@ -111,9 +119,11 @@ def print_places(console: Console, model: FineTunedModel) -> None:
         console.print(f"{name:<8} {place}", soft_wrap=True, highlight=False, markup=False)
 
 
-def print_production(console: Console, value: object) -> None:
-    """Which model is in production: the value of `production_model`, if there is one."""
-    place = value.model.model.location if isinstance(value, ProductionModel) else "nothing was accepted yet"
+def print_production(console: Console, current: InProduction) -> None:
+    """Which model is in production, if there is one."""
+    place = "nothing was accepted yet"
+    if current is not None:
+        place = current.model.model.location if isinstance(current, ProductionModel) else current.said
     console.print(f"In use   {place}", soft_wrap=True, highlight=False, markup=False)
 
 

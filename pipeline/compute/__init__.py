@@ -1,1 +1,1 @@
-"""Where the heavy work runs. Callers don't know which implementation they have."""
+"""Where the heavy work runs: an interface, and a folder for each place. Callers don't know which one they have."""

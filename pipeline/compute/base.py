@@ -1,75 +1,78 @@
-"""The interface between the assets and the machine that fine-tunes and evaluates."""
+"""The interface between whoever wants a model trained or measured and the place where that is done.
 
-from collections.abc import Callable
+A new place is one folder: a `Compute`, its kinds of `Work`, and a `Backend` (`pipeline.compute.backend`) that says what
+it is called. `pipeline.compute.driver` uses it: it hands work over, records it, follows it, ends it when the caller is
+interrupted, and collects the result.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Generic, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from pipeline.core.progress import OnProgress
-from pipeline.core.references import Cost, FineTunedModel, ModelReference
+from pipeline.core.values import Cost, Stored
 from pipeline.evaluation.measurement import Measurement
-from pipeline.evaluation.measuring import EvaluationOptions
-from pipeline.evaluation.report import EvaluationReport
+from pipeline.evaluation.options import EvaluationOptions
+from pipeline.models.fine_tuned import FineTunedModel
+from pipeline.models.info import ModelInfo
 from pipeline.question_pairs.schema import PairTable
-from pipeline.training.recipe import Recipe
+from pipeline.training.job import RunIdentity, TrainingJob
+
+ResultT = TypeVar("ResultT")
 
 
 @dataclass(frozen=True)
-class RunIdentity:
-    """What names a training run's folder.
+class MeasuringJob:
+    """A model to measure on two splits, whose second chooses thresholds and may be empty."""
+
+    model: ModelInfo
+    eval_split: PairTable
+    dev_split: PairTable
+    options: EvaluationOptions
+
+
+class WorkRecord(Stored):
+    """What a lost caller needs to find its work again. It is recorded before anyone waits for the work.
 
     Attributes:
-        owner: the same for all tries of a run, so that a retry finds its own folder and resumes.
-        unix_time: creation time of the first try, in seconds.
+        call_id: what the place calls the work.
+        app: the code that does it, as the place calls it.
+        place: where its files lie; empty for work that leaves none.
+        fingerprint: hash of all that decides the result; empty for work that is never taken up again.
+        url: a page that shows it; empty where there is none.
     """
-
-    owner: str
-    unix_time: int
-
-
-class RemoteCall(BaseModel):
-    """Work that was handed to another machine, as it is recorded before anyone waits for it.
-
-    Attributes:
-        call_id: what the other side calls it.
-        app: the deployed code that does it.
-        volume: where its files lie; empty for work that leaves none.
-        fingerprint: hash of all that decides the result, the code included.
-        url: a page that shows it.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     call_id: str
-    app: str
-    volume: str
-    fingerprint: str
-    url: str
+    app: str = ""
+    place: str = ""
+    fingerprint: str = ""
+    url: str = ""
 
 
 @dataclass(frozen=True)
-class EarlierCall:
-    """A recorded call with the fingerprint that is asked for.
+class EarlierWork:
+    """Recorded work with the fingerprint that is asked for.
 
     Attributes:
-        is_used: a materialised value was made from its result.
+        is_used: a stored value was made from its result.
     """
 
-    call: RemoteCall
+    record: WorkRecord
     is_used: bool
 
 
 @dataclass(frozen=True)
-class RemoteUsage:
-    """What remote work took.
+class Usage:
+    """What work took.
 
     Attributes:
         gpu: type of the GPU; `none` on CPUs.
-        gpu_seconds: over all attempts, as their logs span them.
-        attempts: containers that worked on it.
-        cost: None where the price table has no such GPU.
+        gpu_seconds: over all attempts.
+        attempts: how often it was begun.
+        cost: None where nobody bills it, or no price is known.
     """
 
     gpu: str
@@ -78,87 +81,129 @@ class RemoteUsage:
     cost: Cost | None
 
 
-@dataclass(frozen=True)
-class RemoteHooks:
-    """How the caller keeps track of work that outlives it. Work on this machine needs none of it.
+class Work(ABC, Generic[ResultT]):
+    """Work that was handed over, or found again.
 
     Attributes:
-        on_submitted: told of a call before it is waited for.
-        find_call: the newest recorded call with a fingerprint.
-        is_cancelled: asked when waiting is interrupted: whether the work is to end too, or is to be found again later.
-        on_usage: told what the work took.
-        train_anew: don't take a result that was used already.
-        download_model: bring the fine-tuned model to this machine.
+        record: identifies the work, so that a later run can find it; None for work that ends with its caller.
+        remark: one line on why nothing new was begun; empty where something was.
     """
 
-    on_submitted: Callable[[RemoteCall], None] = lambda call: None
-    find_call: Callable[[str], EarlierCall | None] = lambda fingerprint: None
-    is_cancelled: Callable[[], bool] = lambda: True
-    on_usage: Callable[[RemoteUsage], None] = lambda usage: None
-    train_anew: bool = False
-    download_model: bool = False
+    record: WorkRecord | None = None
+    remark: str = ""
+
+    @abstractmethod
+    def follow(self, on_progress: OnProgress) -> Usage | None:
+        """Wait until the work has ended, and pass on its progress.
+
+        An interrupt (Ctrl-C, or a termination that raises in this thread) comes through as it is. The caller decides
+        whether the work is to end then, and calls `cancel`.
+
+        Returns:
+            What it took; None where nothing was done, or it isn't known.
+
+        Raises:
+            PipelineError: when it failed or can't be reached.
+        """
+
+    @abstractmethod
+    def cancel(self) -> None:
+        """End the work, wherever it is."""
+
+    @abstractmethod
+    def collect(self) -> ResultT:
+        """The result, checked against what was promised.
+
+        Raises:
+            PipelineError: when there is none, or it can't be trusted.
+        """
 
 
-NO_HOOKS = RemoteHooks()
-"""For callers that keep no records: an interrupt ends the work too."""
+class Compute(ABC):
+    """A place that trains and measures models.
 
+    Attributes:
+        kind: its name, as `PIPELINE_COMPUTE` has it.
+    """
 
-class Compute(Protocol):
-    """Fine-tunes and evaluates models."""
+    kind: ClassVar[str]
 
-    def fine_tune(
-        self,
-        train: PairTable,
-        dev: PairTable,
-        base_model: ModelReference,
-        recipe: Recipe,
-        run: RunIdentity,
-        on_progress: OnProgress,
-        hooks: RemoteHooks = NO_HOOKS,
-    ) -> FineTunedModel:
-        """Train, and leave a sealed run folder.
+    # --- long work ---
+
+    def work_fingerprint(self, job: TrainingJob) -> str:
+        """Hash under which a training is found again; empty where trainings end with their callers."""
+        return ""
+
+    def find_training(self, job: TrainingJob, earlier: EarlierWork) -> Work[FineTunedModel] | None:
+        """Return recorded work that does this job: it is still running, or has a result that can be used.
+
+        None where neither is so: `start_training` then starts the training, or resumes it.
+
+        Raises:
+            PipelineError: when the place can't be asked.
+        """
+        return None
+
+    @abstractmethod
+    def start_training(
+        self, job: TrainingJob, run: RunIdentity, earlier: WorkRecord | None = None
+    ) -> Work[FineTunedModel]:
+        """Hand a training over.
+
+        Interrupts are held back by the caller, so that work which has begun is recorded. What takes long before that,
+        such as an upload, stands in `interrupts_let_through`.
+
+        Args:
+            run: names the run folder.
+            earlier: a record of the same training; where its files still exist, it resumes from their checkpoints.
+
+        Raises:
+            PipelineError: when it can't be done, before anything is paid.
+        """
+
+    @abstractmethod
+    def start_measuring(self, job: MeasuringJob) -> Work[Measurement]:
+        """Hand a measurement over; the report is made from its result without the model.
 
         Raises:
             PipelineError: when it can't be done.
         """
-        ...
 
-    def evaluate(
-        self,
-        model: ModelReference,
-        eval_split: PairTable,
-        dev_split: PairTable,
-        options: EvaluationOptions,
-        on_progress: OnProgress,
-        hooks: RemoteHooks = NO_HOOKS,
-    ) -> Measurement:
-        """Measure a model on both splits; the report is made from that without the model.
+    # --- the model that lies there ---
+
+    @abstractmethod
+    def add_files(self, model: FineTunedModel, files: Mapping[str, bytes], replace: bool = True) -> None:
+        """Put files into the model's run folder, each whole.
+
+        Args:
+            files: content by path below the run folder.
+            replace: replace files of the same names; else leave them as they are.
 
         Raises:
-            PipelineError: when it can't be done.
+            PipelineError: when the folder can't be reached.
         """
-        ...
 
-    def publish(self, model: FineTunedModel, baseline: EvaluationReport, post_train: EvaluationReport) -> None:
-        """Put both result files and the completed model card into the run folder.
-
-        Raises:
-            PipelineError: when it can't be done.
-        """
-        ...
-
+    @abstractmethod
     def verify(self, model: FineTunedModel) -> None:
         """Hash every file of the model and hold it against its manifest.
 
         Raises:
-            PipelineError: when the run folder isn't sealed, is another model's, or a file is not the one sealed.
+            PipelineError: when the training isn't finished, the manifest is of another model, or a file isn't the one
+                that the manifest names.
         """
-        ...
 
-    def embed(self, model: ModelReference, questions: list[str]) -> np.ndarray:
+    @abstractmethod
+    def download(self, model: FineTunedModel) -> FineTunedModel:
+        """Bring the model to this machine, checked against its manifest; returns it with its places there.
+
+        Raises:
+            PipelineError: when it can't be brought, or a file isn't the one that the manifest names.
+        """
+
+    @abstractmethod
+    def embed(self, model: ModelInfo, questions: list[str]) -> np.ndarray:
         """Embed a few questions in fp32: float32 of shape (len(questions), dimensions).
 
         Raises:
             PipelineError: when the model can't be loaded.
         """
-        ...

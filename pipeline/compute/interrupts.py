@@ -47,6 +47,20 @@ def interrupts_held() -> Iterator[None]:
         handlers[number](number, None)
 
 
+@contextmanager
+def interrupts_let_through() -> Iterator[None]:
+    """Give signals their usual effect inside this context, which lies in one of `interrupts_held`."""
+    raise_held_interrupt()
+    handlers = dict(_handlers)
+    try:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        yield
+    finally:
+        for number in handlers:
+            signal.signal(number, _note)
+
+
 def raise_held_interrupt() -> None:
     """Do what a signal that came meanwhile asks for: raises what its handler raises."""
     if _came:

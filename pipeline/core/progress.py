@@ -18,7 +18,7 @@ PROGRESS_FILE_VARIABLE = "PIPELINE_PROGRESS_FILE"
 
 @dataclass(frozen=True)
 class Advanced:
-    """A countable piece of work got on: `done` of `total`, of what `stage` names."""
+    """A countable piece of work advanced: `done` of `total` units of the `stage`."""
 
     stage: str
     done: int
@@ -116,14 +116,14 @@ def describe(event: ProgressEvent) -> str:
 
 
 class Pace:
-    """Says of a piece of work, over and over, whether it is due to be told of: at most `limit` times in all."""
+    """Decides which advances of a piece of work to report: at most `limit` of them."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._reported: dict[str, int] = {}
 
     def is_due(self, stage: str, done: int, total: int) -> bool:
-        """Whether the stage has got on by a `limit`-th since it was last told of."""
+        """Whether the stage has advanced by a `limit`-th since its last report."""
         share = done * self._limit // total if total else 0
         if share < self._reported.get(stage, 0):
             # The stage began anew.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.core.references import Interval
+from pipeline.core.values import Interval
 from pipeline.evaluation.metrics import ends_of_ties
 
 REPLICATES = 1_000

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from pipeline.core.errors import PipelineError
-from pipeline.evaluation.metrics import SIMILARITIES
+from pipeline.core.values import FrozenModel
+from pipeline.evaluation.figures import SIMILARITIES
 
 
-class TaskMetrics(BaseModel):
+class TaskMetrics(FrozenModel):
     """The two other tasks of sentence-transformers' Quora examples, on eval questions; all but counts in 0..1.
 
     Attributes:
@@ -25,8 +25,6 @@ class TaskMetrics(BaseModel):
         queries: questions that have a duplicate in the corpus of the others.
         mrr_at_10, ndcg_at_10, recall_at_1, recall_at_10, recall_at_100: as `InformationRetrievalEvaluator`.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     questions: int
     duplicate_pairs: int
@@ -48,8 +46,8 @@ class Measurement:
     """How similar a model finds the pairs of two splits. A report is made from it without the model.
 
     Attributes:
-        eval_scores: for each of `SIMILARITIES`, float32 of shape (eval pairs,), in the order of `eval_split`.
-        dev_scores: the same for `dev_split`; shape (0,) without one.
+        eval_scores: for each of `SIMILARITIES`, float32 of shape (eval pairs,), in the order of the eval split.
+        dev_scores: the same for the dev split; shape (0,) without one.
         tasks: duplicate mining and retrieval; None where they were left out, or no eval question has a duplicate.
         seconds: wall-clock time of loading, embedding and scoring.
         questions: distinct questions that were embedded.

@@ -4,56 +4,19 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+import torch
+from sentence_transformers import util
+from sklearn.metrics import (
+    average_precision_score,
+    f1_score,
+    matthews_corrcoef,
+    precision_score,
+    recall_score,
+    roc_auc_score,
+)
 
 from pipeline.core.errors import PipelineError
-
-SIMILARITIES = ("cosine", "manhattan", "euclidean", "dot")
-"""In the order of the reference system's CSV."""
-
-LOWER_IS_BETTER = ("manhattan", "euclidean")
-"""Distances: a pair counts as duplicate at or below the threshold."""
-
-
-class SimilarityMetrics(BaseModel):
-    """What one similarity achieves at its best thresholds.
-
-    Thresholds are in the unit of the similarity; all else lies between 0 and 1. Precision and recall belong to
-    the threshold of the best F1. `ap` is average precision, which needs no threshold.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    accuracy: float
-    accuracy_threshold: float
-    f1: float
-    precision: float
-    recall: float
-    f1_threshold: float
-    ap: float
-
-
-class ThresholdMetrics(BaseModel):
-    """What one similarity achieves on some pairs at thresholds that were fixed before, and without one.
-
-    Attributes:
-        ap: average precision.
-        roc_auc: area under the ROC curve.
-        accuracy: at `accuracy_threshold`.
-        f1, precision, recall, mcc: at `f1_threshold`; `mcc` is Matthews' correlation coefficient, between -1 and 1.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    ap: float
-    roc_auc: float
-    accuracy: float
-    accuracy_threshold: float
-    f1: float
-    precision: float
-    recall: float
-    mcc: float
-    f1_threshold: float
+from pipeline.evaluation.figures import LOWER_IS_BETTER, SIMILARITIES, SimilarityMetrics, ThresholdMetrics
 
 
 def metrics_at(
@@ -68,15 +31,6 @@ def metrics_at(
     Raises:
         PipelineError: when all labels are the same.
     """
-    from sklearn.metrics import (
-        average_precision_score,
-        f1_score,
-        matthews_corrcoef,
-        precision_score,
-        recall_score,
-        roc_auc_score,
-    )
-
     require_both_classes(labels)
     ranking = -scores if lower_is_better else scores
     called = is_called_duplicate(scores, f1_threshold, lower_is_better)
@@ -134,11 +88,8 @@ def pair_scores(embeddings1: np.ndarray, embeddings2: np.ndarray) -> dict[str, n
     Raises:
         PipelineError: when there are no rows, or a value is NaN or infinite: such rows would count as perfect.
     """
-    import torch
-    from sentence_transformers import util
-
     if not len(embeddings1):
-        raise PipelineError("there are no pairs to evaluate: the split is empty")
+        raise PipelineError("there are no pairs to evaluate: bring at least one")
     for embeddings in (embeddings1, embeddings2):
         broken = ~np.isfinite(embeddings).all(axis=1)
         if broken.any():
@@ -173,8 +124,6 @@ def similarity_metrics(scores: np.ndarray, labels: np.ndarray, lower_is_better: 
     Raises:
         PipelineError: when all labels are the same: no threshold means anything then.
     """
-    from sklearn.metrics import average_precision_score
-
     require_both_classes(labels)
     n, n_positive = len(labels), int(labels.sum())
     direction = -1 if lower_is_better else 1

@@ -1,44 +1,96 @@
-"""An evaluation as a value: what it holds, the files of a run folder, and fair comparison."""
+"""An evaluation as a value: what it holds, and fair comparison."""
 
 import base64
-from pathlib import Path
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.references import DataOrigin, FineTunedModel, Interval, ModelReference, Reference
-from pipeline.core.storage import content_version, json_text, write_text
-from pipeline.evaluation.calibration import CALIBRATION_FILE_NAME, Calibration
+from pipeline.core.files import content_version
+from pipeline.core.values import FrozenModel, Interval, StoredValue
+from pipeline.evaluation.figures import SimilarityMetrics, ThresholdMetrics
 from pipeline.evaluation.measurement import TaskMetrics
-from pipeline.evaluation.metrics import SimilarityMetrics, ThresholdMetrics
-from pipeline.evaluation.results_csv import Stage, csv_row, csv_text, results_file_name
-from pipeline.evaluation.slices import SEEN, Slice
+from pipeline.evaluation.results_csv import Stage
+from pipeline.models.fine_tuned import FineTunedModel
+from pipeline.models.info import ModelInfo
+from pipeline.question_pairs.schema import DataOrigin
 
 COMPARED = ("ap", "roc_auc", "accuracy", "f1", "precision", "recall", "mcc")
 """The metrics of which two reports are subtracted."""
 
 ThresholdKind = Literal["dev", "oracle"]
 THRESHOLDS: dict[ThresholdKind, str] = {
-    "dev": "Thresholds were chosen on dev_split.",
+    "dev": "Thresholds were chosen on the dev split.",
     "oracle": "Thresholds are oracle: chosen on these very pairs, as there is no dev split, so accuracy and F1 are "
     "upper bounds.",
 }
 
 
-_BULKY = {"cosine_scores", "labels", "mistakes", "training", "baseline"}
-"""Left out of the JSON in a run folder, where the training and the baseline have files of their own."""
+class ReliabilityBin(FrozenModel):
+    """Pairs of like probability.
+
+    Attributes:
+        pairs: how many.
+        probability: their mean probability.
+        observed: the share of duplicates among them.
+    """
+
+    pairs: int
+    probability: float
+    observed: float
 
 
-class Mistake(BaseModel):
+class Calibration(FrozenModel):
+    """Platt's calibration: probability = 1 / (1 + exp(-(`slope` × cosine + `intercept`))).
+
+    J. Platt, "Probabilistic outputs for support vector machines", 1999, by scikit-learn's logistic regression without a
+    penalty. Fitted on the dev split, judged on the eval split.
+
+    Attributes:
+        fitted_on: pairs of the dev split.
+        brier: mean squared difference of probability and label; 0 is best.
+        expected_calibration_error: mean gap of probability and share of duplicates over 15 bins of equally many pairs.
+        bins: those bins, of ascending probability.
+    """
+
+    slope: float
+    intercept: float
+    fitted_on: int
+    brier: float
+    expected_calibration_error: float
+    bins: list[ReliabilityBin]
+
+
+SEEN = "questions seen in training"
+"""Name of the slices that explain the gap between the split strategies."""
+
+
+class Slice(FrozenModel):
+    """Eval pairs that have something in common.
+
+    Attributes:
+        name: what they are sorted by, such as `length`.
+        value: which of its values they have.
+        pairs: how many.
+        positive_rate: share of duplicates among them: average precision can't be compared without it.
+        ap: cosine average precision; None where all pairs are of one class.
+    """
+
+    name: str
+    value: str
+    pairs: int
+    positive_rate: float
+    ap: Interval | None
+
+
+class Mistake(FrozenModel):
     """A pair that the model and the label see differently; some are wrong labels.
 
     Attributes:
         score: cosine.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     pair_id: int
     question1: str
@@ -47,7 +99,18 @@ class Mistake(BaseModel):
     score: float
 
 
-class EvaluationReport(Reference):
+_VERSIONED_ORACLE = ("accuracy", "accuracy_threshold", "f1", "precision", "recall", "f1_threshold", "ap")
+_VERSIONED_OPERATING = ("roc_auc", "mcc", *_VERSIONED_ORACLE)
+_VERSIONED_INTERVAL = ("estimate", "low", "high")
+"""Fields that make the version of a report. They stay these: a metric that is added must not give every stored report
+another version, as it couldn't be read any more."""
+
+
+def _versioned(parts: Mapping[str, FrozenModel], fields: tuple[str, ...]) -> dict[str, dict[str, float]]:
+    return {name: {field: getattr(part, field) for field in fields} for name, part in parts.items()}
+
+
+class EvaluationReport(StoredValue):
     """How one model does on one split.
 
     Attributes:
@@ -82,8 +145,10 @@ class EvaluationReport(Reference):
             a baseline's own report.
     """
 
+    stored_name: ClassVar[str] = "EvaluationReport"
+
     stage: Stage
-    model: ModelReference
+    model: ModelInfo
     eval_version: str
     dev_version: str
     train_version: str
@@ -114,8 +179,9 @@ class EvaluationReport(Reference):
     def data_version(self) -> str:
         """Hash of the result and what it was measured on; speed, device and folders don't count."""
         values = {
-            name: {key: metrics.model_dump() for key, metrics in part.items()}
-            for name, part in (("oracle", self.oracle), ("operating", self.operating), ("gains", self.gains))
+            "oracle": _versioned(self.oracle, _VERSIONED_ORACLE),
+            "operating": _versioned(self.operating, _VERSIONED_OPERATING),
+            "gains": _versioned(self.gains, _VERSIONED_INTERVAL),
         }
         return content_version(
             [self.stage, self.model.version, self.eval_version, self.train_version, self.threshold_kind, values]
@@ -147,27 +213,12 @@ class EvaluationReport(Reference):
         """The pairs of which training has seen neither question; None where there are none."""
         return next((part for part in self.slices if part.name == SEEN and part.value == "none"), None)
 
-    def to_csv(self) -> str:
-        """The reference system's file: its header, and one row with -1 for epoch and steps; oracle thresholds."""
-        return csv_text([csv_row(self.oracle)])
-
-    def write_results(self, run_folder: Path) -> None:
-        """Put the CSV into a run folder, and beside it the report without its scores; and the calibration."""
-        path = run_folder / results_file_name(self.stage)
-        write_text(path.with_suffix(".json"), json_text(self.model_dump(mode="json", exclude=_BULKY)))
-        write_text(path, self.to_csv())
-        if self.stage == "post_train" and self.calibration:
-            write_text(
-                run_folder / CALIBRATION_FILE_NAME,
-                json_text({"model": self.model.version, **self.calibration.model_dump(exclude={"bins"})}),
-            )
-
 
 def require_comparable(report: EvaluationReport, baseline: EvaluationReport) -> None:
     """Refuse to compare what was measured on other pairs or with another kind of threshold.
 
     Raises:
-        PipelineError: naming both and the asset to rematerialise.
+        PipelineError: naming both.
     """
     for what, mine, other in (
         ("eval data version", report.eval_version, baseline.eval_version),
@@ -176,7 +227,8 @@ def require_comparable(report: EvaluationReport, baseline: EvaluationReport) -> 
         if mine != other:
             raise PipelineError(
                 f"reports can't be compared: the {what} is {mine} for {report.model.name} and {other} for the "
-                f"baseline {baseline.model.name}; rematerialise baseline_eval_report"
+                f"baseline {baseline.model.name}",
+                make_again="baseline report",
             )
 
 

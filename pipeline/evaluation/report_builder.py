@@ -1,21 +1,17 @@
 """Makes a report from what was measured: thresholds, intervals, slices, calibration, the worst mistakes."""
 
 import base64
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.references import FineTunedModel, Interval, ModelReference
+from pipeline.core.values import Interval
 from pipeline.evaluation.bootstrap import Bootstrap, Resampled, interval
 from pipeline.evaluation.calibration import calibrate
+from pipeline.evaluation.figures import LOWER_IS_BETTER, SIMILARITIES, SimilarityMetrics, ThresholdMetrics
 from pipeline.evaluation.measurement import Measurement
 from pipeline.evaluation.metrics import (
-    LOWER_IS_BETTER,
-    SIMILARITIES,
-    SimilarityMetrics,
-    ThresholdMetrics,
     has_both_classes,
     is_called_duplicate,
     metrics_at,
@@ -24,27 +20,20 @@ from pipeline.evaluation.metrics import (
 from pipeline.evaluation.report import EvaluationReport, Mistake, ThresholdKind, require_comparable
 from pipeline.evaluation.results_csv import Stage
 from pipeline.evaluation.slices import QuestionGraph, graph_only_scores, memberships, slice_results
-from pipeline.question_pairs.schema import PairTable
-from pipeline.question_pairs.splits import question_components
+from pipeline.models.fine_tuned import FineTunedModel
+from pipeline.models.info import ModelInfo
+from pipeline.question_pairs.questions import question_components
+from pipeline.question_pairs.schema import PairTable, Splits
 
 WORST = 15
 """Mistakes listed of each kind."""
 
 
-@dataclass(frozen=True)
-class EvaluationData:
-    """The three splits that a report refers to: measured on one, thresholds from another, *seen* means the third."""
-
-    eval_split: PairTable
-    dev_split: PairTable
-    train_split: PairTable
-
-
 def build_report(
     stage: Stage,
-    model: ModelReference,
+    model: ModelInfo,
     measurement: Measurement,
-    data: EvaluationData,
+    splits: Splits,
     baseline: EvaluationReport | None = None,
     training: FineTunedModel | None = None,
 ) -> EvaluationReport:
@@ -60,14 +49,15 @@ def build_report(
             another kind of threshold, or the model was trained on another training split: it may then have seen the
             pairs that it is examined on.
     """
-    if training and training.train_version != data.train_split.data_version:
+    if training and training.train_version != splits.train.data_version:
         raise PipelineError(
-            f"{model.name} was trained on train_split {training.train_version}, but the current one is "
-            f"{data.train_split.data_version}, so it may have seen these eval pairs: rematerialise fine_tuned_model"
+            f"{model.name} was trained on the training split {training.train_version}, but the current one is "
+            f"{splits.train.data_version}, so it may have seen these eval pairs",
+            make_again="model",
         )
-    labels, dev_labels = data.eval_split.labels, data.dev_split.labels
+    labels, dev_labels = splits.eval.labels, splits.dev.labels
     oracle = _best(measurement.eval_scores, labels)
-    kind = threshold_kind(data.dev_split)
+    kind = threshold_kind(splits.dev)
     chosen = _best(measurement.dev_scores, dev_labels) if kind == "dev" else oracle
     operating = {
         name: metrics_at(
@@ -80,19 +70,19 @@ def build_report(
         for name in SIMILARITIES
     }
     cosine = measurement.eval_scores["cosine"]
-    bootstrap = Bootstrap.draw(question_components(data.eval_split.pairs))
+    bootstrap = Bootstrap.draw(question_components(splits.eval.pairs))
     resampled = _resample(bootstrap, cosine, labels, operating["cosine"])
-    graph = QuestionGraph.of(data.eval_split, data.train_split, data.dev_split)
-    graph_only = graph_only_scores(graph, data.train_split.labels)
+    graph = QuestionGraph.of(splits.eval, splits.train, splits.dev)
+    graph_only = graph_only_scores(graph, splits.train.labels)
     report = EvaluationReport(
         stage=stage,
         model=model,
-        eval_version=data.eval_split.data_version,
-        dev_version=data.dev_split.data_version,
-        train_version=data.train_split.data_version,
-        origin=data.eval_split.origin,
+        eval_version=splits.eval.data_version,
+        dev_version=splits.dev.data_version,
+        train_version=splits.train.data_version,
+        origin=splits.eval.origin,
         pairs=len(labels),
-        positive_rate=data.eval_split.positive_rate,
+        positive_rate=splits.eval.positive_rate,
         threshold_kind=kind,
         oracle=oracle,
         operating=operating,
@@ -101,10 +91,10 @@ def build_report(
         },
         gains={},
         calibration=calibrate(measurement.dev_scores["cosine"], dev_labels, cosine, labels) if kind == "dev" else None,
-        slices=list(slice_results(memberships(data.eval_split, graph), cosine, labels, bootstrap)),
+        slices=list(slice_results(memberships(splits.eval, graph), cosine, labels, bootstrap)),
         graph_only_ap=None if graph_only is None else similarity_metrics(graph_only, labels).ap,
         tasks=measurement.tasks,
-        mistakes=_mistakes(data.eval_split, cosine),
+        mistakes=_mistakes(splits.eval, cosine),
         cosine_scores=_base64(cosine.astype("<f4")),
         labels=_base64(np.packbits(labels.astype(bool))),
         seconds=measurement.seconds,

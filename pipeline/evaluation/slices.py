@@ -5,39 +5,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from scipy.sparse import csr_array
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.metrics import average_precision_score
 
-from pipeline.core.references import Interval
 from pipeline.evaluation.bootstrap import Bootstrap, interval
 from pipeline.evaluation.metrics import has_both_classes
+from pipeline.evaluation.report import SEEN, Slice
+from pipeline.question_pairs.questions import QuestionIndex
 from pipeline.question_pairs.schema import PairTable
-
-SEEN = "questions seen in training"
-"""Name of the slices that explain the gap between the split strategies."""
 
 _WORD = re.compile(r"\w+(?:['’]\w+)?")
 _NEGATION = re.compile(r"\b(?:no|not|never|none|nobody|nothing|neither|nor|without|cannot)\b|n['’]t\b", re.IGNORECASE)
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-
-
-class Slice(BaseModel):
-    """Eval pairs that have something in common.
-
-    Attributes:
-        name: what they are sorted by, such as `length`.
-        value: which of its values they have.
-        pairs: how many.
-        positive_rate: share of duplicates among them: average precision can't be compared without it.
-        ap: cosine average precision; None where all pairs are of one class.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    value: str
-    pairs: int
-    positive_rate: float
-    ap: Interval | None
 
 
 @dataclass(frozen=True)
@@ -56,7 +36,7 @@ class Membership:
 
 @dataclass(frozen=True)
 class QuestionGraph:
-    """Who is paired with whom in all three splits. Questions are the same when their texts are.
+    """Who is paired with whom in all three splits.
 
     Attributes:
         questions: how many distinct ones there are.
@@ -74,8 +54,8 @@ class QuestionGraph:
     @classmethod
     def of(cls, eval_split: PairTable, train_split: PairTable, dev_split: PairTable) -> "QuestionGraph":
         """Number the questions of the three splits."""
-        texts, first, second = eval_split.followed_by(train_split).followed_by(dev_split).distinct_questions()
-        return cls(len(texts), first, second, len(eval_split), len(train_split))
+        index = QuestionIndex.of(eval_split.followed_by(train_split).followed_by(dev_split))
+        return cls(index.questions, index.first_question, index.second_question, len(eval_split), len(train_split))
 
     @property
     def frequency(self) -> np.ndarray:
@@ -91,8 +71,8 @@ class QuestionGraph:
 def memberships(eval_split: PairTable, graph: QuestionGraph) -> list[Membership]:
     """How the eval pairs are sliced.
 
-    How often a question occurs is counted in all three splits, whose pairs are known in use as well; labels play no
-    part.
+    How often a question occurs is counted in all three splits: in production the pairs are known too, though not their
+    labels.
     """
     n = graph.eval_pairs
     seen = np.zeros(graph.questions, dtype=bool)
@@ -100,7 +80,8 @@ def memberships(eval_split: PairTable, graph: QuestionGraph) -> list[Membership]
     frequency = graph.frequency
     a, b = graph.first[:n], graph.second[:n]
     # Texts of the eval pairs only: the other splits have many times as many.
-    texts, i, j = eval_split.distinct_questions()
+    index = QuestionIndex.of(eval_split)
+    texts, i, j = index.texts, index.first, index.second
     words = [_WORD.findall(text.lower()) for text in texts]
     length = np.array([len(found) for found in words])
     distinct = [frozenset(found) for found in words]
@@ -138,8 +119,6 @@ def slice_results(
     sliced: list[Membership], cosine: np.ndarray, labels: np.ndarray, bootstrap: Bootstrap
 ) -> Iterator[Slice]:
     """Each non-empty slice's size, base rate and average precision."""
-    from sklearn.metrics import average_precision_score
-
     for membership in sliced:
         for number, value in enumerate(membership.values):
             rows = np.flatnonzero(membership.of_pair == number)
@@ -164,9 +143,6 @@ def graph_only_scores(graph: QuestionGraph, train_labels: np.ndarray) -> np.ndar
     Returns:
         float64 of shape (eval pairs,), or None when the training labels are all the same.
     """
-    from scipy.sparse import csr_array
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
     if not has_both_classes(train_labels):
         return None
     size, first, second, frequency = graph.questions, graph.first, graph.second, graph.frequency

@@ -8,10 +8,11 @@ embed the questions again and go through the candidates one by one.
 from typing import Any
 
 import numpy as np
+import torch
 
 from pipeline.evaluation.measurement import TaskMetrics
 from pipeline.evaluation.metrics import ends_of_ties
-from pipeline.question_pairs.schema import meaning_groups
+from pipeline.question_pairs.questions import QuestionIndex, meaning_groups
 
 NEIGHBOURS = 100
 """Most similar questions that are looked at for each: the library's `top_k`."""
@@ -21,24 +22,27 @@ _QUERIES_AT_ONCE = 1_024
 
 
 def task_metrics(
-    embeddings: np.ndarray, first: np.ndarray, second: np.ndarray, labels: np.ndarray, most_questions: int
+    embeddings: np.ndarray, index: QuestionIndex, labels: np.ndarray, most_questions: int
 ) -> TaskMetrics | None:
-    """Both tasks on the questions of the first pairs.
+    """Both tasks on the questions of the first pairs. A question that is written in two ways stands there twice.
 
     Args:
-        embeddings: float32 of shape (questions, dimensions), finite.
-        first, second: int64 of shape (pairs,): which questions a pair has.
-        labels: 0 or 1, of shape (pairs,).
-        most_questions: pairs are taken in order as long as they have no more distinct questions: the work grows with
+        embeddings: float32 of shape (texts, dimensions), finite: one for each text of the index.
+        index: of at least the labelled pairs, which come first in it.
+        labels: 0 or 1, of shape (labelled pairs,).
+        most_questions: pairs are taken in order as long as they have no more distinct texts: the work grows with
             their square.
 
     Returns:
-        None when no two of the questions are duplicates.
+        None when no two of the texts are duplicates.
     """
-    pairs = _pairs_within(first, second, most_questions)
-    distinct, codes = np.unique(np.concatenate([first[:pairs], second[:pairs]]), return_inverse=True)
+    pairs = _pairs_within(index.first[: len(labels)], index.second[: len(labels)], most_questions)
+    texts = np.concatenate([index.first[:pairs], index.second[:pairs]])
+    distinct = np.unique(texts)
     n = len(distinct)
-    group = meaning_groups(n, codes[:pairs], codes[pairs:], labels[:pairs])
+    question = index.question
+    groups = meaning_groups(index.questions, question[texts[:pairs]], question[texts[pairs:]], labels[:pairs])
+    group = groups[question[distinct]]
     relevant = np.bincount(group)[group] - 1
     known = int(relevant.sum()) // 2
     if not known:
@@ -63,8 +67,6 @@ def _pairs_within(first: np.ndarray, second: np.ndarray, most: int) -> int:
 
 def _nearest(embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The nearest other questions of each by cosine, nearest first: indices and similarities, both (n, neighbours)."""
-    import torch
-
     vectors = torch.nn.functional.normalize(torch.from_numpy(embeddings), dim=1)
     n, k = len(vectors), min(NEIGHBOURS, len(vectors) - 1)
     indices, values = [], []

@@ -1,11 +1,27 @@
 """In which precision to compute, by what the machine can do."""
 
+from dataclasses import dataclass
 from typing import Literal
 
+import torch
+
 from pipeline.core.errors import PipelineError
+from pipeline.models.options import PrecisionChoice
 
 Precision = Literal["fp32", "bf16"]
-PrecisionChoice = Literal["auto", "fp32", "bf16"]
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What computes, and how exactly.
+
+    Attributes:
+        device: a torch device name, as `resolve_device` gives.
+        precision: of forward passes in training; weights are fp32 always.
+    """
+
+    device: str
+    precision: Precision
 
 
 def resolve_precision(wanted: PrecisionChoice, device: str) -> Precision:
@@ -24,9 +40,6 @@ def resolve_precision(wanted: PrecisionChoice, device: str) -> Precision:
 
 def has_bf16(device: str) -> bool:
     """Whether the device multiplies bf16 in hardware: CUDA from Ampere on; CPUs with AVX-512-bf16 or AMX."""
-    # Config classes import this module, and the definitions must not load torch.
-    import torch
-
     if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device == "cpu":
@@ -37,6 +50,4 @@ def has_bf16(device: str) -> bool:
 
 def has_tf32(device: str) -> bool:
     """Whether the device has TF32, for what autocast leaves in fp32: CUDA from Ampere on."""
-    import torch
-
     return device == "cuda" and torch.cuda.get_device_capability() >= (8, 0)

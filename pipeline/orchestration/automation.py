@@ -1,17 +1,14 @@
 """Jobs, schedule and sensors: what runs the assets without a person choosing them. All off until switched on."""
 
-import json
-import os
-from pathlib import Path
-
 import dagster as dg
-from pydantic import BaseModel, ConfigDict
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import PipelineError, reason_of
+from pipeline.core.values import Stored
 from pipeline.orchestration.assets.common import OWNERS
-from pipeline.question_pairs.changes import source_fingerprint
-from pipeline.question_pairs.sources import PairSource
-from pipeline.settings.run_config import load_settings, project_config, steps_of
+from pipeline.orchestration.steps import load_settings, steps_of
+from pipeline.question_pairs.options import PairSource
+from pipeline.settings import environment
+from pipeline.settings.run_config import project_config
 
 _EVERYTHING = dg.AssetSelection.all()
 _REPORTS = dg.AssetSelection.groups("reports")
@@ -20,13 +17,7 @@ _CHECKED_EVERY = 60
 """Seconds between two looks at the source: a hash of its bytes, or one question to the hub."""
 
 
-def retrain_config() -> Path:
-    """The config file of `retrain`, its schedule and its sensor: `PIPELINE_RETRAIN_CONFIG`, else configs/best.yaml."""
-    chosen = os.environ.get("PIPELINE_RETRAIN_CONFIG")
-    return Path(chosen) if chosen else project_config("best")
-
-
-_RETRAIN = load_settings(retrain_config())
+_RETRAIN = load_settings(environment.retrain_config())
 
 quickstart = dg.define_asset_job(
     "quickstart",
@@ -67,7 +58,7 @@ weekly_retrain = dg.ScheduleDefinition(
     name="weekly_retrain",
     target=retrain,
     # Sunday night: done before the week begins.
-    cron_schedule=os.environ.get("PIPELINE_RETRAIN_CRON") or "0 3 * * 0",
+    cron_schedule=environment.retrain_cron(),
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.STOPPED,
     description="Retrains every Sunday at 3:00 UTC, or when PIPELINE_RETRAIN_CRON says. Off until someone switches "
@@ -75,7 +66,7 @@ weekly_retrain = dg.ScheduleDefinition(
 )
 
 
-class Watch(BaseModel):
+class Watch(Stored):
     """The sensor's cursor.
 
     Attributes:
@@ -83,8 +74,6 @@ class Watch(BaseModel):
         seen: fingerprint at the last look.
         launched: how many runs so far: a source that becomes what it was before is a change too.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     known: str
     seen: str
@@ -100,13 +89,20 @@ class Watch(BaseModel):
 )
 def new_question_pairs(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Launch one run for each change, when the source looks the same twice: a file may be half copied at first."""
+    from pipeline.question_pairs.changes import source_fingerprint
+
     try:
         found = source_fingerprint(_RETRAIN.of("raw_quora_dataset", PairSource))
     except PipelineError as error:
         return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)
     if found is None:
         return dg.SensorResult(skip_reason="the bundled sample changes with the code only", cursor=context.cursor)
-    watch = Watch.model_validate(json.loads(context.cursor)) if context.cursor else Watch(known=found, seen=found)
+    try:
+        watch = Watch.from_stored_json(context.cursor) if context.cursor else Watch(known=found, seen=found)
+    except (ValueError, PipelineError) as error:
+        # What was known is lost. To launch a run for nothing is the smaller harm.
+        context.log.warning(f"the cursor of this sensor can't be read ({reason_of(error)}): it starts anew")
+        watch = Watch(known="", seen="")
     shown = found[:12]
     if found == watch.known:
         skip, watch = f"unchanged: {shown}", watch.model_copy(update={"seen": found})

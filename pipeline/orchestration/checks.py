@@ -7,33 +7,35 @@ import dagster as dg
 
 from pipeline.compute.base import Compute
 from pipeline.core.errors import PipelineError
-from pipeline.core.references import FineTunedModel, Reference
-from pipeline.core.storage import VersionStore
+from pipeline.core.store import VersionStore
+from pipeline.core.values import StoredValue
 from pipeline.evaluation.report import EvaluationReport
-from pipeline.orchestration.assets.common import finding_result, one_line_failures
-from pipeline.orchestration.resources import load_from_run
+from pipeline.models.fine_tuned import FineTunedModel
+from pipeline.orchestration.assets.common import finding_result
+from pipeline.orchestration.failures import in_dagster
 from pipeline.quality import rules
-from pipeline.quality.rules import Finding
-from pipeline.question_pairs.schema import PairTable
+from pipeline.quality.findings import Finding, skipped
+from pipeline.quality.options import DatasetLimits, ModelLimits, ReportLimits, SplitLimits
+from pipeline.question_pairs.schema import PairTable, Splits
 
 SIDES = ("train_split", "dev_split", "eval_split")
 _HISTORY = 50
 """Materialisations among which a run's own and the one before it are looked for."""
 
 
-class DatasetChecksConfig(rules.DatasetLimits, dg.Config):
+class DatasetChecksConfig(DatasetLimits, dg.Config):
     """Bounds of the checks on the dataset."""
 
 
-class SplitChecksConfig(rules.SplitLimits, dg.Config):
+class SplitChecksConfig(SplitLimits, dg.Config):
     """Bounds of the checks on the splits."""
 
 
-class ModelChecksConfig(rules.ModelLimits, dg.Config):
+class ModelChecksConfig(ModelLimits, dg.Config):
     """Bounds of the checks on the fine-tuned model."""
 
 
-class ReportChecksConfig(rules.ReportLimits, dg.Config):
+class ReportChecksConfig(ReportLimits, dg.Config):
     """Bounds of the checks on the report of the fine-tuned model."""
 
 
@@ -60,7 +62,7 @@ def _results(
 class _Materialisations:
     """What Dagster recorded when the value that a step reads was made, and what the one before it was."""
 
-    def __init__(self, context: dg.AssetCheckExecutionContext, asset: str, value: PairTable | Reference) -> None:
+    def __init__(self, context: dg.AssetCheckExecutionContext, asset: str, value: PairTable | StoredValue) -> None:
         records = context.instance.fetch_materializations(dg.AssetKey(asset), limit=_HISTORY).records
         events = [record.asset_materialization for record in records]
         versions = [(event.tags or {}).get("dagster/data_version") if event else None for event in events]
@@ -104,13 +106,13 @@ def raw_quora_dataset_checks(
         "schema_and_labels": rules.schema_and_labels(raw_quora_dataset),
         "rejected_rows": rules.rejected_share(now["pairs_read"], now["pairs_rejected"], config)
         if now
-        else rules.skipped(_NO_RECORD.format("raw_quora_dataset"), config.max_rejected_share),
+        else skipped(_NO_RECORD.format("raw_quora_dataset"), config.max_rejected_share),
         "positive_rate_drift": rules.positive_rate_drift(now["positive_rate"], before["positive_rate"], config)
         if before
-        else rules.skipped(_NOTHING_EARLIER, config.max_positive_rate_drift),
+        else skipped(_NOTHING_EARLIER, config.max_positive_rate_drift),
         "length_drift": rules.length_drift(now["mean_question_length"], before["mean_question_length"], config)
         if "mean_question_length" in before
-        else rules.skipped(_NOTHING_EARLIER, config.max_length_drift),
+        else skipped(_NOTHING_EARLIER, config.max_length_drift),
     }
     yield from _results(
         context, _DATASET_CHECKS, {("raw_quora_dataset", name): finding for name, finding in findings.items()}
@@ -136,14 +138,14 @@ def splits_checks(
     eval_split: PairTable,
 ) -> Iterator[dg.AssetCheckResult]:
     """Look at the three sides before anything is trained or measured on them."""
-    sides = {"train_split": train_split, "dev_split": dev_split, "eval_split": eval_split}
+    splits, sides = Splits(train_split, dev_split, eval_split), {name: name.removesuffix("_split") for name in SIDES}
     strategy = _Materialisations(context, "eval_split", eval_split).metadata.get("strategy")
-    unknown = rules.skipped(_NO_RECORD.format("eval_split"), 0)
+    unknown = skipped(_NO_RECORD.format("eval_split"), 0)
     findings = {
-        **{(name, "enough_pairs"): rules.enough_pairs(name, table, config) for name, table in sides.items()},
-        **{(name, "both_classes"): rules.both_classes(name, table) for name, table in sides.items()},
-        ("eval_split", "no_pair_on_two_sides"): rules.pairs_on_two_sides(sides, strategy) if strategy else unknown,
-        ("eval_split", "no_question_on_two_sides"): rules.questions_on_two_sides(sides, strategy)
+        **{(name, "enough_pairs"): rules.enough_pairs(side, splits, config) for name, side in sides.items()},
+        **{(name, "both_classes"): rules.both_classes(side, splits) for name, side in sides.items()},
+        ("eval_split", "no_pair_on_two_sides"): rules.pairs_on_two_sides(splits, strategy) if strategy else unknown,
+        ("eval_split", "no_question_on_two_sides"): rules.questions_on_two_sides(splits, strategy)
         if strategy
         else unknown,
     }
@@ -153,7 +155,9 @@ def splits_checks(
 # --- the model -------------------------------------------------------------------------------------------------
 
 _MODEL_CHECKS = [
-    _blocking("fine_tuned_model", "files_match_manifest", "Every file of the model is the one that was sealed."),
+    _blocking(
+        "fine_tuned_model", "files_match_manifest", "Every file of the model is the one that its manifest names."
+    ),
     _blocking("fine_tuned_model", "sound_embeddings", "The model loads and gives finite embeddings of length 1."),
     _warning("fine_tuned_model", "training_time", "The training was as quick as planned."),
     _warning("fine_tuned_model", "training_cost", "The training was as cheap as planned."),
@@ -173,7 +177,7 @@ def fine_tuned_model_checks(
         "files_match_manifest": files,
         "sound_embeddings": _embeddings(compute, fine_tuned_model, config)
         if files.passed
-        else Finding(False, None, config.max_norm_error, "not looked at, as the files are not those that were sealed"),
+        else Finding(False, None, config.max_norm_error, "not looked at, as the files are not those of the manifest"),
         "training_time": rules.training_time(fine_tuned_model.seconds, config),
         "training_cost": rules.training_cost(fine_tuned_model.cost, config),
     }
@@ -186,7 +190,7 @@ def _files(compute: Compute, model: FineTunedModel) -> Finding:
     try:
         compute.verify(model)
     except PipelineError as error:
-        return Finding(False, 1, 0, str(error))
+        return Finding(False, 1, 0, in_dagster(error))
     return Finding(True, 0, 0, "every file has the SHA-256 that the manifest says")
 
 
@@ -194,13 +198,14 @@ def _embeddings(compute: Compute, model: FineTunedModel, config: ModelChecksConf
     try:
         return rules.sound_embeddings(compute.embed(model.model, rules.PROBE_QUESTIONS), config)
     except PipelineError as error:
-        return Finding(False, None, config.max_norm_error, str(error))
+        return Finding(False, None, config.max_norm_error, in_dagster(error))
 
 
 # --- the report ------------------------------------------------------------------------------------------------
 
+_REPORT = "post_train_eval_report"
 _REPORT_CHECKS = [
-    _warning("post_train_eval_report", "unseen_ap", "Average precision on unseen questions has not fallen."),
+    _warning(_REPORT, "unseen_ap", "Average precision on unseen questions has not fallen."),
 ]
 
 
@@ -212,15 +217,21 @@ def post_train_eval_report_checks(
     post_train_eval_report: EvaluationReport,
 ) -> Iterator[dg.AssetCheckResult]:
     """Hold the report against the one before it. What decides on promotion is checked by `production_model`."""
-    made = _Materialisations(context, "post_train_eval_report", post_train_eval_report)
-    with one_line_failures():
-        before = (
-            load_from_run(store, "post_train_eval_report", made.earlier_run, EvaluationReport)
-            if made.earlier_run
-            else None
-        )
-    finding = rules.unseen_ap(post_train_eval_report, before, config)
-    yield from _results(context, _REPORT_CHECKS, {("post_train_eval_report", "unseen_ap"): finding})
+    finding = _unseen_ap(context, store, post_train_eval_report, config)
+    yield from _results(context, _REPORT_CHECKS, {(_REPORT, "unseen_ap"): finding})
+
+
+def _unseen_ap(
+    context: dg.AssetCheckExecutionContext, store: VersionStore, report: EvaluationReport, config: ReportChecksConfig
+) -> Finding:
+    made, before = _Materialisations(context, _REPORT, report), None
+    if made.earlier_run:
+        try:
+            before = store.read(_REPORT, EvaluationReport, store.of_run(_REPORT, made.earlier_run))
+        except PipelineError as error:
+            # A warning about an earlier value: it stops nothing.
+            return skipped(f"the last report can't be read: {error.message}", config.max_unseen_ap_drop)
+    return rules.unseen_ap(report, before, config)
 
 
 CHECKS = [raw_quora_dataset_checks, splits_checks, fine_tuned_model_checks, post_train_eval_report_checks]

@@ -1,79 +1,15 @@
-"""Which model is in production: what a candidate must hold, and the record of what was promoted."""
+"""Which model is promoted: what a candidate must hold against the model in production."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
-
-from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.references import FineTunedModel, Reference
-from pipeline.core.storage import content_version
 from pipeline.evaluation.report import EvaluationReport
-from pipeline.quality.rules import Finding, skipped
-
-
-class PromotionRules(BaseModel):
-    """What a model must hold to become the one in production."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    run_id: str | None = Field(
-        default=None,
-        min_length=8,
-        max_length=36,
-        pattern="^[0-9a-f-]+$",
-        description="Roll back: put what this earlier run made into production, whatever its figures (the first 8 "
-        "characters of its id are enough). Empty: the newest model, if it is accepted.",
-    )
-    min_ap_gain: float = Field(
-        default=0.005,
-        ge=0,
-        le=1,
-        description="Least gain in average precision over the baseline; its 95 % interval must lie above 0 too.",
-    )
-    max_ap_loss: float = Field(
-        default=0.005,
-        ge=0,
-        le=1,
-        description="How much less average precision than the current model's is accepted, on the same eval pairs.",
-    )
-    on_other_eval_pairs: Literal["refuse", "replace"] = Field(
-        default="refuse",
-        description="When the current model was measured on other eval pairs, so that the two can't be compared: "
-        "`refuse`, or `replace` it by a model that gains enough over its own baseline.",
-    )
-    allow_other_kind_of_data: bool = Field(
-        default=False,
-        description="Let a model of generated pairs replace one of real pairs, or the other way round.",
-    )
-
-
-class ProductionModel(Reference):
-    """The model in production, and how it came there. The chain of `previous` is the history.
-
-    Attributes:
-        report: the measurement that it was accepted on.
-        run_id: the run that trained it.
-        promoted_at: ISO 8601, UTC.
-        is_rollback: chosen by hand, whatever its figures.
-        previous: data version of the record that this one replaced; None for the first.
-    """
-
-    model: FineTunedModel
-    report: EvaluationReport
-    run_id: str
-    promoted_at: str
-    is_rollback: bool
-    previous: str | None
-
-    @property
-    def data_version(self) -> str:
-        """Hash of what is in production, and since when."""
-        return content_version(
-            [self.model.data_version, self.report.data_version, self.run_id, self.promoted_at, self.previous]
-        )
+from pipeline.models.fine_tuned import FineTunedModel
+from pipeline.quality.findings import Finding, skipped
+from pipeline.quality.options import PromotionRules
+from pipeline.quality.production import InProduction, ProductionModel, UnreadableRecord
 
 
 @dataclass(frozen=True)
@@ -87,31 +23,38 @@ class Candidate:
     def __post_init__(self) -> None:
         if self.report.model.version != self.model.model.version:
             raise PipelineError(
-                f"post_train_eval_report is about model version {self.report.model.version}, but the model is "
-                f"{self.model.model.version}: rematerialise post_train_eval_report"
+                f"the report is about model version {self.report.model.version}, but the model is "
+                f"{self.model.model.version}",
+                make_again="report",
             )
 
-    def is_in(self, current: ProductionModel | None) -> bool:
+    def is_in(self, current: InProduction) -> bool:
         """Whether this very model, with this very report, is in production already."""
         return (
-            current is not None
+            isinstance(current, ProductionModel)
             and current.model.data_version == self.model.data_version
             and current.report.data_version == self.report.data_version
         )
 
-    def promoted(self, current: ProductionModel | None, now: datetime, is_rollback: bool) -> ProductionModel:
+    def promoted(self, current: InProduction, now: datetime, is_rollback: bool) -> ProductionModel:
         """The record that puts it into production."""
+        previous = None
+        if current is not None:
+            previous = current.version if isinstance(current, UnreadableRecord) else current.data_version
         return ProductionModel(
             model=self.model,
             report=self.report,
             run_id=self.run_id,
             promoted_at=now.isoformat(timespec="seconds"),
             is_rollback=is_rollback,
-            previous=current.data_version if current else None,
+            previous=previous,
         )
 
 
-def judge(candidate: Candidate, current: ProductionModel | None, rules: PromotionRules) -> Mapping[str, Finding]:
+_BY_GAIN_ALONE = "set `on_other_eval_pairs: replace` to go by the gain over the baseline alone"
+
+
+def judge(candidate: Candidate, current: InProduction, rules: PromotionRules) -> Mapping[str, Finding]:
     """What speaks for and against the candidate, by the name of the rule; it is accepted if all of them pass."""
     return {
         "gain_over_baseline": _gain(candidate, rules),
@@ -125,7 +68,7 @@ def _gain(candidate: Candidate, rules: PromotionRules) -> Finding:
         return skipped(f"run {rules.run_id} was chosen by hand", rules.min_ap_gain)
     gain = candidate.report.ap_gain
     if gain is None:
-        return Finding(False, None, rules.min_ap_gain, "the report has no baseline: rematerialise it")
+        return Finding(False, None, rules.min_ap_gain, "the report has no baseline: measure the model again")
     return Finding(
         gain.estimate >= rules.min_ap_gain and gain.low > 0,
         gain.estimate,
@@ -135,12 +78,16 @@ def _gain(candidate: Candidate, rules: PromotionRules) -> Finding:
     )
 
 
-def _not_worse(candidate: Candidate, current: ProductionModel | None, rules: PromotionRules) -> Finding:
+def _not_worse(candidate: Candidate, current: InProduction, rules: PromotionRules) -> Finding:
     bound = -rules.max_ap_loss
     if rules.run_id:
         return skipped(f"run {rules.run_id} was chosen by hand", bound)
     if current is None:
         return skipped("nothing is in production yet", bound)
+    if isinstance(current, UnreadableRecord):
+        if rules.on_other_eval_pairs == "replace":
+            return skipped(f"{current.said}, and `on_other_eval_pairs` is replace", bound)
+        return Finding(False, None, bound, f"they can't be compared: {current.said}; {_BY_GAIN_ALONE}")
     mine, theirs = candidate.report, current.report
     for what, new, old in (
         ("eval data version", mine.eval_version, theirs.eval_version),
@@ -154,8 +101,7 @@ def _not_worse(candidate: Candidate, current: ProductionModel | None, rules: Pro
                 False,
                 None,
                 bound,
-                f"they can't be compared: {said}; rematerialise production_model with `on_other_eval_pairs: replace` "
-                "to go by the gain over the baseline alone",
+                f"they can't be compared: {said}; {_BY_GAIN_ALONE}",
             )
     difference = mine.cosine.ap - theirs.cosine.ap
     return Finding(
@@ -167,9 +113,11 @@ def _not_worse(candidate: Candidate, current: ProductionModel | None, rules: Pro
     )
 
 
-def _same_kind(candidate: Candidate, current: ProductionModel | None, rules: PromotionRules) -> Finding:
+def _same_kind(candidate: Candidate, current: InProduction, rules: PromotionRules) -> Finding:
     if current is None:
         return skipped("nothing is in production yet", 0)
+    if isinstance(current, UnreadableRecord):
+        return skipped(current.said, 0)
     new, old = (
         f"{origin.source} ({'generated' if origin.synthetic else 'real'} pairs)"
         for origin in (candidate.model.origin, current.model.origin)
@@ -182,5 +130,5 @@ def _same_kind(candidate: Candidate, current: ProductionModel | None, rules: Pro
         int(differs),
         0,
         f"the new model is of {new}, the one in production of {old}"
-        + ("; set `allow_other_kind_of_data` of production_model if that is meant" if differs else ""),
+        + ("; set `allow_other_kind_of_data` if that is meant" if differs else ""),
     )

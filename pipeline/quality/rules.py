@@ -3,113 +3,17 @@
 The asset checks show their findings; every finding has the figure that was looked at and the bound it was held against.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline.core.references import Cost
+from pipeline.core.values import Cost
 from pipeline.evaluation.report import EvaluationReport
-from pipeline.question_pairs.schema import PAIR_SCHEMA, PairTable
+from pipeline.quality.findings import Finding, skipped
+from pipeline.quality.options import DatasetLimits, ModelLimits, ReportLimits, SplitLimits
+from pipeline.question_pairs.questions import QuestionIndex
+from pipeline.question_pairs.schema import PAIR_SCHEMA, PairTable, Splits
 
-
-@dataclass(frozen=True)
-class Finding:
-    """What a rule found.
-
-    Attributes:
-        passed: does it hold? True also where the rule doesn't apply.
-        value: the figure that was looked at; None where there is none, as the rule doesn't apply.
-        threshold: the bound that it was held against.
-        said: the finding in a sentence.
-    """
-
-    passed: bool
-    value: float | int | None
-    threshold: float | int
-    said: str
-
-    @property
-    def is_skipped(self) -> bool:
-        """Whether the rule doesn't apply; `said` has the reason."""
-        return self.passed and self.value is None
-
-
-def skipped(reason: str, threshold: float) -> Finding:
-    """The finding of a rule that doesn't apply, with the reason."""
-    return Finding(True, None, threshold, f"skipped: {reason}")
-
-
-NO_DEV_SPLIT = "dev_split is empty (dev_fraction: 0)"
-
-
-class DatasetLimits(BaseModel):
-    """Bounds of the checks on the dataset."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    max_rejected_share: float = Field(
-        default=0.01,
-        ge=0,
-        le=1,
-        description="More rejected rows than this share of those read stop the run, whatever raw_quora_dataset allows.",
-    )
-    max_positive_rate_drift: float = Field(
-        default=0.05, ge=0, le=1, description="Warn when the share of duplicates moved further since the last time."
-    )
-    max_length_drift: float = Field(
-        default=0.25,
-        ge=0,
-        le=100,
-        description="Warn when the mean length of a question changed by a larger share since the last time.",
-    )
-
-
-class SplitLimits(BaseModel):
-    """Bounds of the checks on the splits."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    min_train_pairs: int = Field(
-        default=100, ge=1, le=1_000_000_000, description="Fewer pairs in train_split stop the run."
-    )
-    min_held_out_pairs: int = Field(
-        default=20, ge=1, le=1_000_000_000, description="Fewer pairs in eval_split, or in a dev_split, stop the run."
-    )
-
-
-class ModelLimits(BaseModel):
-    """Bounds of the checks on the fine-tuned model."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    max_norm_error: float = Field(
-        default=1e-3,
-        ge=0,
-        le=1_000_000,
-        description="How far the length of an embedding may be from 1. Raise it for a model that doesn't normalise.",
-    )
-    max_training_hours: float = Field(default=24.0, gt=0, le=10_000, description="Warn when the training took longer.")
-    max_cost: float = Field(
-        default=50.0,
-        ge=0,
-        le=1_000_000,
-        description="Warn when the training cost more, in the currency of the price table.",
-    )
-
-
-class ReportLimits(BaseModel):
-    """Bounds of the checks on the report of the fine-tuned model."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    max_unseen_ap_drop: float = Field(
-        default=0.01,
-        ge=0,
-        le=1,
-        description="Warn when average precision on unseen questions fell by more since the last report.",
-    )
+NO_DEV_SPLIT = "the dev split is empty (dev_fraction: 0)"
 
 
 # --- the dataset -----------------------------------------------------------------------------------------------
@@ -162,47 +66,58 @@ def length_drift(now: float, before: float, limits: DatasetLimits) -> Finding:
 # --- the splits ------------------------------------------------------------------------------------------------
 
 
-def enough_pairs(name: str, table: PairTable, limits: SplitLimits) -> Finding:
-    """A side is large enough to train or measure on."""
-    least = limits.min_train_pairs if name == "train_split" else limits.min_held_out_pairs
-    if name == "dev_split" and not len(table):
+def enough_pairs(side: str, splits: Splits, limits: SplitLimits) -> Finding:
+    """A side (`train`, `dev` or `eval`) is large enough to train or measure on."""
+    pairs = len(_side(side, splits))
+    least = limits.min_train_pairs if side == "train" else limits.min_held_out_pairs
+    if side == "dev" and not pairs:
         return skipped(NO_DEV_SPLIT, least)
-    return Finding(len(table) >= least, len(table), least, f"{name} has {len(table):,} pairs; it needs {least:,}")
+    return Finding(pairs >= least, pairs, least, f"the {side} split has {pairs:,} pairs; it needs {least:,}")
 
 
-def both_classes(name: str, table: PairTable) -> Finding:
+def both_classes(side: str, splits: Splits) -> Finding:
     """A side has duplicates and others; the value counts the rarer kind."""
-    if name == "dev_split" and not len(table):
+    table = _side(side, splits)
+    if side == "dev" and not len(table):
         return skipped(NO_DEV_SPLIT, 1)
     duplicates = int(table.labels.sum())
     rarer = min(duplicates, len(table) - duplicates)
-    return Finding(rarer >= 1, rarer, 1, f"{duplicates:,} of the {len(table):,} pairs of {name} are duplicates")
+    return Finding(
+        rarer >= 1, rarer, 1, f"{duplicates:,} of the {len(table):,} pairs of the {side} split are duplicates"
+    )
+
+
+def _side(side: str, splits: Splits) -> PairTable:
+    return {"train": splits.train, "dev": splits.dev, "eval": splits.eval}[side]
 
 
 _AS_PUBLISHED = "the strategy {!r} leaves questions on both sides, as published figures do"
 
 
-def pairs_on_two_sides(sides: dict[str, PairTable], strategy: str) -> Finding:
+def pairs_on_two_sides(splits: Splits, strategy: str) -> Finding:
     """No pair stands on two sides: none with the same id and the same questions."""
     if strategy != "question_disjoint":
         return skipped(_AS_PUBLISHED.format(strategy), 0)
-    keys = [table.pairs[["pair_id", "question1_id", "question2_id"]].drop_duplicates() for table in sides.values()]
+    keys = [
+        table.pairs[["pair_id", "question1_id", "question2_id"]].drop_duplicates()
+        for table in (splits.train, splits.dev, splits.eval)
+    ]
     together = pd.concat(keys)
     leaked = int(together.duplicated().sum())
     return Finding(not leaked, leaked, 0, f"{leaked:,} of {len(together):,} pairs stand on two sides")
 
 
-def questions_on_two_sides(sides: dict[str, PairTable], strategy: str) -> Finding:
-    """No question stands on two sides; letter case and outer blanks make no other question."""
+def questions_on_two_sides(splits: Splits, strategy: str) -> Finding:
+    """No question stands on two sides."""
     if strategy != "question_disjoint":
         return skipped(_AS_PUBLISHED.format(strategy), 0)
-    texts = [
-        pd.concat([table.pairs["question1"], table.pairs["question2"]]).str.strip().str.lower().drop_duplicates()
-        for table in sides.values()
-    ]
-    together = pd.concat(texts)
-    leaked = int(together.duplicated().sum())
-    return Finding(not leaked, leaked, 0, f"{leaked:,} of {len(together):,} questions stand on two sides")
+    index = QuestionIndex.of(splits.train.followed_by(splits.dev).followed_by(splits.eval))
+    side = np.repeat([0, 1, 2], [len(splits.train), len(splits.dev), len(splits.eval)])
+    stands_on = np.zeros((index.questions, 3), dtype=bool)
+    stands_on[index.first_question, side] = stands_on[index.second_question, side] = True
+    sides = stands_on.sum(axis=1)
+    leaked = int((sides - 1).sum())
+    return Finding(not leaked, leaked, 0, f"{leaked:,} of {int(sides.sum()):,} questions stand on two sides")
 
 
 # --- the model -------------------------------------------------------------------------------------------------

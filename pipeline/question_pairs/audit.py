@@ -16,6 +16,7 @@ CONTRADICTORY = "contradictory"
 REPEATED = "repeated"
 MIRRORED = "mirrored"
 BLANK = "with a blank question"
+BEYOND_FRACTION = "beyond the fraction to use"
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,6 @@ class Audit:
 class Repetitions:
     """Which rows say again what another row says. Arrays of shape (n,), one flag a pair.
 
-    Texts are compared as they are, so `Why?` and `why?` are two questions.
-
     Attributes:
         contradictory: the same two questions stand elsewhere with the other label.
         repeated: an earlier row has the same two questions in the same order.
@@ -77,7 +76,7 @@ def repetitions(first: np.ndarray, second: np.ndarray, is_duplicate: np.ndarray)
     """Find pairs that stand in the table more than once.
 
     Args:
-        first: a number for the text of each pair's first question, equal for equal texts, from 0; int64 of shape (n,).
+        first: number of each pair's first question, equal for the same question, from 0; int64 of shape (n,).
         second: the same for the second question.
         is_duplicate: the labels, bool of shape (n,).
     """

@@ -2,8 +2,9 @@
 
 import hashlib
 
+from pipeline.question_pairs.options import PairSource
 from pipeline.question_pairs.reading.files import bytes_sha256, find_files
-from pipeline.question_pairs.sources import PairSource
+from pipeline.question_pairs.reading.hub_dataset import dataset_commit
 
 
 def source_fingerprint(source: PairSource) -> str | None:
@@ -17,9 +18,6 @@ def source_fingerprint(source: PairSource) -> str | None:
     if source.source == "bundled_sample":
         return None
     if source.source == "hub":
-        # Imported here because only this source needs the hub's client.
-        from pipeline.question_pairs.reading.hub_dataset import dataset_commit
-
         return dataset_commit(source.hub_id, source.hub_revision)
     digest = hashlib.sha256()
     for file in find_files(str(source.path)):

@@ -1,7 +1,7 @@
 """The table of question pairs that everything else works on, and its content hash."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -9,8 +9,8 @@ import pandas as pd
 import pyarrow as pa
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.references import DataOrigin
-from pipeline.core.storage import VERSION_LENGTH
+from pipeline.core.files import VERSION_LENGTH
+from pipeline.core.values import Stored
 
 PAIR_SCHEMA = pa.schema(
     [
@@ -40,6 +40,22 @@ PAIR_SCHEMA = pa.schema(
 """Columns of a table of pairs, in order. Rows keep the order of their source."""
 
 _ORIGIN_KEY = b"origin"
+
+
+class DataOrigin(Stored):
+    """Where question pairs came from; every split, model and report says it.
+
+    Attributes:
+        source: a name that a person recognises, such as a file's name.
+        synthetic: true for generated pairs. Synthetic and real results are never compared.
+        dataset_version: data version of the whole dataset that the rows were taken from.
+        revision: commit of a hub dataset; None elsewhere.
+    """
+
+    source: str
+    synthetic: bool
+    dataset_version: str | None = None
+    revision: str | None = None
 
 
 @dataclass(frozen=True)
@@ -78,13 +94,6 @@ class PairTable:
         """Hash of the rows' content and order: equal rows give equal versions on every machine."""
         return table_version(self.to_arrow())
 
-    def distinct_questions(self) -> tuple[list[str], np.ndarray, np.ndarray]:
-        """The distinct texts in order of first appearance, and which of them each pair has: two int64 arrays (n,)."""
-        texts = np.concatenate([self.pairs[name].to_numpy(object) for name in ("question1", "question2")])
-        codes, distinct = pd.factorize(texts)
-        codes = codes.astype(np.int64)
-        return list(distinct), codes[: len(self)], codes[len(self) :]
-
     def take(self, rows: np.ndarray, dataset_version: str | None = None) -> "PairTable":
         """The rows at these positions, in this order."""
         origin = self.origin.model_copy(update={"dataset_version": dataset_version or self.origin.dataset_version})
@@ -109,43 +118,45 @@ class PairTable:
         metadata = table.schema.metadata or {}
         if _ORIGIN_KEY not in metadata or table.schema.names != PAIR_SCHEMA.names:
             raise PipelineError(
-                f"a stored table has the columns {', '.join(table.schema.names)}, not those of question pairs: "
-                "rematerialise the asset that wrote it"
+                f"a stored table has the columns {', '.join(table.schema.names)}, not those of question pairs",
+                make_again="pairs",
             )
-        origin = DataOrigin.model_validate_json(metadata[_ORIGIN_KEY])
+        origin = DataOrigin.from_stored_json(metadata[_ORIGIN_KEY])
         return cls(table.to_pandas(), origin)
 
 
-def meaning_groups(questions: int, first: np.ndarray, second: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Which questions are known to ask the same: the component of each in the graph of duplicate pairs.
+@dataclass(frozen=True)
+class Splits:
+    """The three sides of a dataset.
 
-    Args:
-        questions: how many there are.
-        first, second: int64 of shape (pairs,): which questions a pair has.
-        labels: 0 or 1, of shape (pairs,).
-
-    Returns:
-        int64 of shape (questions,).
+    Attributes:
+        train: a model learns from it.
+        dev: chooses checkpoint and thresholds; may be empty.
+        eval: a model is measured on it.
+        notes: what a person should know of how they were cut, such as the number of connected components.
     """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
 
-    duplicates = labels == 1
-    edges = (first[duplicates], second[duplicates])
-    graph = coo_array((np.ones(len(edges[0]), dtype=np.int8), edges), shape=(questions, questions))
-    groups: np.ndarray = connected_components(graph, directed=False)[1].astype(np.int64)
-    return groups
+    train: PairTable
+    dev: PairTable
+    eval: PairTable
+    notes: dict[str, int | float | str] = field(default_factory=dict)
 
 
 def table_version(table: pa.Table) -> str:
-    """Hash of an Arrow table of integers, booleans and strings: names, types and values in row order.
+    """Hash of an Arrow table of integers, floats, booleans and strings: names and values in row order.
 
-    It reads the values, not Arrow's buffers, so chunking, offsets and padding don't change it: numbers as
-    little-endian int64, strings as their lengths in bytes followed by their UTF-8.
+    It reads the values, not Arrow's buffers, so chunking, offsets and padding don't change it: integers and booleans as
+    little-endian int64, floats as little-endian float64, strings as their lengths in bytes followed by their UTF-8.
+
+    Raises:
+        TypeError: for a column of another type.
+        ValueError: for a column with nulls.
     """
     digest = hashlib.sha256()
     for name, column in zip(table.schema.names, table.columns, strict=True):
         values = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+        if values.null_count:
+            raise ValueError(f"the column {name} has {values.null_count:,} nulls, which have no place in a version")
         digest.update(f"{name}:{len(values)}:".encode())
         if pa.types.is_large_string(values.type) or pa.types.is_string(values.type):
             strings = values.cast(pa.large_string())
@@ -153,8 +164,13 @@ def table_version(table: pa.Table) -> str:
             digest.update(np.diff(offsets).astype("<i8").tobytes())
             if len(strings):
                 digest.update(memoryview(strings.buffers()[2])[offsets[0] : offsets[-1]])
+        elif pa.types.is_integer(values.type) or pa.types.is_boolean(values.type):
+            digest.update(values.cast(pa.int64()).to_numpy().astype("<i8").tobytes())
+        elif pa.types.is_floating(values.type):
+            # Marked, so that no column of integers has the same bytes.
+            digest.update(b"float64:" + values.cast(pa.float64()).to_numpy().astype("<f8").tobytes())
         else:
-            digest.update(values.to_numpy(zero_copy_only=False).astype("<i8").tobytes())
+            raise TypeError(f"the column {name} holds {values.type}, of which no version is defined")
     return digest.hexdigest()[:VERSION_LENGTH]
 
 

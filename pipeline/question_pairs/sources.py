@@ -1,105 +1,35 @@
 """Reads question pairs from a file, a folder, a URL, the Hugging Face hub or the bundled sample into the one schema."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.references import DataOrigin
-from pipeline.question_pairs.audit import BLANK, CONTRADICTORY, MIRRORED, REPEATED, Audit, blank, excerpts, repetitions
+from pipeline.question_pairs.audit import (
+    BEYOND_FRACTION,
+    BLANK,
+    CONTRADICTORY,
+    MIRRORED,
+    REPEATED,
+    Audit,
+    blank,
+    excerpts,
+    repetitions,
+)
+from pipeline.question_pairs.options import PairSource
+from pipeline.question_pairs.questions import QuestionIndex
 from pipeline.question_pairs.reading.files import DataFile, find_files, read_bytes, without_credentials
 from pipeline.question_pairs.reading.formats import open_table, readable
-from pipeline.question_pairs.reading.forms import PAIR_COLUMNS, FormPairs, read_pairs
-from pipeline.question_pairs.schema import PAIR_SCHEMA, PairTable, ids_by_text, table_version
+from pipeline.question_pairs.reading.forms import FormPairs, read_pairs
+from pipeline.question_pairs.reading.hub_dataset import fetch_dataset
+from pipeline.question_pairs.sample.generator import bundled_sample
+from pipeline.question_pairs.schema import PAIR_SCHEMA, DataOrigin, PairTable, ids_by_text, table_version
 
-Keep = Literal["keep", "drop"]
-
-
-class PairSource(BaseModel):
-    """Where the question pairs come from, and what is done with those that are broken or stand there twice."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    source: Literal["bundled_sample", "file", "hub"] = Field(
-        default="bundled_sample",
-        description="`bundled_sample`: about 4,000 generated Quora-like pairs, no download. "
-        "`file`: question pairs of your own in `path`. `hub`: a dataset of the Hugging Face hub.",
-    )
-    path: str | None = Field(
-        default=None,
-        description="File, folder of files or fsspec URL of question pairs: TSV, CSV, Parquet, Arrow or JSON lines, "
-        "plain or compressed by gzip, zstd or bzip2. A relative path starts at the working directory.",
-    )
-    hub_id: str = Field(
-        default="quora-competitions/quora",
-        min_length=1,
-        description="Id of the dataset on the Hugging Face hub; by default Quora's whole release, 404,290 pairs.",
-    )
-    hub_config: str | None = Field(
-        default="default",
-        description="Configuration of the hub dataset: the folder that its files are in. Empty: the only one it has.",
-    )
-    hub_revision: str = Field(
-        default="refs/convert/parquet",
-        min_length=1,
-        description="Branch, tag or commit. By default the hub's own conversion to Parquet, which datasets that were "
-        "published as a script need too; `main`: the files as they were uploaded.",
-    )
-    hub_split: str = Field(default="train", min_length=1, description="Split of the hub dataset to read.")
-    columns: dict[str, str] = Field(
-        default={},
-        description="Your names of columns, where they are others than those known: `{question1: first, question2: "
-        "second, is_duplicate: same}`; also pair_id, question1_id and question2_id.",
-    )
-    max_rejected_share: float = Field(
-        default=0.0,
-        ge=0,
-        lt=1,
-        description="Share of rows that may be broken (no label, a label other than 0, 1, true or false, a wrong "
-        "number of fields, a NUL byte). They are left out and counted; more of them are refused.",
-    )
-    repeated_pairs: Keep = Field(
-        default="keep",
-        description="Pairs that an earlier row has in the same order: `keep` them, or `drop` all but the first.",
-    )
-    mirrored_pairs: Keep = Field(
-        default="keep",
-        description="Pairs whose first row has the two questions the other way round: `keep` or `drop` them.",
-    )
-    contradictory_pairs: Literal["keep", "drop", "fail"] = Field(
-        default="keep",
-        description="Rows with the same two questions and different labels: `keep` them, `drop` them all, or `fail`.",
-    )
-    max_bytes: int = Field(
-        default=2 << 30,
-        ge=1 << 10,
-        le=1 << 40,
-        description="Bytes of decompressed data beyond which a file is refused, so that a wrong one fills no memory.",
-    )
-    sample_seed: int = Field(
-        default=42,
-        ge=0,
-        le=2**32 - 1,
-        description="Seed of the bundled sample: another seed draws other pairs.",
-    )
-
-    @model_validator(mode="after")
-    def _settings_go_together(self) -> "PairSource":
-        if self.source == "file" and not self.path:
-            raise ValueError("source 'file' needs `path`: name the file of question pairs")
-        if self.source != "file" and self.path:
-            raise ValueError(f"`path` is set to {self.path!r} but source is {self.source!r}: set source to 'file'")
-        if unknown := [part for part in self.columns if part not in PAIR_COLUMNS]:
-            raise ValueError(
-                f"`columns` names the part {unknown[0]!r}, but the parts are: {', '.join(PAIR_COLUMNS)} (each with "
-                "your column's name behind it)"
-            )
-        return self
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -129,18 +59,12 @@ def load_audited(source: PairSource) -> AuditedPairs:
             rows than `max_rejected_share`, or contradictory pairs where they shall fail.
     """
     if source.source == "bundled_sample":
-        # Imported here because only this source needs the sentences.
-        from pipeline.question_pairs.sample.generator import bundled_sample
-
         origin = DataOrigin(source=f"bundled sample, seed {source.sample_seed}", synthetic=True)
         sample = PairTable(bundled_sample(source.sample_seed), origin).to_arrow()
         ids = {name: sample[name].combine_chunks() for name in ("pair_id", "question1_id", "question2_id")}
         pairs = sample.select(["question1", "question2", "is_duplicate"]).append_column("row", [ids["pair_id"]])
         return _curated(pairs, ids, origin, Audit(len(sample), facts={"form": "bundled sample"}), source)
     if source.source == "hub":
-        # Imported here because only this source needs the hub's client.
-        from pipeline.question_pairs.reading.hub_dataset import fetch_dataset
-
         dataset = fetch_dataset(
             source.hub_id, source.hub_config, source.hub_revision, source.hub_split, source.max_bytes
         )
@@ -181,7 +105,7 @@ def _read(files: Sequence[DataFile], name: str, source: PairSource) -> tuple[lis
         )
         raise PipelineError(
             f"{shown}: {rejected:,} of {audit.read:,} rows are broken: {reasons}; correct them, or raise "
-            f"`max_rejected_share` of raw_quora_dataset, now {source.max_rejected_share:g}"
+            f"`max_rejected_share`, now {source.max_rejected_share:g}"
         )
     if not audit.kept:
         raise PipelineError(f"{shown} has a header but no question pairs")
@@ -211,9 +135,14 @@ def _joined(parts: Sequence[FormPairs]) -> tuple[pa.Table, dict[str, pa.Array]]:
 def _curated(
     pairs: pa.Table, ids: Mapping[str, pa.Array], origin: DataOrigin, audit: Audit, source: PairSource
 ) -> AuditedPairs:
-    """Find what is said twice, drop what the settings say, and give ids where the source has none."""
-    codes = ids_by_text(pairs["question1"], pairs["question2"])
-    twice = repetitions(*codes, np.asarray(pairs["is_duplicate"]))
+    """Take the share that is asked for, find what is said twice in it, drop what the settings say, and give ids where
+    the source has none."""
+    # Rounded up, but for the noise of binary fractions: 0.07 of 100 pairs are 7.
+    used = math.ceil(source.fraction * len(pairs) - _ROUNDING)
+    beyond = {BEYOND_FRACTION: len(pairs) - used} if source.fraction < 1 else {}
+    pairs, ids = pairs.slice(0, used), {name: column.slice(0, used) for name, column in ids.items()}
+    index = QuestionIndex.of_texts(*(pairs[name].to_numpy() for name in ("question1", "question2")))
+    twice = repetitions(index.first_question, index.second_question, np.asarray(pairs["is_duplicate"]))
     found = {
         CONTRADICTORY: twice.contradictory,
         REPEATED: twice.repeated,
@@ -223,22 +152,26 @@ def _curated(
     has_ids = "question1_id" in ids and "question2_id" in ids
     lengths = [int(pc.max(pc.utf8_length(pairs[name])).as_py()) for name in ("question1", "question2")]
     examples = {kind: excerpts(flags, pairs) for kind, flags in found.items() if flags.any()}
-    is_kept, dropped = _kept(found, examples, origin, source)
+    is_kept, dropped_by_kind = _kept(found, examples, origin, source)
+    if has_ids:
+        first, second = ids["question1_id"], ids["question2_id"]
+    else:
+        first, second = map(pa.array, ids_by_text(pairs["question1"], pairs["question2"]))
     columns = {
         "pair_id": ids.get("pair_id", pairs["row"]),
-        "question1_id": ids["question1_id"] if has_ids else pa.array(codes[0]),
-        "question2_id": ids["question2_id"] if has_ids else pa.array(codes[1]),
+        "question1_id": first,
+        "question2_id": second,
         **{name: pairs[name] for name in ("question1", "question2", "is_duplicate")},
     }
     table = pa.table(columns, schema=PAIR_SCHEMA)
-    if dropped:
+    if dropped_by_kind:
         table = table.filter(is_kept)
     facts = {"question ids": "of the source" if has_ids else "by text", "longest question (characters)": max(lengths)}
     return AuditedPairs(
         PairTable(table.to_pandas(), origin.model_copy(update={"dataset_version": table_version(table)})),
         replace(
             audit,
-            dropped=dropped,
+            dropped={**beyond, **dropped_by_kind},
             found={kind: int(flags.sum()) for kind, flags in found.items()},
             examples={**audit.examples, **examples},
             facts={**audit.facts, **facts},
@@ -253,8 +186,8 @@ def _kept(
     if source.contradictory_pairs == "fail" and CONTRADICTORY in examples:
         raise PipelineError(
             f"{origin.source}: {int(found[CONTRADICTORY].sum()):,} rows have the same two questions as another row and "
-            f"the other label (the first: {examples[CONTRADICTORY][0]}): correct them, or set `contradictory_pairs` of "
-            "raw_quora_dataset to keep or drop"
+            f"the other label (the first: {examples[CONTRADICTORY][0]}): correct them, or set `contradictory_pairs` "
+            "to keep or drop"
         )
     settings = {
         CONTRADICTORY: source.contradictory_pairs,

@@ -1,60 +1,11 @@
 """Cuts question pairs into training, dev and eval rows."""
 
-from dataclasses import dataclass
-from typing import Literal
-
 import numpy as np
-import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.core.errors import PipelineError
-from pipeline.question_pairs.schema import PairTable
-
-
-class SplitPlan(BaseModel):
-    """How the pairs are divided."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    strategy: Literal["reference", "question_disjoint"] = Field(
-        default="question_disjoint",
-        description="`question_disjoint`: no question stands on two sides, the honest figure. "
-        "`reference`: row for row `datasets.Dataset.train_test_split`, for comparison with published results.",
-    )
-    eval_fraction: float = Field(
-        default=0.1,
-        gt=0,
-        lt=1,
-        description="Share of all pairs in eval_split; the reference system used 0.1.",
-    )
-    dev_fraction: float = Field(
-        default=0.1,
-        ge=0,
-        lt=1,
-        description="Share of the training pairs set aside in dev_split, to watch and select on. 0: none, as the "
-        "reference system; then the last model is the model.",
-    )
-    seed: int = Field(default=42, ge=0, le=2**32 - 1, description="Seed of the shuffle; the reference system used 42.")
-    train_limit: int | None = Field(
-        default=None,
-        ge=1,
-        description="Train on the first so many training pairs only. Dev and eval stay whole.",
-    )
-
-
-@dataclass(frozen=True)
-class Splits:
-    """The three sides, and what a person should know of how they were cut.
-
-    Attributes:
-        notes: facts for the metadata, such as the number of connected components and the oversized ones.
-    """
-
-    train: PairTable
-    dev: PairTable
-    eval: PairTable
-    notes: dict[str, int | float | str]
-
+from pipeline.question_pairs.options import SplitPlan
+from pipeline.question_pairs.questions import question_components
+from pipeline.question_pairs.schema import PairTable, Splits
 
 SIZE_TOLERANCE = 0.01
 """A question-disjoint side may miss its target size by this share."""
@@ -126,27 +77,6 @@ def _reference_rows(n: int, n_eval: int, n_dev: int, seed: int) -> dict[str, np.
     return {"eval": shuffled[:n_eval], "dev": train[in_dev], "train": train[~in_dev]}
 
 
-def question_components(pairs: pd.DataFrame) -> np.ndarray:
-    """The connected component of each pair, numbered from 0: pairs that share a question, directly or by a chain.
-
-    Two questions are the same when their ids agree or their texts do, letter case and outer blanks aside.
-    The nodes are ids and texts; an edge joins the two ids of a pair, and each id to its text.
-    """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    id_codes = pd.factorize(pd.concat([pairs["question1_id"], pairs["question2_id"]]))[0]
-    texts = pd.concat([pairs["question1"], pairs["question2"]]).str.strip().str.lower()
-    text_codes = pd.factorize(texts)[0] + id_codes.max() + 1
-    n = len(pairs)
-    tails = np.concatenate([id_codes[:n], id_codes])
-    heads = np.concatenate([id_codes[n:], text_codes])
-    size = int(text_codes.max()) + 1
-    graph = coo_array((np.ones(len(tails), dtype=np.int8), (tails, heads)), shape=(size, size))
-    labels = connected_components(graph, directed=False)[1]
-    return pd.factorize(labels[id_codes[:n]])[0]
-
-
 def _disjoint_rows(
     table: PairTable, n_eval: int, n_dev: int, seed: int
 ) -> tuple[dict[str, np.ndarray], dict[str, int | float | str]]:
@@ -179,7 +109,7 @@ def _fill(sizes: np.ndarray, target: int, generator: np.random.Generator, name: 
     Every size class gives its share (systematic sampling over the components in order of size, shuffled within a
     size): large components are mostly duplicates, and a plain draw that misses them shifts the positive rate.
     The smallest beyond the target are put back, and what is missing is filled with the largest component that
-    fits, again and again. Where that misses the tolerance, another sample is drawn.
+    fits, until none does. Where that misses the tolerance, another sample is drawn.
     """
     best = 0
     share = target / max(int(sizes.sum()), 1)
@@ -203,6 +133,6 @@ def _fill(sizes: np.ndarray, target: int, generator: np.random.Generator, name: 
             return np.array(picked, dtype=np.int64)
         best = max(best, target - missing)
     raise PipelineError(
-        f"{name}_split can't be filled with whole question components: {best:,} of {target:,} pairs is the closest in "
-        f"{_DRAWS} draws; too many pairs hang together, so choose another {name}_fraction or strategy 'reference'"
+        f"the {name} split can't be filled with whole question components: {best:,} of {target:,} pairs is the closest "
+        f"in {_DRAWS} draws; too many pairs hang together, so choose another {name}_fraction or strategy 'reference'"
     )

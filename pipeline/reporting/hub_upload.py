@@ -1,24 +1,14 @@
-"""Pushes a sealed model to the Hugging Face hub: to a private repository unless told otherwise."""
+"""Pushes a finished model to the Hugging Face hub, to a private repository by default."""
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from huggingface_hub import HfApi
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.references import FineTunedModel, in_volume
-
-
-class Publication(BaseModel):
-    """Where a model is published."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    repository: str = Field(
-        pattern=r"^[\w.-]+/[\w.-]+$", description="Id on the Hugging Face hub, `owner/name`. Made where there is none."
-    )
-    private: bool = Field(
-        default=True, description="Only the owner can see it. A repository that is public already is refused then."
-    )
+from pipeline.core.hub_errors import HUB_ERRORS, hub_error
+from pipeline.core.locations import remote_place
+from pipeline.models.fine_tuned import FineTunedModel
+from pipeline.reporting.options import Publication
 
 
 def publish(model: FineTunedModel, publication: Publication) -> str:
@@ -28,15 +18,9 @@ def publish(model: FineTunedModel, publication: Publication) -> str:
         PipelineError: when the model isn't on this machine, the hub can't be reached or refuses, or the repository is
             public and shall not be.
     """
-    # Imported here, as they cost what loading the definitions must not.
-    from huggingface_hub import HfApi
-
-    from pipeline.core.hub_errors import HUB_ERRORS, hub_error
-
-    if found := in_volume(model.model.location):
+    if place := remote_place(model.model.location):
         raise PipelineError(
-            f"the model lies in the Modal Volume {found[0]}, not on this machine: fetch it with `modal volume get`, "
-            "and push its folder with `hf upload`"
+            f"the model lies at {place}, not on this machine: bring its folder here, and push it with `hf upload`"
         )
     api, name = HfApi(), publication.repository
     try:
@@ -54,5 +38,5 @@ def publish(model: FineTunedModel, publication: Publication) -> str:
             commit_message=f"Model version {model.model.version}",
         )
     except HUB_ERRORS as error:
-        raise hub_error(error, f"repository {name!r} to write to", "`repository` of the job `publish`") from error
+        raise hub_error(error, f"repository {name!r} to write to", "`repository`") from error
     return str(commit.oid)

@@ -1,35 +1,19 @@
 """Every evaluated model on the same eval pairs, best first."""
 
-from collections import Counter
-from collections.abc import Iterable
-from pathlib import PurePath
+from typing import ClassVar
 
 import pandas as pd
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime
 
-from pipeline.core.errors import PipelineError
-from pipeline.core.references import Cost, DataOrigin, Interval, ModelReference, Reference
-from pipeline.core.storage import content_version
-from pipeline.evaluation.bootstrap import Bootstrap, interval
-from pipeline.evaluation.measuring import EvaluationOptions
-from pipeline.evaluation.report import THRESHOLDS, EvaluationReport, ThresholdKind
-from pipeline.evaluation.report_builder import EvaluationData, threshold_kind
-from pipeline.question_pairs.splits import question_components
-from pipeline.reporting.markdown import escaped, table_lines
-from pipeline.reporting.sections import Table
+from pipeline.core.files import content_version
+from pipeline.core.values import Cost, FrozenModel, Interval, StoredValue
+from pipeline.evaluation.report import THRESHOLDS, ThresholdKind
+from pipeline.models.info import ModelInfo
+from pipeline.question_pairs.schema import DataOrigin
+from pipeline.reporting.tables import Table, escaped, table_lines
 
 
-class LeaderboardOptions(EvaluationOptions):
-    """Which models stand on the leaderboard beside those that have a report, and how they are measured."""
-
-    base_models: list[str] = Field(
-        default=[],
-        description="Further base models to measure on the eval pairs: `bundled`, folders or Hugging Face ids, as "
-        "`model` of base_model takes them. A model that has been measured on these pairs isn't measured again.",
-    )
-
-
-class LeaderboardRow(BaseModel):
+class LeaderboardRow(FrozenModel):
     """One model.
 
     Attributes:
@@ -45,9 +29,7 @@ class LeaderboardRow(BaseModel):
         device: of the evaluation, with its precision.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    model: ModelReference
+    model: ModelInfo
     ap: Interval
     behind: Interval | None
     accuracy: Interval
@@ -63,13 +45,20 @@ class LeaderboardRow(BaseModel):
     evaluated_at: AwareDatetime
 
 
-class Leaderboard(Reference):
+def _interval(value: Interval) -> dict[str, float]:
+    """What a leaderboard's version is made of; see `EvaluationReport.data_version`."""
+    return {"estimate": value.estimate, "low": value.low, "high": value.high}
+
+
+class Leaderboard(StoredValue):
     """Models that were measured on the same pairs with the same kind of threshold.
 
     Attributes:
         rows: by descending average precision.
         left_out: reports that don't belong here: how many for each reason.
     """
+
+    stored_name: ClassVar[str] = "Leaderboard"
 
     eval_version: str
     threshold_kind: ThresholdKind
@@ -83,7 +72,7 @@ class Leaderboard(Reference):
     def data_version(self) -> str:
         """Hash of who stands where with what; speed doesn't count."""
         return content_version(
-            [self.eval_version, self.threshold_kind, [[row.model.version, row.ap.model_dump()] for row in self.rows]]
+            [self.eval_version, self.threshold_kind, [[row.model.version, _interval(row.ap)] for row in self.rows]]
         )
 
     def to_frame(self) -> pd.DataFrame:
@@ -147,84 +136,3 @@ class Leaderboard(Reference):
             str(row.cost) if row.cost else "–",
             f"{row.questions_per_second:,.0f} on {row.device}",
         )
-
-
-def measured_on(report: EvaluationReport, data: EvaluationData) -> bool:
-    """Whether a report is about these eval pairs, with the thresholds and the *seen* questions of these splits."""
-    versions = (report.eval_version, report.dev_version, report.train_version)
-    return versions == tuple(part.data_version for part in (data.eval_split, data.dev_split, data.train_split))
-
-
-def build_leaderboard(reports: Iterable[EvaluationReport], data: EvaluationData, unreadable: int = 0) -> Leaderboard:
-    """Rank the models of those reports that were measured on this eval split, with its kind of threshold.
-
-    Of several reports of one model the newest counts. Reports on other pairs are left out, so synthetic data never
-    stands beside real data.
-
-    Args:
-        reports: in any order.
-        data: the splits; only the eval split's pairs and where thresholds come from matter.
-        unreadable: stored reports that couldn't be read; they are only counted.
-
-    Raises:
-        PipelineError: when no report belongs here.
-    """
-    version, kind = data.eval_split.data_version, threshold_kind(data.dev_split)
-    newest: dict[str, EvaluationReport] = {}
-    left_out: Counter[str] = Counter()
-    for report in sorted(reports, key=lambda report: report.evaluated_at):
-        if report.eval_version != version:
-            left_out["on other eval pairs"] += 1
-        elif report.threshold_kind != kind:
-            left_out["with another kind of threshold"] += 1
-        else:
-            newest[report.model.version] = report
-    if not newest:
-        raise PipelineError(
-            f"no model has a report on the current eval pairs (eval_split {version}, {kind} thresholds): rematerialise "
-            "baseline_eval_report"
-        )
-    if unreadable:
-        left_out["that can't be read, made by another version of this project"] = unreadable
-    ranked = sorted(newest.values(), key=lambda report: (-report.cosine.ap, report.model.version))
-    return Leaderboard(
-        eval_version=version,
-        threshold_kind=kind,
-        origin=data.eval_split.origin,
-        pairs=len(data.eval_split),
-        positive_rate=data.eval_split.positive_rate,
-        rows=_rows(ranked, data),
-        left_out=dict(left_out),
-    )
-
-
-def _rows(ranked: list[EvaluationReport], data: EvaluationData) -> list[LeaderboardRow]:
-    labels = data.eval_split.labels
-    bootstrap = Bootstrap.draw(question_components(data.eval_split.pairs))
-    best = bootstrap.average_precision(ranked[0].scores, labels)
-    rows = []
-    for report in ranked:
-        behind = None
-        if report is not ranked[0]:
-            resampled = bootstrap.average_precision(report.scores, labels)
-            behind = interval(report.cosine.ap - ranked[0].cosine.ap, resampled - best)
-        training = report.training
-        rows.append(
-            LeaderboardRow(
-                model=report.model,
-                ap=report.intervals["ap"],
-                behind=behind,
-                accuracy=report.intervals["accuracy"],
-                f1=report.intervals["f1"],
-                unseen_ap=report.unseen.ap if report.unseen else None,
-                run_folder=PurePath(training.run_folder).name if training else None,
-                trained_on=training.origin.source if training else None,
-                training_seconds=training.seconds if training else None,
-                training_device=training.device if training else None,
-                cost=training.cost if training else None,
-                questions_per_second=report.questions / report.seconds,
-                device=f"{report.device}, {report.precision}",
-                evaluated_at=report.evaluated_at,
-            )
-        )
-    return rows

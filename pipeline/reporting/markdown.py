@@ -1,14 +1,12 @@
 """A report as Markdown: with its pictures for Dagster's UI, without for a model card."""
 
 import base64
-import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.reporting.plots import Picture
-from pipeline.reporting.sections import Section, Table, results, sections, title
-
-_MEANS_SOMETHING = re.compile(r"([\\`*_{}\[\]<>|#$~&])")
+from pipeline.reporting.sections import Section, results, sections, title
+from pipeline.reporting.tables import escaped, table_lines
 
 
 def markdown(report: EvaluationReport, pictures: Sequence[Picture] = ()) -> str:
@@ -29,11 +27,6 @@ def _joined(report: EvaluationReport, parts: Iterable[Section], pictures: Sequen
     return "\n".join(lines).rstrip() + "\n"
 
 
-def escaped(text: str) -> str:
-    """Text that Markdown shows as it is, in one line."""
-    return _MEANS_SOMETHING.sub(r"\\\1", " ".join(text.split()))
-
-
 def _section(section: Section, drawn: dict[str, Picture]) -> Iterator[str]:
     yield from (f"### {section.title}", "")
     for sentence in section.sentences:
@@ -48,11 +41,3 @@ def _section(section: Section, drawn: dict[str, Picture]) -> Iterator[str]:
         if picture := drawn.get(name):
             yield f"![{picture.alt}](data:image/png;base64,{base64.b64encode(picture.png).decode()})"
             yield ""
-
-
-def table_lines(table: Table) -> Iterator[str]:
-    """A table in GitHub's Markdown, numbers flush right."""
-    yield f"| {' | '.join(table.header)} |"
-    yield "|" + "".join("---|" if column < table.texts else "--:|" for column in range(len(table.header)))
-    for row in table.rows:
-        yield f"| {' | '.join(escaped(cell) for cell in row)} |"

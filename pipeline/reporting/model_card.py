@@ -1,11 +1,10 @@
 """The README.md of a fine-tuned model: data, recipe and results, with no row of the training data in it."""
 
-from pathlib import Path
+from huggingface_hub import EvalResult, ModelCardData
 
-from pipeline.core.references import FineTunedModel
-from pipeline.core.storage import write_text
 from pipeline.evaluation.report import EvaluationReport
-from pipeline.reporting.rendering import results_markdown
+from pipeline.models.fine_tuned import FineTunedModel
+from pipeline.reporting.markdown import results_markdown
 
 _TEMPLATE = """\
 ---
@@ -48,11 +47,6 @@ those of step {kept_step:,}. {truncated:,} distinct questions were cut to the mo
 """
 
 
-def write_model_card(result: FineTunedModel, reports: tuple[EvaluationReport, EvaluationReport] | None = None) -> None:
-    """Write the card beside the weights, replacing the one before; see `model_card`."""
-    write_text(Path(result.model.location) / "README.md", model_card(result, reports))
-
-
 def model_card(result: FineTunedModel, reports: tuple[EvaluationReport, EvaluationReport] | None = None) -> str:
     """The card's text, with the metadata block that the Hugging Face hub reads.
 
@@ -60,8 +54,6 @@ def model_card(result: FineTunedModel, reports: tuple[EvaluationReport, Evaluati
         reports: the baseline's and the fine-tuned model's, once both exist; until then the card has the results
             on the dev split, and says so.
     """
-    from huggingface_hub import EvalResult, ModelCardData
-
     name = f"{result.base_model.name} fine-tuned on {result.origin.source}"
     eval_results = [
         EvalResult(
@@ -110,6 +102,6 @@ def _results(result: FineTunedModel, reports: tuple[EvaluationReport, Evaluation
     if reports:
         return results_markdown(reports[1])
     if not result.dev_evaluations:
-        return "Not evaluated yet: materialise `post_train_eval_report`."
+        return "Not measured yet."
     rows = "\n".join(f"| {e.epoch:g} | {e.step:,} | {e.average_precision:.4f} |" for e in result.dev_evaluations)
     return f"On the dev split, cosine average precision:\n\n| epoch | step | AP |\n|---|---|---|\n{rows}"

@@ -4,6 +4,8 @@ import base64
 from collections.abc import Sequence
 from pathlib import Path
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.reporting.plots import Picture
 from pipeline.reporting.sections import sections, title
@@ -11,8 +13,6 @@ from pipeline.reporting.sections import sections, title
 
 def page(report: EvaluationReport, pictures: Sequence[Picture]) -> str:
     """The page's text, with `pictures` in it."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,

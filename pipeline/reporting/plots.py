@@ -9,15 +9,16 @@ import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+from sklearn.metrics import precision_recall_curve, roc_curve
 
 from pipeline.evaluation.report import EvaluationReport
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 _BASELINE, _MODEL, _DUPLICATES, _OTHERS, _GUIDE = "#767676", "#0072B2", "#D55E00", "#3B3B3B", "#8C8C8C"
 _CURVE_POINTS = 400
@@ -52,13 +53,11 @@ class Picture:
     caption: str
     alt: str
     svg: str
-    figure: "Figure"
+    figure: Figure
 
     @cached_property
     def png(self) -> bytes:
         """As an image of few colours and few bytes: it is stored with each run."""
-        import matplotlib as mpl
-        from PIL import Image
 
         rendered, reduced = io.BytesIO(), io.BytesIO()
         with mpl.rc_context(_STYLE):
@@ -83,7 +82,6 @@ def pictures(report: EvaluationReport) -> list[Picture]:
 
 
 def _draw(report: EvaluationReport) -> Iterator[Picture]:
-    import matplotlib as mpl
 
     with mpl.rc_context(_STYLE):
         yield _curves(report)
@@ -96,7 +94,7 @@ def _draw(report: EvaluationReport) -> Iterator[Picture]:
             yield _training(report)
 
 
-def _picture(name: str, caption: str, alt: str, figure: "Figure") -> Picture:
+def _picture(name: str, caption: str, alt: str, figure: Figure) -> Picture:
     svg = io.StringIO()
     figure.savefig(svg, format="svg", metadata={"Date": None, "Title": caption})
     # The layout is found; the PNG has the same.
@@ -104,9 +102,8 @@ def _picture(name: str, caption: str, alt: str, figure: "Figure") -> Picture:
     return Picture(name, caption, alt, svg.getvalue(), figure)
 
 
-def _axes(columns: int, height: float = 3.3) -> tuple["Figure", list["Axes"]]:
+def _axes(columns: int, height: float = 3.3) -> tuple[Figure, list[Axes]]:
     # Without pyplot, which would keep every figure alive.
-    from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9.6, height))
     return figure, list(np.ravel(figure.subplots(1, columns)))
@@ -132,7 +129,6 @@ def _thinned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _curves(report: EvaluationReport) -> Picture:
-    from sklearn.metrics import precision_recall_curve, roc_curve
 
     figure, (left, right) = _axes(2)
     for shown, label, colour, dashes in _shown(report):

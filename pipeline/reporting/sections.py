@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pipeline.core.references import FineTunedModel
 from pipeline.evaluation.report import COMPARED, THRESHOLDS, EvaluationReport, Mistake, compare
+from pipeline.models.fine_tuned import FineTunedModel
+from pipeline.reporting.tables import Table
 
 METRIC_NAMES = {
     "ap": "average precision",
@@ -24,21 +25,6 @@ _TASK_NAMES = {
     "recall_at_10": "retrieval, recall@10",
     "recall_at_100": "retrieval, recall@100",
 }
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of formatted cells.
-
-    Attributes:
-        caption: what it shows, for readers who don't see where it stands.
-        texts: how many of the first columns hold text; the others hold numbers.
-    """
-
-    caption: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    texts: int = 1
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,13 @@
-"""Config files: run configuration in Dagster's shape, checked against the classes that define every knob.
+"""Config files: run configuration in Dagster's shape, checked against the classes that define every setting.
 
-The same file serves `python -m pipeline`, `dagster asset materialize --config`, the jobs and the Launchpad::
+The same file serves every command, `dagster asset materialize --config`, the jobs and the Launchpad::
 
     ops:
-      fine_tuned_model:
+      <step>:
         config:
-          epochs: 10
+          <setting>: <value>
 
-`python -m pipeline config` prints one with every setting, explained.
+`config` prints one with every setting, explained. Which steps there are is said by whoever reads a file.
 """
 
 import textwrap
@@ -18,62 +18,34 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from pipeline.compute.backend import Variable
 from pipeline.core.errors import PipelineError
-from pipeline.core.storage import PROJECT_ROOT
-from pipeline.evaluation.measuring import EvaluationOptions
-from pipeline.models.embedding_models import BaseModelChoice
-from pipeline.quality.promotion import PromotionRules
-from pipeline.quality.rules import DatasetLimits, ModelLimits, ReportLimits, SplitLimits
-from pipeline.question_pairs.sources import PairSource
-from pipeline.question_pairs.splits import SplitPlan
-from pipeline.reporting.leaderboard import LeaderboardOptions
-from pipeline.training.recipe import TrainingOrder
-
-STEP_SETTINGS: Mapping[str, type[BaseModel]] = {
-    "raw_quora_dataset": PairSource,
-    "raw_quora_dataset_checks": DatasetLimits,
-    "splits": SplitPlan,
-    "splits_checks": SplitLimits,
-    "base_model": BaseModelChoice,
-    "baseline_eval_report": EvaluationOptions,
-    "fine_tuned_model": TrainingOrder,
-    "fine_tuned_model_checks": ModelLimits,
-    "post_train_eval_report": EvaluationOptions,
-    "post_train_eval_report_checks": ReportLimits,
-    "model_leaderboard": LeaderboardOptions,
-    "production_model": PromotionRules,
-}
-"""The steps that have settings, and the class of each."""
-
-_SPLITS = {"train_split", "dev_split", "eval_split"}
-
-
-def steps_of(assets: Collection[str]) -> list[str]:
-    """The steps that a run of these assets has, their checks included."""
-    makers = {"splits" if asset in _SPLITS else asset for asset in assets}
-    return [step for step in STEP_SETTINGS if step.removesuffix("_checks") in makers]
-
+from pipeline.core.files import PROJECT_ROOT
 
 SettingsT = TypeVar("SettingsT", bound=BaseModel)
+
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The one in C, where PyYAML was built with it: the definitions read two config files each time they load."""
+
+StepSettings = Mapping[str, type[BaseModel]]
+"""The steps that have settings, and the class of each."""
 
 
 class RunSettings:
     """The settings of every step, complete and checked."""
 
-    def __init__(self, steps: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+    def __init__(self, classes: StepSettings, given: Mapping[str, Mapping[str, Any]]) -> None:
         """Check the given settings; what is left out takes its default.
 
         Raises:
             PipelineError: for an unknown step or setting, or a value out of its range: all of them, in one line.
         """
-        given = steps or {}
         problems = [
-            f"there is no step {step!r}; the steps are: {', '.join(STEP_SETTINGS)}"
-            for step in given
-            if step not in STEP_SETTINGS
+            f"there is no step {step!r}; the steps are: {', '.join(classes)}" for step in given if step not in classes
         ]
+        self._classes = classes
         self._settings: dict[str, BaseModel] = {}
-        for step, cls in STEP_SETTINGS.items():
+        for step, cls in classes.items():
             try:
                 self._settings[step] = cls.model_validate(
                     {str(name): value for name, value in (given.get(step) or {}).items()}
@@ -91,9 +63,10 @@ class RunSettings:
             raise TypeError(f"the settings of {step} are {type(settings).__name__}, not {cls.__name__}")
         return settings
 
-    def run_config(self, steps: Sequence[str] = tuple(STEP_SETTINGS)) -> dict[str, Any]:
-        """Dagster's run config for these steps, with every value written out."""
-        return {"ops": {step: {"config": self._settings[step].model_dump()} for step in steps}}
+    def run_config(self, steps: Collection[str] | None = None) -> dict[str, Any]:
+        """Dagster's run config for these steps (by default all), with every value written out."""
+        chosen = self._settings if steps is None else steps
+        return {"ops": {step: {"config": self._settings[step].model_dump()} for step in chosen}}
 
     def explained(self) -> str:
         """The run config of all steps as YAML, with what each setting means, allows and is by default above it."""
@@ -102,10 +75,11 @@ class RunSettings:
             "ops:",
         ]
         for step, settings in self._settings.items():
-            lines += ["", *_comment(_first_paragraph(STEP_SETTINGS[step].__doc__ or step), 2)]
+            cls = self._classes[step]
+            lines += ["", *_comment(_first_paragraph(cls.__doc__ or step), 2)]
             lines += [f"  {step}:", "    config:"]
-            properties = STEP_SETTINGS[step].model_json_schema()["properties"]
-            for name, field in STEP_SETTINGS[step].model_fields.items():
+            properties = cls.model_json_schema()["properties"]
+            for name, field in cls.model_fields.items():
                 default = _yaml(field.get_default(call_default_factory=True))
                 lines += _comment(field.description or "", 6)
                 lines += _comment(f"Allowed: {_allowed(properties[name])}. Default: {default}", 6)
@@ -113,16 +87,25 @@ class RunSettings:
         return "\n".join(lines) + "\n"
 
 
-def reference() -> str:
-    """Every setting of every step as a page of Markdown: what it means, allows and is by default."""
+def settings_page(classes: StepSettings, variables: Sequence[Variable]) -> str:
+    """Every environment variable and every setting as a page of Markdown: what it means, allows and is by default."""
     lines = [
         "# Settings",
         "",
-        "Every setting of every step, as config files, `--set step.setting=value` and the Launchpad take it. Made from "
-        "the classes",
-        "by `python -m pipeline config --reference`; a test compares the two.",
+        "Every environment variable (they choose *where*) and every setting of every step (they choose *what*). Made",
+        "from the code by `python -m pipeline config --markdown`; a test compares the two.",
+        "",
+        "## Environment variables",
+        "",
+        "| variable | default | |",
+        "|---|---|---|",
+        *(f"| `{variable.name}` | {variable.default} | {variable.meaning} |" for variable in variables),
+        "",
+        "# Steps",
+        "",
+        "As config files, `--set step.setting=value` and the Launchpad take them.",
     ]
-    for step, cls in STEP_SETTINGS.items():
+    for step, cls in classes.items():
         properties = cls.model_json_schema()["properties"]
         lines += ["", f"## `{step}`", "", _first_paragraph(cls.__doc__ or step), ""]
         lines += ["| setting | default | allowed | |", "|---|---|---|---|"]
@@ -133,8 +116,13 @@ def reference() -> str:
     return "\n".join(lines) + "\n"
 
 
-def load_settings(path: Path | None = None, overrides: Sequence[str] = ()) -> RunSettings:
-    """Read a config file and apply overrides such as `fine_tuned_model.epochs=3`.
+def read_settings(
+    classes: StepSettings,
+    path: Path | None = None,
+    overrides: Sequence[str] = (),
+    values: Mapping[str, Mapping[str, Any]] | None = None,
+) -> RunSettings:
+    """Read a config file and apply overrides such as `step.setting=3`, then values that need no reading.
 
     Raises:
         PipelineError: when the file is missing or no run config, or a setting is refused.
@@ -145,10 +133,23 @@ def load_settings(path: Path | None = None, overrides: Sequence[str] = ()) -> Ru
         step, dot, name = target.partition(".")
         if not (equals and dot and name):
             raise PipelineError(
-                f"{override!r} sets nothing: write step.setting=value, such as fine_tuned_model.epochs=3"
+                f"{override!r} sets nothing: write step.setting=value, such as --set {_example(classes)}"
             )
         steps[step] = {**steps.get(step, {}), name: _parse(text, f"the value of {target}")}
-    return RunSettings(steps)
+    for step, named in (values or {}).items():
+        steps[step] = {**steps.get(step, {}), **named}
+    return RunSettings(classes, steps)
+
+
+def _example(classes: StepSettings) -> str:
+    """The first setting that is a number, with its default."""
+    numbers = (
+        f"{step}.{name}={field.default}"
+        for step, cls in classes.items()
+        for name, field in cls.model_fields.items()
+        if field.annotation is int and not isinstance(field.default, bool)
+    )
+    return next(numbers, "step.setting=1")
 
 
 def project_config(name: str) -> Path:
@@ -158,7 +159,7 @@ def project_config(name: str) -> Path:
 
 def _parse(text: str, what: str) -> Any:
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, Loader=_LOADER)
     except yaml.YAMLError as error:
         raise PipelineError(f"can't read {what}: {' '.join(str(error).split())}") from error
 
@@ -190,7 +191,7 @@ def _mapping(value: Any, path: Path) -> dict[Any, Any]:
     return value
 
 
-_SHAPE = "`ops: fine_tuned_model: config: epochs: 3`, a level a line"
+_SHAPE = "`ops: <step>: config: <setting>: <value>`, a level a line"
 
 
 def _comment(text: str, indent: int) -> list[str]:

@@ -16,37 +16,34 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from pipeline.models.packing import QuestionTokens, pack
-from pipeline.question_pairs.schema import PairTable, meaning_groups
+from pipeline.question_pairs.questions import QuestionIndex
+from pipeline.question_pairs.schema import PairTable
 
 
 @dataclass(frozen=True)
 class TrainingPairs:
-    """The training pairs by distinct question.
+    """The training pairs by distinct text.
 
     Attributes:
-        questions: the distinct texts, in order of first appearance.
-        first: index of each pair's first question, int64 of shape (pairs,).
-        second: likewise, of its second question.
+        index: their texts and questions.
         labels: 0 or 1, int64 of shape (pairs,).
     """
 
-    questions: list[str]
-    first: np.ndarray
-    second: np.ndarray
+    index: QuestionIndex
     labels: np.ndarray
 
     @classmethod
     def of(cls, table: PairTable) -> "TrainingPairs":
-        """Number the distinct texts of a table."""
-        return cls(*table.distinct_questions(), table.labels)
+        """Index the questions of a table."""
+        return cls(QuestionIndex.of(table), table.labels)
 
     def __len__(self) -> int:
         return len(self.labels)
 
     @cached_property
     def meanings(self) -> np.ndarray:
-        """See `meaning_groups`."""
-        return meaning_groups(len(self.questions), self.first, self.second, self.labels)
+        """Equal for texts that are known to mean the same: int64 of shape (texts,)."""
+        return self.index.meanings(self.labels)
 
 
 @dataclass(frozen=True)
@@ -197,7 +194,7 @@ class PairCollator:
 
     def tokens(self, indices: np.ndarray) -> np.ndarray:
         """Tokens of pairs, both questions, of the shape of `indices`."""
-        return self.lengths[self.pairs.first[indices]] + self.lengths[self.pairs.second[indices]]
+        return self.lengths[self.pairs.index.first[indices]] + self.lengths[self.pairs.index.second[indices]]
 
     def __call__(self, indices: Sequence[int] | np.ndarray) -> dict[str, Any]:
         """A batch of n pairs with q distinct questions.
@@ -207,7 +204,7 @@ class PairCollator:
             of each pair's questions among them; `label` (n,); `meaning` (q,): equal for known duplicates.
         """
         rows = np.asarray(indices)
-        both = np.concatenate([self.pairs.first[rows], self.pairs.second[rows]])
+        both = np.concatenate([self.pairs.index.first[rows], self.pairs.index.second[rows]])
         distinct, inverse = np.unique(both, return_inverse=True)
         by_length = np.argsort(self.lengths[distinct], kind="stable")
         place = np.empty_like(by_length)

@@ -1,18 +1,17 @@
 """Checkpoints that are complete or absent: staged by the trainer, checksummed, renamed into place, pruned."""
 
-import json
 import logging
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.storage import folder_sha256, json_text, write_text
+from pipeline.core.files import folder_sha256, json_text, write_text
+from pipeline.core.values import Stored
 
 _logger = logging.getLogger(__name__)
 
-SEAL = "checkpoint.json"
+CHECKPOINT_MANIFEST = "checkpoint.json"
 """Step, fingerprint, dev score and SHA-256 of each file; a checkpoint without it, or with other files, is not used."""
 
 _PRUNED = ".pruned-"
@@ -21,6 +20,21 @@ _CARD = "Checkpoint after step {step:,} of a training run; `manifest.json` of a 
 
 _PICKLES = ("training_args.bin",)
 """Written by the trainer, never read again, and code could hide in it."""
+
+
+class CheckpointManifest(Stored):
+    """What `checkpoint.json` says.
+
+    Attributes:
+        fingerprint: of the training and its batches.
+        score: average precision on the dev split at this step; None where it wasn't measured.
+        sha256: of each file by its path below the checkpoint's folder.
+    """
+
+    step: int
+    fingerprint: str
+    score: float | None
+    sha256: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -53,8 +67,8 @@ class CheckpointStore:
         """Remove what the trainer has left aside."""
         shutil.rmtree(self.staging, ignore_errors=True)
 
-    def publish(self, staged: Path, step: int, score: float | None = None) -> Path:
-        """Seal a staged checkpoint, move it to `<step>/`, and prune the oldest beyond `keep`, but for the best.
+    def commit(self, staged: Path, step: int, score: float | None = None) -> Path:
+        """Finish a staged checkpoint, move it to `<step>/`, and prune the oldest beyond `keep`, but for the best.
 
         Args:
             score: average precision on the dev split at this step, if it was measured.
@@ -66,8 +80,10 @@ class CheckpointStore:
             (staged / name).unlink(missing_ok=True)
         # The trainer's card quotes training questions.
         (staged / "README.md").write_text(_CARD.format(step=step), encoding="utf-8")
-        seal = {"step": step, "fingerprint": self.fingerprint, "score": score, "sha256": folder_sha256(staged)}
-        write_text(staged / SEAL, json_text(seal))
+        manifest = CheckpointManifest(
+            step=step, fingerprint=self.fingerprint, score=score, sha256=folder_sha256(staged)
+        )
+        write_text(staged / CHECKPOINT_MANIFEST, json_text(manifest.model_dump()))
         final = self.folder / str(step)
         if final.exists():
             shutil.rmtree(final)
@@ -110,9 +126,9 @@ class CheckpointStore:
         return path
 
     def _score(self, step: int) -> float | None:
-        seal = _read_seal(self.folder / str(step))
-        # Of a later step or another training: passed over, and soon pruned.
-        return seal["score"] if seal and seal["fingerprint"] == self.fingerprint else None
+        manifest = _read_manifest(self.folder / str(step))
+        # A checkpoint of another training doesn't compete; the next commit deletes it.
+        return manifest.score if manifest and manifest.fingerprint == self.fingerprint else None
 
     def newest(self) -> Path | None:
         """The newest complete checkpoint of this training; damaged and foreign ones are passed over with a warning."""
@@ -124,20 +140,19 @@ class CheckpointStore:
         return None
 
     def _unusable(self, path: Path) -> str | None:
-        if (seal := _read_seal(path)) is None:
-            return f"it has no readable {SEAL}"
-        if seal["fingerprint"] != self.fingerprint:
+        if (manifest := _read_manifest(path)) is None:
+            return f"it has no readable {CHECKPOINT_MANIFEST}"
+        if manifest.fingerprint != self.fingerprint:
             return "it belongs to another recipe, data, base model or token budget"
-        expected = seal["sha256"]
-        found = folder_sha256(path, ignore=(SEAL,))
+        expected = manifest.sha256
+        found = folder_sha256(path, ignore=(CHECKPOINT_MANIFEST,))
         changed = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
         return f"{changed[0]} is missing or damaged" if changed else None
 
 
-def _read_seal(path: Path) -> dict[str, Any] | None:
-    """The seal of a checkpoint; None where there is none that can be read."""
+def _read_manifest(path: Path) -> CheckpointManifest | None:
+    """The manifest of a checkpoint; None where there is none that can be read."""
     try:
-        seal = json.loads((path / SEAL).read_text(encoding="utf-8"))
-        return {key: seal[key] for key in ("step", "fingerprint", "score", "sha256")}
-    except (OSError, ValueError, KeyError, TypeError):
+        return CheckpointManifest.from_stored_json((path / CHECKPOINT_MANIFEST).read_bytes())
+    except (OSError, ValueError, PipelineError):
         return None

@@ -7,6 +7,9 @@ import os
 from collections.abc import Callable
 from typing import TypeVar, cast
 
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
+
 from pipeline.core.errors import PipelineError
 
 T = TypeVar("T")
@@ -25,21 +28,17 @@ def is_main() -> bool:
 def join(device: str) -> None:
     """Meet the other processes, if there are any; on a CPU by gloo, on CUDA by NCCL."""
     if processes() > 1:
-        from accelerate import PartialState
-
         PartialState(cpu=device == "cpu")
 
 
 def from_main(decide: Callable[[], T]) -> T:
-    """What `decide` gives in the first process, in all of them.
+    """Call `decide` in the first process, and return its result in every process.
 
     Raises:
         PipelineError: in all of them, when the first raised it.
     """
     if processes() == 1:
         return decide()
-    from accelerate.utils import broadcast_object_list
-
     outcome: list[T | PipelineError | None] = [None]
     if is_main():
         try:
@@ -53,8 +52,6 @@ def from_main(decide: Callable[[], T]) -> T:
 
 
 def wait() -> None:
-    """Until every process has come here."""
+    """Wait until every process has come here."""
     if processes() > 1:
-        from accelerate import PartialState
-
         PartialState().wait_for_everyone()

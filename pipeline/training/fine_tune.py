@@ -1,4 +1,4 @@
-"""Fine-tunes a model and leaves a sealed run folder: from pairs and a recipe to the model, its card and its seal."""
+"""Fine-tunes a model and leaves a finished run folder: from pairs and a recipe to the model and its manifest."""
 
 import gc
 import logging
@@ -18,25 +18,20 @@ from transformers import TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 
 from pipeline.core.errors import PipelineError
+from pipeline.core.files import content_version, write_text
 from pipeline.core.progress import OnProgress, ignore
-from pipeline.core.references import DevEvaluation, FineTunedModel, ModelReference
-from pipeline.core.storage import content_version, write_text
-from pipeline.evaluation.metrics import SimilarityMetrics
+from pipeline.evaluation.figures import SimilarityMetrics
 from pipeline.evaluation.results_csv import EPOCH_RESULTS_FILE_NAME, csv_row, csv_text
-from pipeline.models.embedding_models import (
-    describe_device,
-    load_model,
-    model_folder_version,
-    quiet_libraries,
-    resolve_device,
-)
+from pipeline.models.base_model import model_folder_version
+from pipeline.models.fine_tuned import DevEvaluation, FineTunedModel
+from pipeline.models.info import ModelInfo
+from pipeline.models.loading import describe_device, load_model, quiet_libraries, resolve_device
 from pipeline.models.packing import packed_attention, tokenize, why_not_packed
-from pipeline.models.precision import Precision, resolve_precision
-from pipeline.question_pairs.schema import PairTable
-from pipeline.reporting.model_card import write_model_card
+from pipeline.models.precision import Hardware, resolve_precision
 from pipeline.training import distributed
 from pipeline.training.batches import BatchPlan, Featurize, PairCollator, TrainingPairs, packed_features
 from pipeline.training.checkpoints import CheckpointStore
+from pipeline.training.job import TrainingJob
 from pipeline.training.recipe import Recipe
 from pipeline.training.run_folder import RunFolder
 from pipeline.training.trainer import PairTrainer, dev_scores, is_out_of_patience
@@ -57,66 +52,38 @@ in bf16: 50 GB of a GPU's memory, or 6 GB of a laptop's."""
 _SMALLEST_BUDGET = 64
 
 
-def fine_tune(
-    train: PairTable,
-    dev: PairTable,
-    base_model: ModelReference,
-    recipe: Recipe,
-    run_folder: RunFolder,
-    on_progress: OnProgress = ignore,
-) -> FineTunedModel:
-    """Train on `train`, and leave the model, its checkpoints and a manifest in `run_folder`.
+def fine_tune(job: TrainingJob, run_folder: RunFolder, on_progress: OnProgress = ignore) -> FineTunedModel:
+    """Train, and leave the model, its checkpoints and a manifest in `run_folder`.
 
     A folder that is finished already gives its result; one with checkpoints of the same training goes on from the
     newest that is whole. On a CPU the same arguments give the same weights, bit for bit, on the same machine, whether
     the training was interrupted or not.
 
-    Args:
-        train: pairs to learn from.
-        dev: pairs to watch and select on; may be empty.
-
     Raises:
         PipelineError: when the data, the device or the memory doesn't suit, the training diverges, the folder holds
             another training, or a CPU would need more than 12 hours and `allow_slow` is not set.
     """
-    if len(dev) and dev.positive_rate in (0, 1):
-        raise PipelineError(
-            f"all {len(dev):,} pairs of dev_split have the same label, so nothing can be measured on them: raise "
-            "dev_fraction, or set it to 0"
-        )
-    parts = distributed.processes() * recipe.gradient_accumulation
-    if len(train) < max(recipe.batch_size, parts):
-        raise PipelineError(
-            f"train_split has {len(train):,} pairs, fewer than one batch of {recipe.batch_size}: lower batch_size or "
-            "bring more pairs"
-        )
-    if recipe.batch_size % parts:
-        raise PipelineError(
-            f"batch_size {recipe.batch_size} can't be shared out to {distributed.processes()} processes with "
-            f"gradient_accumulation {recipe.gradient_accumulation}: choose a multiple of {parts}"
-        )
-    fingerprint = recipe.fingerprint(train.data_version, dev.data_version, base_model.version)
-    if finished := distributed.from_main(lambda: run_folder.sealed_result(fingerprint)):
+    recipe = job.recipe
+    _require_enough_pairs(job)
+    if finished := distributed.from_main(lambda: run_folder.finished_result(job.fingerprint)):
         return finished
     quiet_libraries()
     device = resolve_device(recipe.device)
-    pairs = TrainingPairs.of(train)
+    hardware = Hardware(device, resolve_precision(recipe.precision, device))
+    pairs = TrainingPairs.of(job.train)
     for budget in _budgets(recipe.token_budget or _FIRST_BUDGET[device]):
         try:
-            with _opened(
-                pairs, dev, base_model, recipe, device, budget, run_folder, fingerprint, on_progress
-            ) as opened:
-                _try_largest_batch(opened.trainer)
+            with _session(job, pairs, hardware, budget, run_folder, on_progress) as session:
+                _try_largest_batch(session.trainer)
                 if recipe.token_budget and budget < recipe.token_budget:
                     raise PipelineError(
                         f"out of memory with token_budget {recipe.token_budget:,} on {describe_device(device)}: "
                         f"{budget:,} fits; set that, or leave token_budget empty (auto)"
                     )
-                if device == "cpu" and not recipe.allow_slow and opened.plan.steps > _PROBE_FROM_STEPS:
-                    _refuse_if_slow(opened.trainer)
-                seconds = _train(opened, recipe)
-                finish = partial(_finish, opened, train, dev, base_model, recipe, run_folder, seconds, fingerprint)
-                return distributed.from_main(finish)
+                if device == "cpu" and not recipe.allow_slow and session.plan.steps > _PROBE_FROM_STEPS:
+                    _refuse_if_slow(session.trainer)
+                seconds = _train(session, recipe)
+                return distributed.from_main(partial(_finish, session, job, run_folder, seconds))
         except RuntimeError as error:
             if not should_reduce_batch_size(error):
                 raise
@@ -134,8 +101,28 @@ def fine_tune(
     )
 
 
+def _require_enough_pairs(job: TrainingJob) -> None:
+    recipe, train, dev = job.recipe, job.train, job.dev
+    if len(dev) and dev.positive_rate in (0, 1):
+        raise PipelineError(
+            f"all {len(dev):,} pairs of the dev split have the same label, so nothing can be measured on them: raise "
+            "dev_fraction, or set it to 0"
+        )
+    parts = distributed.processes() * recipe.gradient_accumulation
+    if len(train) < max(recipe.batch_size, parts):
+        raise PipelineError(
+            f"the training split has {len(train):,} pairs, fewer than one batch of {recipe.batch_size}: lower "
+            "batch_size or bring more pairs"
+        )
+    if recipe.batch_size % parts:
+        raise PipelineError(
+            f"batch_size {recipe.batch_size} can't be shared out to {distributed.processes()} processes with "
+            f"gradient_accumulation {recipe.gradient_accumulation}: choose a multiple of {parts}"
+        )
+
+
 def _budgets(first: int) -> Iterator[int]:
-    """Ever fewer tokens."""
+    """Yield token budgets, each half of the one before."""
     while first >= _SMALLEST_BUDGET:
         yield first
         first //= 2
@@ -156,57 +143,55 @@ class _Session:
         truncated_questions: see `FineTunedModel`.
     """
 
-    model: SentenceTransformer
-    plan: BatchPlan
     trainer: PairTrainer
     store: CheckpointStore
-    device: str
-    precision: Precision
+    hardware: Hardware
     layout: str
     token_budget: int
     truncated_questions: int
 
+    @property
+    def plan(self) -> BatchPlan:
+        """The batches of the whole training."""
+        return self.trainer.plan
+
 
 @contextmanager
-def _opened(
+def _session(
+    job: TrainingJob,
     pairs: TrainingPairs,
-    dev: PairTable,
-    base_model: ModelReference,
-    recipe: Recipe,
-    device: str,
+    hardware: Hardware,
     token_budget: int,
     run_folder: RunFolder,
-    fingerprint: str,
     on_progress: OnProgress,
 ) -> Iterator[_Session]:
-    model = load_model(base_model, device, recipe.max_seq_length)
+    recipe, index = job.recipe, pairs.index
+    model = load_model(job.base_model, hardware.device, recipe.max_seq_length)
     # Keeps the library from embedding examples for a card of its own, which is not used.
     model.model_card_data.widget = [{"source_sentence": "A question?", "sentences": ["Another question?"]}]
     if recipe.dropout is not None:
         set_dropout(model, recipe.dropout)
-    precision = resolve_precision(recipe.precision, device)
-    tokens = tokenize(model, pairs.questions)
-    parts = distributed.processes() * recipe.gradient_accumulation
+    tokens = tokenize(model, index.texts)
     plan = BatchPlan.draw(
-        tokens.lengths[pairs.first] + tokens.lengths[pairs.second],
+        tokens.lengths[index.first] + tokens.lengths[index.second],
         recipe.epochs,
         recipe.batch_size,
         token_budget,
         recipe.seed,
-        parts,
+        parts=distributed.processes() * recipe.gradient_accumulation,
     )
     store = CheckpointStore(
-        run_folder.checkpoints, content_version([fingerprint, plan.version]), recipe.keep_checkpoints
+        run_folder.checkpoints, content_version([job.fingerprint, plan.version]), recipe.keep_checkpoints
     )
     with ExitStack() as stack:
         if reason := why_not_packed(model):
-            layout, featurize = f"padded: {reason}", padded_features(model, pairs.questions)
+            layout, featurize = f"padded: {reason}", padded_features(model, index.texts)
         else:
             packing = stack.enter_context(packed_attention(model))
             layout, featurize = "packed", packed_features(tokens, packing.first_position)
         collator = PairCollator(pairs, tokens.lengths, featurize)
-        trainer = PairTrainer(model, plan, collator, recipe, precision, device, store, dev, on_progress)
-        yield _Session(model, plan, trainer, store, device, precision, layout, token_budget, tokens.truncated)
+        trainer = PairTrainer(model, recipe, plan, collator, hardware, store, job.dev, on_progress)
+        yield _Session(trainer, store, hardware, layout, token_budget, tokens.truncated)
 
 
 def padded_features(model: SentenceTransformer, questions: list[str]) -> Featurize:
@@ -279,41 +264,30 @@ def _has_stopped(checkpoint: Path, patience: int | None) -> bool:
     return is_out_of_patience(dev_scores(state.log_history), patience)
 
 
-def _finish(
-    session: _Session,
-    train: PairTable,
-    dev: PairTable,
-    base_model: ModelReference,
-    recipe: Recipe,
-    run_folder: RunFolder,
-    seconds: float,
-    fingerprint: str,
-) -> FineTunedModel:
-    """Save the kept weights, then the card, then the seal."""
-    trainer = session.trainer
+def _finish(session: _Session, job: TrainingJob, run_folder: RunFolder, seconds: float) -> FineTunedModel:
+    """Save the kept weights, then the manifest."""
+    trainer, recipe = session.trainer, job.recipe
     evaluations, steps = trainer.evaluations(), int(trainer.state.global_step)
     best = session.store.best() if recipe.keep == "best" and evaluations else None
     if best:
-        _load_weights(session.model, best)
-        if trainer.average:
-            trainer.average.load(best)
+        trainer.load_weights(best)
     with trainer.average.applied() if trainer.average else nullcontext():
-        model = _save(session.model, run_folder.model(base_model.name), evaluations)
+        model = _save(trainer.trained_model, run_folder.model(job.base_model.name), evaluations)
     result = FineTunedModel(
         model=model,
-        base_model=base_model,
+        base_model=job.base_model,
         run_folder=str(run_folder.path),
         recipe=recipe.model_dump(),
-        train_version=train.data_version,
-        dev_version=dev.data_version,
-        origin=train.origin,
-        train_pairs=len(train),
+        train_version=job.train.data_version,
+        dev_version=job.dev.data_version,
+        origin=job.train.origin,
+        train_pairs=len(job.train),
         pair_visits=session.plan.pairs_after(steps),
         steps=steps,
         kept_step=int(best.name) if best else steps,
         seconds=seconds,
-        device=describe_device(session.device),
-        precision=session.precision,
+        device=describe_device(session.hardware.device),
+        precision=session.hardware.precision,
         layout=session.layout,
         token_budget=session.token_budget,
         truncated_questions=session.truncated_questions,
@@ -323,25 +297,14 @@ def _finish(
         ],
         losses=trainer.losses(),
     )
-    write_model_card(result)
     session.store.discard_staging()
-    run_folder.seal(result, fingerprint)
+    run_folder.finish(result, job.fingerprint)
     return result
-
-
-def _load_weights(model: SentenceTransformer, checkpoint: Path) -> None:
-    saved = SentenceTransformer(
-        str(checkpoint),
-        device="cpu",
-        local_files_only=True,
-        model_kwargs={"use_safetensors": True, "dtype": torch.float32},
-    )
-    model.load_state_dict(saved.state_dict())
 
 
 def _save(
     model: SentenceTransformer, folder: Path, evaluations: list[tuple[float, int, dict[str, SimilarityMetrics]]]
-) -> ModelReference:
+) -> ModelInfo:
     """Write the model folder whole: it takes its name when all is in it."""
     staged = folder.with_name(f".{folder.name}.staged")
     for leftover in (staged, folder):
@@ -351,6 +314,4 @@ def _save(
         rows = [csv_row(metrics, epoch, step) for epoch, step, metrics in evaluations]
         write_text(staged / "eval" / EPOCH_RESULTS_FILE_NAME, csv_text(rows))
     staged.rename(folder)
-    return ModelReference(
-        kind="fine_tuned", name=folder.name, location=str(folder), version=model_folder_version(folder)
-    )
+    return ModelInfo(kind="fine_tuned", name=folder.name, location=str(folder), version=model_folder_version(folder))

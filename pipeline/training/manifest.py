@@ -1,18 +1,19 @@
-"""The seal of a training run: which files its model has, and whether they still are what was sealed."""
+"""The manifest of a finished training: which files its model has, and whether they still are what was written."""
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.references import FineTunedModel
-from pipeline.core.storage import folder_sha256, json_text, write_text
-from pipeline.models.embedding_models import UNSEALED_FILES
+from pipeline.core.files import folder_sha256, json_text, write_text
+from pipeline.core.values import Stored
+from pipeline.models.base_model import CARD_FILES
+from pipeline.models.fine_tuned import FineTunedModel
 
 MANIFEST_NAME = "manifest.json"
 
 
-class Manifest(BaseModel):
+class Manifest(Stored):
     """What `manifest.json` says.
 
     Attributes:
@@ -21,15 +22,13 @@ class Manifest(BaseModel):
         sha256: of each file of the model by its path below the run folder, the model's card left out.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     fingerprint: str
     result: FineTunedModel
     sha256: dict[str, str]
 
 
 def write_manifest(root: Path, fingerprint: str, result: FineTunedModel) -> None:
-    """Seal the run folder `root`: hash every file of the model, and write the manifest whole.
+    """Finish the run folder `root`: hash every file of the model, and write the manifest whole.
 
     Places in it are relative to the run folder, which may be copied or looked at from another machine.
     """
@@ -44,17 +43,17 @@ def read_manifest(root: Path) -> Manifest:
     Its result's places are below `root`.
 
     Raises:
-        PipelineError: when the folder isn't sealed, or its manifest can't be read.
+        PipelineError: when the training isn't finished, or its manifest can't be read.
     """
     path = root / MANIFEST_NAME
     try:
-        manifest = Manifest.model_validate_json(path.read_bytes())
+        manifest = Manifest.from_stored_json(path.read_bytes())
     except FileNotFoundError:
         raise PipelineError(
-            f"{root} has no {MANIFEST_NAME}, so its training never finished: rematerialise fine_tuned_model"
+            f"{root} has no {MANIFEST_NAME}, so its training never finished", make_again="model"
         ) from None
     except (OSError, ValidationError) as error:
-        raise PipelineError(f"can't read {path}: rematerialise fine_tuned_model") from error
+        raise PipelineError(f"can't read {path}", make_again="model") from error
     return manifest.model_copy(update={"result": manifest.result.at(str(root))})
 
 
@@ -69,10 +68,22 @@ def verify_files(root: Path, manifest: Manifest) -> None:
     found = _model_files(root, manifest.result.model.name)
     for name in sorted({*found, *manifest.sha256}):
         if found.get(name) != manifest.sha256.get(name):
-            raise PipelineError(f"{root / name} is not the file that was sealed: rematerialise fine_tuned_model")
+            raise PipelineError(f"{root / name} is not the file that the manifest names", make_again="model")
+
+
+def verify_model(root: Path, version: str) -> None:
+    """Check that the run folder `root` holds the model of this version, file by file.
+
+    Raises:
+        PipelineError: when the training isn't finished, the model is another one, or a file isn't the one written.
+    """
+    manifest = read_manifest(root)
+    if (found := manifest.result.model.version) != version:
+        raise PipelineError(f"the manifest of {root} is of model version {found}, not {version}", make_again="model")
+    verify_files(root, manifest)
 
 
 def _model_files(root: Path, model: str) -> dict[str, str]:
     if Path(model).name != model or model == "..":
         raise PipelineError(f"the manifest in {root} names a model that lies outside: {model!r}")
-    return {f"{model}/{name}": digest for name, digest in folder_sha256(root / model, UNSEALED_FILES).items()}
+    return {f"{model}/{name}": digest for name, digest in folder_sha256(root / model, CARD_FILES).items()}

@@ -1,12 +1,12 @@
-"""Every knob of a fine-tuning run, with its range."""
+"""Every knob of a fine-tuning run with its range, the names of the losses included."""
 
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from pipeline.core.storage import content_version
-from pipeline.models.embedding_models import Device
-from pipeline.models.precision import PrecisionChoice
+from pipeline.core.values import FrozenModel
+from pipeline.models.options import Device, PrecisionChoice
 
 LossName = Literal[
     "online_contrastive",
@@ -17,15 +17,10 @@ LossName = Literal[
     "multiple_negatives_ranking",
 ]
 
-_NOT_IN_FINGERPRINT = {"allow_slow", "keep_checkpoints"}
-"""Knobs that change neither the weights nor what a checkpoint holds."""
 
-
-class Recipe(BaseModel):
+class Recipe(FrozenModel):
     """How a model is fine-tuned. The defaults are the reference system's, but for one epoch instead of ten, the best
     checkpoint instead of the last, and the precision."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     epochs: int = Field(default=1, ge=1, le=1_000, description="Passes over the training pairs; the reference made 10.")
     batch_size: int = Field(
@@ -97,11 +92,11 @@ class Recipe(BaseModel):
         default="auto", description="`auto`: bf16 where the hardware multiplies it, else fp32. Weights are fp32 always."
     )
     evaluations_per_epoch: int = Field(
-        default=1, ge=1, le=1_000, description="How often an epoch the model is evaluated on dev_split."
+        default=1, ge=1, le=1_000, description="How often an epoch the model is evaluated on the dev split."
     )
     keep: Literal["best", "last"] = Field(
         default="best",
-        description="Which model is the result: the best on dev_split (with one), or the last. Both stay as "
+        description="Which model is the result: the best on the dev split (with one), or the last. Both stay as "
         "checkpoints.",
     )
     patience: int | None = Field(
@@ -169,10 +164,18 @@ class Recipe(BaseModel):
         """Steps of linear warm-up: the share of all steps, at most `max_warmup_steps`."""
         return min(self.max_warmup_steps, int(total_steps * self.warmup_fraction))
 
-    def fingerprint(self, train_version: str, dev_version: str, base_model_version: str) -> str:
-        """Hash of all that decides the weights; a training is resumed only under the same one."""
-        knobs = self.model_dump(exclude=_NOT_IN_FINGERPRINT)
-        return content_version([knobs, train_version, dev_version, base_model_version])
+
+@dataclass(frozen=True)
+class Orders:
+    """What the caller wants done with a training's result.
+
+    Attributes:
+        train_anew: don't take a result that was used already.
+        download_model: bring the fine-tuned model to this machine.
+    """
+
+    train_anew: bool = False
+    download_model: bool = False
 
 
 class TrainingOrder(Recipe):
@@ -180,15 +183,20 @@ class TrainingOrder(Recipe):
 
     train_anew: bool = Field(
         default=False,
-        description="On Modal: train again where the same recipe, data, base model and code have given a result "
-        "already, which stands otherwise.",
+        description="On a remote compute: train again where the same recipe, data, base model and code have given a "
+        "result already, which stands otherwise.",
     )
     download_model: bool = Field(
         default=False,
-        description="On Modal: bring the fine-tuned model to this machine too, into PIPELINE_RUNS_FOLDER.",
+        description="On a remote compute: bring the fine-tuned model to this machine too, into the runs folder.",
     )
 
     @property
     def recipe(self) -> Recipe:
         """The recipe alone."""
         return Recipe.model_validate(self.model_dump(include=set(Recipe.model_fields)))
+
+    @property
+    def orders(self) -> Orders:
+        """What is beside the recipe."""
+        return Orders(train_anew=self.train_anew, download_model=self.download_model)

@@ -1,4 +1,4 @@
-"""The folder of one training run: its names, its seal, and which files belong to it.
+"""The folder of one training run: its name, what is in it, and whether it is finished.
 
 ::
 
@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.references import FineTunedModel
-from pipeline.core.storage import claim_folder
+from pipeline.core.files import claim_folder
+from pipeline.models.fine_tuned import FineTunedModel
+from pipeline.training.job import RunIdentity
 from pipeline.training.manifest import MANIFEST_NAME, read_manifest, verify_files, write_manifest
 
 STEM = "sentence-transformers-ft"
@@ -31,9 +32,14 @@ class RunFolder:
     path: Path
 
     @classmethod
-    def claim(cls, parent: Path, unix_time: int, owner: str) -> "RunFolder":
-        """The folder of this owner: made with this timestamp, or the next free one, or found again on a retry."""
-        return cls(claim_folder(parent.absolute(), STEM, unix_time, owner))
+    def claim(cls, parent: Path, run: RunIdentity, fingerprint: str) -> "RunFolder":
+        """The folder of this training in this run: named by the run's time or the next free second.
+
+        A retry of the run finds it again. Several trainings in one run have a folder each. A folder that the first
+        release claimed for the whole run is taken over.
+        """
+        owner = f"{run.owner}/{fingerprint}"
+        return cls(claim_folder(parent.absolute(), STEM, run.unix_time, owner, former_owner=run.owner))
 
     @property
     def checkpoints(self) -> Path:
@@ -46,18 +52,18 @@ class RunFolder:
 
     @property
     def manifest(self) -> Path:
-        """The seal."""
+        """Where the manifest lies once the training is finished."""
         return self.path / MANIFEST_NAME
 
-    def seal(self, result: FineTunedModel, fingerprint: str) -> None:
+    def finish(self, result: FineTunedModel, fingerprint: str) -> None:
         """Write the manifest: the result and the SHA-256 of each file of the model, its card left out."""
         write_manifest(self.path, fingerprint, result)
 
-    def sealed_result(self, fingerprint: str) -> FineTunedModel | None:
+    def finished_result(self, fingerprint: str) -> FineTunedModel | None:
         """The result of a finished run with this fingerprint; None when the run isn't finished.
 
         Raises:
-            PipelineError: when the folder holds another training, or its files are not those that were sealed.
+            PipelineError: when the folder holds another training, or its files are not those that were written.
         """
         if not self.manifest.is_file():
             return None

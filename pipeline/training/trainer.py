@@ -1,4 +1,4 @@
-"""sentence-transformers' trainer, fed with planned batches of distinct questions.
+"""sentence-transformers' trainer, fed with planned batches of distinct questions; scores checkpoints on the dev split.
 
 The library's trainer keeps what it is good at: optimiser, schedule, accumulation, processes, callbacks, checkpoints.
 Replaced are the data path (`batches`), the loss's forward pass (`losses`) and the moments of evaluation.
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from sentence_transformers import (
     SentenceTransformer,
     SentenceTransformerTrainer,
@@ -24,9 +25,10 @@ from transformers.trainer import TRAINER_STATE_NAME
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import CheckpointSaved, DevEvaluated, OnProgress, TrainingStep
-from pipeline.evaluation.measuring import evaluate_pairs
-from pipeline.evaluation.metrics import SIMILARITIES, SimilarityMetrics
-from pipeline.models.precision import Precision, has_tf32
+from pipeline.evaluation.figures import SIMILARITIES, SimilarityMetrics
+from pipeline.evaluation.pairs import evaluate_pairs
+from pipeline.models.packing import to_device
+from pipeline.models.precision import Hardware, has_tf32
 from pipeline.question_pairs.schema import PairTable
 from pipeline.training import distributed
 from pipeline.training.averaging import WeightAverage
@@ -47,33 +49,30 @@ class PairTrainer(SentenceTransformerTrainer):
 
     Attributes:
         plan: the batches of the whole training; for the trainer they are one epoch.
+        trained_model: the model, which the trainer itself may wrap for several processes.
         average: the moving average of the weights, if there is one.
     """
 
     def __init__(
         self,
         model: SentenceTransformer,
+        recipe: Recipe,
         plan: BatchPlan,
         collator: PairCollator,
-        recipe: Recipe,
-        precision: Precision,
-        device: str,
+        hardware: Hardware,
         store: CheckpointStore,
         dev: PairTable,
         on_progress: OnProgress,
     ) -> None:
         self.plan = plan
+        self.trained_model = model
         self.average = WeightAverage(model, recipe.average_decay) if recipe.average_decay else None
         self._collator = collator
         evaluations = plan.evaluation_steps(recipe.evaluations_per_epoch) if len(dev) else frozenset()
-        arguments = _arguments(recipe, store.staging, plan.steps, precision, device)
-        # One process, one GPU: otherwise the library would put several under DataParallel, which can't cut these
-        # batches up. `torchrun` starts a process for each.
-        arguments._n_gpu = min(arguments.n_gpu, 1)
         super().__init__(
             model=model,
-            args=arguments,
-            loss=PairLoss(model, recipe, precision),
+            args=_arguments(recipe, store.staging, plan.steps, hardware),
+            loss=PairLoss(model, recipe, hardware.precision),
             evaluator=_DevEvaluator(dev, plan, on_progress) if len(dev) else None,
             callbacks=[_Watcher(store, self, recipe, evaluations, on_progress)],
         )
@@ -105,15 +104,26 @@ class PairTrainer(SentenceTransformerTrainer):
 
     def forward_backward(self, indices: np.ndarray) -> None:
         """The gradients of one batch, added to those that are there."""
-        inputs = self._prepare_inputs(self._collator(indices))
+        batch = self._collator(indices)
+        inputs = {**to_device(batch, self.args.device), "features": to_device(batch["features"], self.args.device)}
         self.compute_loss(self.model, inputs).backward()
+
+    def load_weights(self, checkpoint: Path) -> None:
+        """Take the weights of a checkpoint, and their average where there is one."""
+        saved = SentenceTransformer(
+            str(checkpoint),
+            device="cpu",
+            local_files_only=True,
+            model_kwargs={"use_safetensors": True, "dtype": torch.float32},
+        )
+        self.trained_model.load_state_dict(saved.state_dict())
+        if self.average:
+            self.average.load(checkpoint)
 
     def restore(self, checkpoint: Path) -> None:
         """Take weights and history from the checkpoint of a training that has ended."""
-        self._load_from_checkpoint(str(checkpoint))
+        self.load_weights(checkpoint)
         self.state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
-        if self.average:
-            self.average.load(checkpoint)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Evaluate the averaged model, where there is one."""
@@ -134,10 +144,19 @@ class PairTrainer(SentenceTransformerTrainer):
         return [(int(e["step"]), float(e["loss"])) for e in self.state.log_history if "loss" in e]
 
 
-def _arguments(
-    recipe: Recipe, staging: Path, total_steps: int, precision: Precision, device: str
-) -> SentenceTransformerTrainingArguments:
-    return SentenceTransformerTrainingArguments(
+class _OneGpu(SentenceTransformerTrainingArguments):
+    """The library would put several GPUs of one process under DataParallel, which can't cut these batches up.
+    `torchrun` starts a process for each GPU."""
+
+    @property
+    def n_gpu(self) -> int:
+        """How many GPUs this process uses."""
+        return min(int(super().n_gpu), 1)
+
+
+def _arguments(recipe: Recipe, staging: Path, total_steps: int, hardware: Hardware) -> _OneGpu:
+    device, precision = hardware.device, hardware.precision
+    return _OneGpu(
         output_dir=str(staging),
         # The plan holds all epochs.
         num_train_epochs=1,
@@ -171,6 +190,7 @@ class _DevEvaluator(SentenceEvaluator):
     """Evaluates the model in training on the dev split, with the metrics of the reports."""
 
     KEY = "eval_cosine_ap"
+    """The metric that decides which checkpoint is the best, and when patience is exhausted."""
 
     def __init__(self, dev: PairTable, plan: BatchPlan, on_progress: OnProgress) -> None:
         super().__init__()
@@ -182,7 +202,7 @@ class _DevEvaluator(SentenceEvaluator):
     def __call__(
         self, model: SentenceTransformer, output_path: str | None = None, epoch: float = -1, steps: int = -1
     ) -> dict[str, float]:
-        # Of several processes the library asks the first, and tells the others.
+        # With several processes the library calls this in the first one, and broadcasts the result.
         metrics = evaluate_pairs(model, self._dev)
         self._on_progress(DevEvaluated(self._plan.epoch_after(steps), steps, metrics["cosine"].ap))
         return {
@@ -213,7 +233,7 @@ def is_out_of_patience(scores: list[float], patience: int | None) -> bool:
 
 
 class _Watcher(TrainerCallback):
-    """Turns the trainer's callbacks into progress events, evaluations and published checkpoints; stops a training
+    """Turns the trainer's callbacks into progress events, evaluations and complete checkpoints; stops a training
     that has diverged or no longer improves."""
 
     def __init__(
@@ -270,13 +290,13 @@ class _Watcher(TrainerCallback):
         history = state.log_history
         score = float(history[-1][_DevEvaluator.KEY]) if history and _is_evaluation(history[-1], step) else None
 
-        def publish() -> Path:
+        def commit() -> Path:
             if self._trainer.average:
                 self._trainer.average.save(staged)
-            return self._store.publish(staged, step, score)
+            return self._store.commit(staged, step, score)
 
         distributed.wait()
-        path = distributed.from_main(publish)
+        path = distributed.from_main(commit)
         self._on_progress(CheckpointSaved(step, str(path)))
 
 

@@ -12,8 +12,9 @@ import time
 from pathlib import Path
 
 import pytest
+from tiny_model import make_tiny_model
 
-from pipeline.core.storage import PROJECT_ROOT
+from pipeline.core.files import PROJECT_ROOT
 
 SECONDS = 480
 
@@ -68,7 +69,7 @@ def test_a_bad_setting_is_refused_before_anything_starts(
 def test_config_prints_a_file_that_materialize_takes(pipeline_home: Path, tmp_path: Path) -> None:
     printed = pipeline("config", "--set", "splits.eval_fraction=0.25")
     assert printed.returncode == 0, printed.stderr
-    assert "      # Share of all pairs in eval_split" in printed.stdout
+    assert "      # Share of all pairs in the eval split" in printed.stdout
     path = tmp_path / "all.yaml"
     path.write_text(printed.stdout)
     assert "eval_fraction: 0.25" in pipeline("config", "--config", str(path)).stdout
@@ -116,7 +117,9 @@ def test_a_blocking_check_ends_the_run_with_its_one_line(pipeline_home: Path, sm
         "--set", "splits_checks.min_train_pairs=1000",
     )  # fmt: skip
     assert result.returncode == 1
-    assert result.stderr.strip().splitlines()[-1] == ("Error: train_split: train_split has 153 pairs; it needs 1,000")
+    assert result.stderr.strip().splitlines()[-1] == (
+        "Error: train_split: the train split has 153 pairs; it needs 1,000"
+    )
 
 
 def test_a_failing_step_ends_with_its_one_line(pipeline_home: Path, tmp_path: Path) -> None:
@@ -136,6 +139,78 @@ def test_an_unknown_compute_is_refused(pipeline_home: Path) -> None:
     result = pipeline("materialize", "--select", "*", environment={"PIPELINE_COMPUTE": "mars"})
     assert_one_line_error(result, "PIPELINE_COMPUTE is 'mars'")
     assert not pipeline_home.exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("mars", ("PIPELINE_COMPUTE is 'mars'", "local", "modal")),
+        ("mars.backend", ("PIPELINE_COMPUTE is 'mars.backend'", "No module named 'mars'")),
+        # A module that is no place to compute.
+        ("json.decoder", ("PIPELINE_COMPUTE is 'json.decoder'", "it must have a BACKEND")),
+    ],
+)
+def test_finetune_refuses_an_unknown_compute(pipeline_home: Path, kind: str, words: tuple[str, ...]) -> None:
+    assert_one_line_error(pipeline("finetune", environment={"PIPELINE_COMPUTE": kind}), *words)
+    assert not pipeline_home.exists()
+
+
+PLACE = '''
+"""This machine, for money."""
+
+from pipeline.compute.backend import Backend
+from pipeline.compute.base import Usage, Work
+from pipeline.core.values import Cost
+
+
+class Billed(Work):
+    def __init__(self, work):
+        self.work = work
+
+    def follow(self, on_progress):
+        self.work.follow(on_progress)
+        return Usage("H100", 12.0, 1, Cost(amount=1.5, currency="USD", prices_as_of="2026-01-01"))
+
+    def cancel(self):
+        self.work.cancel()
+
+    def collect(self):
+        return self.work.collect()
+
+
+def create(runs_folder):
+    from pipeline.compute.local.compute import LocalCompute
+
+    class Elsewhere(LocalCompute):
+        def start_training(self, job, run, earlier=None):
+            return Billed(super().start_training(job, run, earlier))
+
+    return Elsewhere(runs_folder / "elsewhere")
+
+
+BACKEND = Backend(kind="elsewhere", title="elsewhere", create=create)
+'''
+"""A place to compute of somebody's own."""
+
+
+@pytest.mark.slow
+def test_finetune_trains_where_the_environment_says_and_tells_the_cost(
+    pipeline_home: Path, small_config: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "places").mkdir()
+    (tmp_path / "places" / "elsewhere.py").write_text(PLACE)
+    result = pipeline(
+        "finetune", "--config", str(small_config), "--set", f"base_model.model={make_tiny_model(tmp_path)}",
+        environment={"PIPELINE_COMPUTE": "places.elsewhere", "PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert "12 GPU seconds on H100, about 1.50 USD (prices of 2026-01-01)" in result.stdout.splitlines()
+    (manifest,) = (pipeline_home / "runs").rglob("manifest.json")
+    assert manifest.parents[1] == pipeline_home / "runs" / "elsewhere"
+    # One bar for all, where each stage has its line once; the libraries' own bars are not shown.
+    for stage in ("evaluating tiny ", "training ", "evaluating tiny-ft "):
+        assert result.stderr.count(f"✓ {stage}") == 1, result.stderr
+    assert "it/s" not in result.stderr
 
 
 def test_dagster_materialises_one_asset_by_name(pipeline_home: Path) -> None:
@@ -177,7 +252,8 @@ def test_finetune_does_not_import_dagster(pipeline_home: Path) -> None:
     code = (
         "import sys; from pipeline.command_line.cli import main; sys.argv = ['pipeline', 'finetune', '--set', "
         "'raw_quora_dataset.path=x', '--set', 'raw_quora_dataset.source=file']\n"
-        "try: main()\nexcept SystemExit: print('dagster' in sys.modules, 'pipeline.compute.local' in sys.modules)"
+        "try: main()\nexcept SystemExit:\n"
+        "    print('dagster' in sys.modules, 'pipeline.compute.local.compute' in sys.modules)"
     )
     output = subprocess.run([sys.executable, "-c", code], cwd=PROJECT_ROOT, check=True, capture_output=True, text=True)
     assert output.stdout.split() == ["False", "True"]

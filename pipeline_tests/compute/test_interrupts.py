@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from pipeline.compute.interrupts import interrupts_held, raise_held_interrupt
+from pipeline.compute.interrupts import interrupts_held, interrupts_let_through, raise_held_interrupt
 
 
 class Interrupted(BaseException):
@@ -86,6 +86,42 @@ def test_afterwards_signals_act_at_once_and_none_is_left_over() -> None:
     held(raise_held_interrupt)
     with pytest.raises(Interrupted):
         send()
+
+
+def let_through(*steps: Callable[[], object]) -> None:
+    with interrupts_let_through():
+        for step in steps:
+            step()
+
+
+def test_a_signal_that_is_let_through_acts_at_once_and_the_next_one_is_held_again() -> None:
+    done: list[str] = []
+
+    def work() -> None:
+        try:
+            let_through(send, lambda: done.append("went on"))
+        finally:
+            send()
+            done.append("tidied up")
+
+    with pytest.raises(Interrupted):
+        held(work)
+    assert done == ["tidied up"]
+
+
+def test_a_signal_that_came_before_acts_where_signals_are_let_through() -> None:
+    done: list[str] = []
+    with pytest.raises(Interrupted):
+        held(send, lambda: done.append("held"), lambda: let_through(lambda: done.append("let through")))
+    assert done == ["held"]
+
+
+def test_letting_through_what_nobody_holds_changes_nothing() -> None:
+    handler = signal.getsignal(signal.SIGINT)
+    let_through(lambda: None)
+    assert signal.getsignal(signal.SIGINT) is handler
+    with pytest.raises(Interrupted):
+        let_through(send)
 
 
 def test_an_ignored_signal_stays_ignored() -> None:

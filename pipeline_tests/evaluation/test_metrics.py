@@ -12,16 +12,11 @@ from hypothesis import strategies as st
 from sentence_transformers.sentence_transformer.evaluation import BinaryClassificationEvaluator
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.references import DataOrigin
-from pipeline.evaluation.measuring import embed_questions, evaluate_pairs
-from pipeline.evaluation.metrics import (
-    LOWER_IS_BETTER,
-    SIMILARITIES,
-    embedding_metrics,
-    pair_scores,
-    similarity_metrics,
-)
-from pipeline.question_pairs.schema import PairTable
+from pipeline.evaluation.figures import LOWER_IS_BETTER, SIMILARITIES
+from pipeline.evaluation.metrics import embedding_metrics, pair_scores, similarity_metrics
+from pipeline.evaluation.pairs import evaluate_pairs
+from pipeline.models.encoding import embed_questions
+from pipeline.question_pairs.schema import DataOrigin, PairTable
 
 
 def random_embeddings(seed: int, rounded: bool, n: int = 150) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -187,7 +182,7 @@ def test_embeddings_that_are_not_finite_are_refused_and_counted(broken: float, s
 
 def test_an_empty_split_is_refused() -> None:
     nothing = np.empty((0, 4), dtype=np.float32)
-    with pytest.raises(PipelineError, match="empty"):
+    with pytest.raises(PipelineError, match="there are no pairs to evaluate"):
         embedding_metrics(nothing, nothing, np.empty(0, dtype=np.int64))
 
 
@@ -216,6 +211,14 @@ def test_evaluating_a_table_embeds_each_distinct_question_once() -> None:
     assert found == expected
 
 
+def test_what_is_embedded_is_the_text_as_it_is_written() -> None:
+    # To a person the first two are one question; a model may tell them apart.
+    texts = {"Why?": np.array([1.0, 0]), " why? ": np.array([0, 1.0]), "How?": np.array([1.0, 1])}
+    model = FixedEmbeddings(texts)
+    evaluate_pairs(model, pair_table(["Why?", " why? "], ["How?", "Why?"], [True, False]))
+    assert sorted(model.asked) == sorted(texts)
+
+
 def test_embeddings_come_back_in_the_order_of_the_questions() -> None:
     texts = {"short": np.array([1.0]), "the longest of them all": np.array([2.0]), "in between": np.array([3.0])}
     embeddings = embed_questions(FixedEmbeddings(texts), list(texts), token_budget=32)
@@ -224,7 +227,7 @@ def test_embeddings_come_back_in_the_order_of_the_questions() -> None:
 
 
 def test_evaluating_a_table_without_rows_is_refused() -> None:
-    with pytest.raises(PipelineError, match="empty"):
+    with pytest.raises(PipelineError, match="there are no questions to embed"):
         evaluate_pairs(FixedEmbeddings({}), pair_table([], [], []), token_budget=128)
 
 

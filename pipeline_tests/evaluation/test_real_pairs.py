@@ -8,19 +8,16 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.evaluation import BinaryClassificationEvaluator
 from sklearn.metrics import average_precision_score, f1_score, precision_score, recall_score
 
-from pipeline.evaluation.measuring import EvaluationOptions, measure
-from pipeline.evaluation.metrics import (
-    LOWER_IS_BETTER,
-    SIMILARITIES,
-    SimilarityMetrics,
-    embedding_metrics,
-    is_called_duplicate,
-    pair_scores,
-    similarity_metrics,
-)
-from pipeline.models.embedding_models import BaseModelChoice, load_model, resolve_base_model
+from pipeline.evaluation.figures import LOWER_IS_BETTER, SIMILARITIES, SimilarityMetrics
+from pipeline.evaluation.measuring import measure
+from pipeline.evaluation.metrics import embedding_metrics, is_called_duplicate, pair_scores, similarity_metrics
+from pipeline.evaluation.options import EvaluationOptions
+from pipeline.models.base_model import resolve_base_model
+from pipeline.models.loading import load_model
+from pipeline.models.options import BaseModelChoice
+from pipeline.question_pairs.options import PairSource
 from pipeline.question_pairs.schema import PairTable
-from pipeline.question_pairs.sources import PairSource, load_pairs
+from pipeline.question_pairs.sources import load_pairs
 
 pytestmark = pytest.mark.slow
 

@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.references import DataOrigin, Interval, ModelReference
-from pipeline.evaluation.metrics import SIMILARITIES, SimilarityMetrics, ThresholdMetrics
+from pipeline.core.values import Interval
+from pipeline.evaluation.figures import SIMILARITIES, SimilarityMetrics, ThresholdMetrics
 from pipeline.evaluation.report import COMPARED, EvaluationReport, compare
-from pipeline.evaluation.results_csv import REFERENCE_COLUMNS, csv_row, csv_text, read_results, results_file_name
+from pipeline.evaluation.results_csv import REFERENCE_COLUMNS, csv_row, csv_text, read_results
+from pipeline.models.info import ModelInfo
+from pipeline.question_pairs.schema import DataOrigin
+from pipeline.reporting.result_files import results_csv
 
 # The reference system's two files, as it published them.
 HEADER = (
@@ -69,7 +72,7 @@ def some_operating(start: float = 0.1) -> dict[str, ThresholdMetrics]:
 def a_report(**changes: Any) -> EvaluationReport:
     values: dict[str, Any] = {
         "stage": "post_train",
-        "model": ModelReference(kind="folder", name="some-model", location="/somewhere", version="m1"),
+        "model": ModelInfo(kind="folder", name="some-model", location="/somewhere", version="m1"),
         "eval_version": "e1",
         "dev_version": "v1",
         "train_version": "t1",
@@ -123,7 +126,7 @@ def test_reading_puts_each_number_under_its_similarity(tmp_path: Path) -> None:
 
 
 def test_a_reports_csv_is_the_header_and_one_row_that_begins_with_minus_ones() -> None:
-    header, row, rest = a_report().to_csv().split("\n")
+    header, row, rest = results_csv(a_report()).split("\n")
     assert (header, rest) == (HEADER, "")
     assert row.startswith("-1,-1,")
     written = dict(zip(header.split(","), row.split(","), strict=True))
@@ -144,20 +147,6 @@ def test_a_file_with_other_columns_is_refused(tmp_path: Path) -> None:
     file.write_text(f"{HEADER.replace('cossim', 'cosine')}\n{PRE_TRAIN}\n")
     with pytest.raises(PipelineError, match=r"results\.csv is no results file"):
         read_results(file)
-
-
-def test_the_files_of_a_run_folder_bear_the_reference_systems_names(tmp_path: Path) -> None:
-    for stage in ("pre_train", "post_train"):
-        a_report(stage=stage).write_results(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "binary_classification_evaluation_post_train_results.csv",
-        "binary_classification_evaluation_post_train_results.json",
-        "binary_classification_evaluation_pre_train_results.csv",
-        "binary_classification_evaluation_pre_train_results.json",
-    ]
-    assert read_results(tmp_path / results_file_name("pre_train")) == [(-1, -1, some_metrics())]
-    beside = json.loads((tmp_path / "binary_classification_evaluation_post_train_results.json").read_text())
-    assert (beside["eval_version"], beside["model"]["version"]) == ("e1", "m1")
 
 
 def test_compare_subtracts_the_baseline_and_leaves_thresholds_out() -> None:
@@ -181,7 +170,7 @@ def test_compare_refuses_reports_on_other_pairs() -> None:
 def test_a_report_survives_json(tmp_path: Path) -> None:
     file = tmp_path / "report.json"
     file.write_text(a_report().model_dump_json())
-    again = EvaluationReport.model_validate_json(file.read_text())
+    again = EvaluationReport.from_stored_json(file.read_text())
     assert again == a_report()
     assert again.data_version == a_report().data_version
 
@@ -189,7 +178,7 @@ def test_a_report_survives_json(tmp_path: Path) -> None:
 def test_json_with_an_unknown_field_is_refused() -> None:
     text = json.dumps({**a_report().model_dump(mode="json"), "surprise": 1})
     with pytest.raises(ValueError, match="surprise"):
-        EvaluationReport.model_validate_json(text)
+        EvaluationReport.from_stored_json(text)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +186,7 @@ def test_json_with_an_unknown_field_is_refused() -> None:
     [
         {"seconds": 99.0},
         {"device": "cuda (NVIDIA H100)"},
-        {"model": ModelReference(kind="folder", name="some-model", location="/elsewhere", version="m1")},
+        {"model": ModelInfo(kind="folder", name="some-model", location="/elsewhere", version="m1")},
     ],
     ids=["seconds", "device", "folder"],
 )
@@ -213,7 +202,7 @@ def test_the_data_version_ignores_speed_and_machine(changes: dict[str, Any]) -> 
         {"oracle": some_metrics(0.2)},
         {"operating": some_operating(0.2)},
         {"train_version": "t2"},
-        {"model": ModelReference(kind="folder", name="some-model", location="/somewhere", version="m2")},
+        {"model": ModelInfo(kind="folder", name="some-model", location="/somewhere", version="m2")},
     ],
     ids=["stage", "pairs", "oracle metrics", "metrics", "training pairs", "model"],
 )

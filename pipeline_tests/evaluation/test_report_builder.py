@@ -5,7 +5,7 @@ import pytest
 from made_reports import FINE_TUNED, MODEL, a_training, before_and_after, made
 
 from pipeline.core.errors import PipelineError
-from pipeline.evaluation.metrics import SIMILARITIES
+from pipeline.evaluation.figures import SIMILARITIES
 from pipeline.evaluation.report_builder import build_report
 
 
@@ -40,7 +40,7 @@ def test_every_pair_is_in_one_slice_of_each_kind_and_a_model_gains_nothing_over_
 def test_a_report_keeps_the_scores_and_labels_of_its_pairs_and_the_baseline_that_it_beats() -> None:
     measured, data = made(0.1, likeness=2)
     baseline, report = before_and_after()
-    np.testing.assert_array_equal(report.is_duplicate, data.eval_split.labels == 1)
+    np.testing.assert_array_equal(report.is_duplicate, data.eval.labels == 1)
     np.testing.assert_array_equal(report.scores, measured.eval_scores["cosine"])
     assert report.baseline == baseline
     assert report.gains["ap"].estimate == pytest.approx(report.cosine.ap - baseline.cosine.ap)
@@ -49,5 +49,7 @@ def test_a_report_keeps_the_scores_and_labels_of_its_pairs_and_the_baseline_that
 
 def test_a_model_that_was_trained_on_other_rows_is_not_examined_on_these() -> None:
     measured, data = made(0.1)
-    with pytest.raises(PipelineError, match=r"some-model-ft was trained on train_split t9, .* rematerialise"):
+    with pytest.raises(
+        PipelineError, match=r"some-model-ft was trained on the training split t9, .*: train the model again"
+    ):
         build_report("post_train", FINE_TUNED, measured, data, training=a_training("t9"))

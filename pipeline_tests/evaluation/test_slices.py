@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.core.references import DataOrigin
-from pipeline.evaluation.slices import SEEN, QuestionGraph, graph_only_scores, memberships
-from pipeline.question_pairs.schema import PairTable
+from pipeline.evaluation.report import SEEN
+from pipeline.evaluation.slices import QuestionGraph, graph_only_scores, memberships
+from pipeline.question_pairs.schema import DataOrigin, PairTable
 
 ORIGIN = DataOrigin(source="made up", synthetic=True)
 
@@ -45,6 +45,8 @@ TRAIN, DEV = table(("How do I learn Go?", "How can I learn Go?")), table(("Why i
         (("How do I learn Go?", "How can I learn Go?"), "both"),
         (("How do I learn Go?", "What is Go?"), "one"),
         (("What is a sky?", "What is Go?"), "none"),
+        # The same question, whatever its case and the blanks around it.
+        (("how do i learn GO?", "\u00a0How can I learn Go? "), "both"),
         # The dev split is not training.
         (("Why is the sky blue?", "Is the sky blue?"), "none"),
     ],
@@ -73,6 +75,7 @@ def test_seen_means_that_training_had_the_question(pair: tuple[str, str], expect
         ("pairs of the more frequent question", ("What is Go?", "What is a sky?"), "1"),
         ("pairs of the more frequent question", ("How do I learn Go?", "What is Go?"), "2 to 3"),
         ("pairs of the more frequent question", ("Why is the sky blue?", "What is Go?"), "2 to 3"),
+        ("pairs of the more frequent question", (" why is the SKY blue?", "What is Go?"), "2 to 3"),
     ],
 )
 def test_a_pair_falls_into_the_slice_that_its_name_says(name: str, pair: tuple[str, str], expected: str) -> None:

@@ -11,9 +11,11 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense, Pooling, Transformer
 from transformers import BertConfig, BertModel, BertTokenizerFast, MPNetConfig, MPNetModel, RobertaConfig, RobertaModel
 
-from pipeline.evaluation.measuring import embed_questions
 from pipeline.models import packing
-from pipeline.models.embedding_models import BaseModelChoice, bundled_folder, load_model, resolve_base_model
+from pipeline.models.base_model import bundled_folder, resolve_base_model
+from pipeline.models.encoding import embed_questions
+from pipeline.models.loading import load_model
+from pipeline.models.options import BaseModelChoice
 from pipeline.models.packing import pack, packed_attention, to_device, tokenize, uses_varlen, why_not_packed
 
 QUESTIONS = [

@@ -1,13 +1,16 @@
 """Jobs, schedule and sensors: single ticks in this process, and real ones by a real daemon that launches real runs."""
 
 import itertools
+import json
 import os
 import shutil
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -16,12 +19,14 @@ from dagster_runs import ASSETS, run
 from dagster_server import running
 from tiny_model import make_tiny_model
 
-from pipeline.core.storage import PROJECT_ROOT
+from pipeline.core.files import PROJECT_ROOT
 from pipeline.definitions import defs
 from pipeline.orchestration import automation
 from pipeline.orchestration.automation import Watch, new_question_pairs
 from pipeline.orchestration.checks import CHECKS
-from pipeline.settings.run_config import RunSettings
+from pipeline.orchestration.steps import load_settings
+from pipeline.question_pairs import changes
+from pipeline.question_pairs.reading.files import DataFile
 
 PATIENCE = 420
 REPORTS = dg.AssetSelection.groups("reports")
@@ -30,7 +35,7 @@ REPORTS = dg.AssetSelection.groups("reports")
 @pytest.fixture
 def watched(small_pairs: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The file that the sensor looks at."""
-    settings = RunSettings({"raw_quora_dataset": {"source": "file", "path": str(small_pairs)}})
+    settings = load_settings(values={"raw_quora_dataset": {"source": "file", "path": str(small_pairs)}})
     monkeypatch.setattr(automation, "_RETRAIN", settings)
     return small_pairs
 
@@ -82,11 +87,60 @@ def test_a_source_that_is_gone_is_a_reason_to_skip_and_nothing_is_forgotten(watc
     gone = tick(first.cursor)
     assert "no file of question pairs" in reason(gone)
     assert gone.cursor == first.cursor
-    assert Watch.model_validate_json(str(gone.cursor)).launched == 0
+    assert Watch.from_stored_json(str(gone.cursor)).launched == 0
+
+
+DAMAGED_CURSORS = {
+    "half of one": '{"schema":1,"known":"24f8',
+    "no JSON": "1795597250.25",
+    "no mapping": "[1, 2]",
+    "a missing field": '{"known":"24f8"}',
+    "a field of another type": '{"known":"24f8","seen":"24f8","launched":"often"}',
+    "one of a newer release": '{"schema":99,"known":"24f8","seen":"24f8","launched":0}',
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED_CURSORS)
+def test_the_sensor_goes_on_with_a_cursor_that_it_cant_read(watched: Path, damage: str) -> None:
+    """What it knew is lost, so it launches a run rather than none, and knows again from then on."""
+    first = tick(DAMAGED_CURSORS[damage])
+    assert "waiting for it to stay so" in reason(first)
+    launched = tick(first.cursor)
+    assert len(launched.run_requests or []) == 1
+    assert "unchanged" in reason(tick(launched.cursor))
+
+
+@pytest.fixture
+def before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The sensor's cursors as commit 147b78a left them, with the source that it looked at there again."""
+    with zipfile.ZipFile(PROJECT_ROOT / "pipeline_tests" / "stored_by_147b78a.zip") as archive:
+        stored: dict[str, Any] = json.loads(archive.read("sensor_cursor.json"))
+        path = Path(archive.extract("pairs.tsv", tmp_path))
+    # A fingerprint has the path in it, which was another one then.
+    monkeypatch.setattr(changes, "find_files", lambda location: [DataFile(location, path)])
+    monkeypatch.setattr(automation, "_RETRAIN", load_settings(values={"raw_quora_dataset": stored["source"]}))
+    return stored
+
+
+def test_the_sensor_reads_the_cursors_of_the_first_release(before: dict[str, Any]) -> None:
+    known = tick(before["cursor"])
+    assert "unchanged" in reason(known)
+    found = Watch.from_stored_json(known.cursor or "")
+    assert found == Watch(known=before["source_fingerprint"], seen=before["source_fingerprint"], launched=0)
+
+    # A change that was seen once before the upgrade launches the run that it would have launched.
+    launched = tick(before["cursor_of_a_changed_file_seen_once"])
+    assert launched.run_requests is not None
+    (request,) = launched.run_requests
+    assert (request.run_key, dict(request.tags)) == (before["run_key"], before["run_tags"])
+
+    after = tick(before["cursor_after_a_launched_run"])
+    assert "unchanged" in reason(after)
+    assert Watch.from_stored_json(after.cursor or "").launched == 1
 
 
 def test_the_bundled_sample_never_changes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(automation, "_RETRAIN", RunSettings())
+    monkeypatch.setattr(automation, "_RETRAIN", load_settings())
     assert "bundled sample" in reason(tick(None))
 
 

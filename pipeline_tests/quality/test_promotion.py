@@ -7,8 +7,10 @@ import pytest
 from made_reports import a_training, before_and_after
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.references import Interval
-from pipeline.quality.promotion import Candidate, ProductionModel, PromotionRules, judge
+from pipeline.core.values import Interval
+from pipeline.quality.options import PromotionRules
+from pipeline.quality.production import InProduction, ProductionModel, UnreadableRecord
+from pipeline.quality.promotion import Candidate, judge
 
 MODEL = a_training("t1")
 REPORT = before_and_after()[1]
@@ -30,7 +32,7 @@ def in_production(**changes: Any) -> ProductionModel:
     return candidate(**changes).promoted(None, NOW, is_rollback=False)
 
 
-def against(found: Candidate, current: ProductionModel | None = None, **rules: Any) -> set[str]:
+def against(found: Candidate, current: InProduction = None, **rules: Any) -> set[str]:
     """The names of the rules that refuse it."""
     return {name for name, finding in judge(found, current, PromotionRules(**rules)).items() if not finding.passed}
 
@@ -68,12 +70,28 @@ def test_models_measured_otherwise_are_not_compared_silently(change: dict[str, A
     finding = judge(found, current, PromotionRules())["not_worse_than_current"]
     assert not finding.passed
     assert finding.value is None
-    for word in (*change.values(), "on_other_eval_pairs: replace", "rematerialise production_model"):
+    for word in (*change.values(), "on_other_eval_pairs: replace", "the gain over the baseline alone"):
         assert word in finding.said
     assert against(found, current, on_other_eval_pairs="replace") == set()
     # The gain over the baseline is still asked for.
     weak = candidate(ap=0.9, gain=(0.0, -0.1, 0.1), **change)
     assert against(weak, current, on_other_eval_pairs="replace") == {"gain_over_baseline"}
+
+
+def test_a_record_that_cannot_be_read_is_replaced_when_that_is_asked_for_and_by_hand() -> None:
+    unreadable = UnreadableRecord("0123456789abcdef", "no such file")
+    found = candidate()
+    finding = judge(found, unreadable, PromotionRules())["not_worse_than_current"]
+    assert not finding.passed
+    assert "no such file" in finding.said
+    assert against(found, unreadable) == {"not_worse_than_current"}
+    assert against(found, unreadable, on_other_eval_pairs="replace") == set()
+    assert against(found, unreadable, run_id="0123abcd") == set()
+    weak = candidate(gain=(0.0, -0.1, 0.1))
+    assert against(weak, unreadable, on_other_eval_pairs="replace") == {"gain_over_baseline"}
+    assert not found.is_in(unreadable)
+    assert found.promoted(unreadable, NOW, is_rollback=False).previous == "0123456789abcdef"
+    assert found.promoted(UnreadableRecord(None, "damaged"), NOW, is_rollback=False).previous is None
 
 
 @pytest.mark.parametrize("synthetic", [True, False])
@@ -93,7 +111,7 @@ def test_a_roll_back_asks_for_no_figures() -> None:
 
 def test_a_report_of_another_model_is_refused() -> None:
     other = REPORT.model_copy(update={"model": REPORT.model.model_copy(update={"version": "m9"})})
-    with pytest.raises(PipelineError, match="rematerialise post_train_eval_report"):
+    with pytest.raises(PipelineError, match="measure the model again"):
         Candidate(MODEL, other, "0123abcd")
 
 
@@ -104,7 +122,7 @@ def test_records_form_a_chain_and_differ_by_what_they_replace() -> None:
     assert candidate().is_in(first)
     assert not candidate(ap=0.5).is_in(first)
     assert not candidate().is_in(None)
-    assert ProductionModel.model_validate_json(second.model_dump_json()) == second
+    assert ProductionModel.from_stored_json(second.model_dump_json()) == second
 
 
 @pytest.mark.parametrize("run_id", ["", "short", "../../etc/passwd", "0123abcd*"])

@@ -5,12 +5,12 @@ import pandas as pd
 import pytest
 from made_reports import before_and_after
 
-from pipeline.core.references import Cost, DataOrigin, Interval
-from pipeline.evaluation.report import EvaluationReport
-from pipeline.evaluation.slices import SEEN, Slice
+from pipeline.core.values import Cost, Interval
+from pipeline.evaluation.report import SEEN, EvaluationReport, Slice
 from pipeline.quality import rules
-from pipeline.quality.rules import DatasetLimits, Finding, ModelLimits, ReportLimits, SplitLimits
-from pipeline.question_pairs.schema import PairTable
+from pipeline.quality.findings import Finding
+from pipeline.quality.options import DatasetLimits, ModelLimits, ReportLimits, SplitLimits
+from pipeline.question_pairs.schema import DataOrigin, PairTable, Splits
 
 COLUMNS = ["pair_id", "question1_id", "question2_id", "question1", "question2", "is_duplicate"]
 
@@ -22,6 +22,10 @@ def table(*rows: tuple[int, int, int, str, str, bool | None]) -> PairTable:
 ONE = table((0, 0, 1, "Why?", "How?", True))
 OTHER = table((1, 2, 3, "When?", "Where?", False))
 EMPTY = PairTable(ONE.pairs.head(0), ONE.origin)
+
+
+def cut(train: PairTable = ONE, dev: PairTable = EMPTY, evaluated: PairTable = OTHER) -> Splits:
+    return Splits(train=train, dev=dev, eval=evaluated)
 
 
 def outcome(finding: Finding) -> tuple[bool, float | int | None, float | int]:
@@ -62,38 +66,35 @@ def test_drift_of_the_length_is_relative(now: float, passed: bool) -> None:
 
 def test_a_side_needs_pairs_and_both_classes() -> None:
     limits = SplitLimits(min_train_pairs=2, min_held_out_pairs=1)
-    assert outcome(rules.enough_pairs("train_split", ONE, limits)) == (False, 1, 2)
-    assert outcome(rules.enough_pairs("eval_split", ONE, limits)) == (True, 1, 1)
-    assert outcome(rules.both_classes("eval_split", ONE)) == (False, 0, 1)
-    assert outcome(rules.both_classes("eval_split", ONE.followed_by(OTHER))) == (True, 1, 1)
-    assert outcome(rules.both_classes("train_split", EMPTY)) == (False, 0, 1)
+    assert outcome(rules.enough_pairs("train", cut(train=ONE), limits)) == (False, 1, 2)
+    assert outcome(rules.enough_pairs("eval", cut(evaluated=ONE), limits)) == (True, 1, 1)
+    assert outcome(rules.both_classes("eval", cut(evaluated=ONE))) == (False, 0, 1)
+    assert outcome(rules.both_classes("eval", cut(evaluated=ONE.followed_by(OTHER)))) == (True, 1, 1)
+    assert outcome(rules.both_classes("train", cut(train=EMPTY))) == (False, 0, 1)
 
 
 def test_without_a_dev_split_its_rules_are_skipped_with_that_reason() -> None:
-    for finding in (rules.enough_pairs("dev_split", EMPTY, SplitLimits()), rules.both_classes("dev_split", EMPTY)):
+    for finding in (rules.enough_pairs("dev", cut(), SplitLimits()), rules.both_classes("dev", cut())):
         assert finding.is_skipped
-        assert finding.said == "skipped: dev_split is empty (dev_fraction: 0)"
-    assert not rules.enough_pairs("eval_split", EMPTY, SplitLimits()).passed
+        assert finding.said == "skipped: the dev split is empty (dev_fraction: 0)"
+    assert not rules.enough_pairs("eval", cut(evaluated=EMPTY), SplitLimits()).passed
 
 
 def test_a_pair_on_two_sides_is_found() -> None:
-    sides = {"train_split": ONE, "eval_split": OTHER}
-    assert outcome(rules.pairs_on_two_sides(sides, "question_disjoint")) == (True, 0, 0)
-    leaky = {"train_split": ONE.followed_by(OTHER), "eval_split": OTHER}
+    assert outcome(rules.pairs_on_two_sides(cut(), "question_disjoint")) == (True, 0, 0)
+    leaky = cut(train=ONE.followed_by(OTHER))
     assert outcome(rules.pairs_on_two_sides(leaky, "question_disjoint")) == (False, 1, 0)
 
 
 def test_a_question_on_two_sides_is_found_whatever_its_case() -> None:
-    sides = {"train_split": ONE, "dev_split": EMPTY, "eval_split": OTHER}
-    assert outcome(rules.questions_on_two_sides(sides, "question_disjoint")) == (True, 0, 0)
-    sides["dev_split"] = table((5, 8, 9, " why? ", "What?", True))
-    assert outcome(rules.questions_on_two_sides(sides, "question_disjoint")) == (False, 1, 0)
+    assert outcome(rules.questions_on_two_sides(cut(), "question_disjoint")) == (True, 0, 0)
+    leaky = cut(dev=table((5, 8, 9, " why? ", "What?", True)))
+    assert outcome(rules.questions_on_two_sides(leaky, "question_disjoint")) == (False, 1, 0)
 
 
 def test_the_published_split_may_leave_questions_on_both_sides() -> None:
-    sides = {"train_split": ONE, "eval_split": ONE}
     for rule in (rules.pairs_on_two_sides, rules.questions_on_two_sides):
-        assert rule(sides, "reference").is_skipped
+        assert rule(cut(train=ONE, evaluated=ONE), "reference").is_skipped
 
 
 def test_embeddings_must_be_finite_and_of_length_one() -> None:

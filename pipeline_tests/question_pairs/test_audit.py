@@ -7,17 +7,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from pipeline.core.errors import PipelineError
 from pipeline.question_pairs.audit import repetitions
-from pipeline.question_pairs.sources import AuditedPairs, PairSource, load_audited
+from pipeline.question_pairs.options import PairSource
+from pipeline.question_pairs.sources import AuditedPairs, load_audited, load_pairs
 
 HEADER = "question1,question2,is_duplicate\n"
 
 
 def audited(tmp_path: Path, body: str, **settings: Any) -> AuditedPairs:
     path = tmp_path / "pairs.csv"
-    path.write_text(HEADER + body)
+    path.write_text(HEADER + body, encoding="utf-8")
     return load_audited(PairSource(source="file", path=str(path), **settings))
 
 
@@ -62,6 +64,58 @@ def test_what_is_said_twice_is_counted_and_treated_as_set(
     assert pairs.audit.examples["contradictory"][0] == "data row 5: 'c' / 'd'"
 
 
+def test_the_same_question_is_told_by_its_words_and_not_by_its_case_and_outer_blanks(tmp_path: Path) -> None:
+    body = "Why?,How?,1\nwhy?,\u00a0HOW?\u3000,1\nHOW?,WHY?,1\nWhen?,Where?,1\n when?,where?,0\nWhy ?,How?,1\n"
+    audit = audited(tmp_path, body).audit
+    assert audit.found == {"contradictory": 2, "repeated": 2, "mirrored": 1, "with a blank question": 0}
+    pairs = audited(tmp_path, body, repeated_pairs="drop", mirrored_pairs="drop", contradictory_pairs="drop")
+    # What is kept is the text as it is written.
+    assert pairs.table.pairs["question1"].tolist() == ["Why?", "Why ?"]
+    assert pairs.audit.dropped == {"contradictory": 2, "repeated": 1, "mirrored": 1}
+
+
+@pytest.mark.parametrize(("fraction", "kept"), [(0.01, 1), (0.3, 3), (0.5, 5), (0.56, 6), (0.99, 9)])
+def test_a_fraction_is_the_first_pairs_and_the_others_are_counted(tmp_path: Path, fraction: float, kept: int) -> None:
+    pairs = audited(tmp_path, TWICE, fraction=fraction)
+    assert pairs.table.pairs["pair_id"].tolist() == list(range(kept))
+    assert pairs.audit.dropped == {"beyond the fraction to use": 9 - kept}
+    assert (pairs.audit.read, pairs.audit.kept) == (9, kept)
+    whole = audited(tmp_path, TWICE).table
+    assert pairs.table.data_version == whole.take(np.arange(kept)).data_version
+    assert pairs.table.origin.dataset_version == pairs.table.data_version
+    assert f"| dropped: beyond the fraction to use | {9 - kept} |  |" in pairs.audit.table()
+
+
+def test_a_pair_beyond_the_fraction_is_dropped_for_that_reason_alone(tmp_path: Path) -> None:
+    pairs = audited(tmp_path, TWICE, fraction=0.4, repeated_pairs="drop")
+    assert pairs.table.pairs["pair_id"].tolist() == [0, 2]
+    assert pairs.audit.dropped == {"beyond the fraction to use": 5, "repeated": 2}
+
+
+def test_rejected_rows_are_no_part_of_the_fraction(tmp_path: Path) -> None:
+    pairs = audited(tmp_path, BROKEN, max_rejected_share=0.5, fraction=0.6)
+    assert pairs.table.pairs["question1"].tolist() == ["a", "m", "o"]
+    assert (sum(pairs.audit.rejected.values()), pairs.audit.dropped) == (5, {"beyond the fraction to use": 2})
+
+
+def test_the_whole_is_the_same_data_as_without_a_fraction(tmp_path: Path) -> None:
+    whole = audited(tmp_path, TWICE, fraction=1.0)
+    assert whole.audit.dropped == {}
+    assert whole.table.data_version == audited(tmp_path, TWICE).table.data_version
+
+
+@pytest.mark.parametrize("fraction", [0.0, -0.5, 1.01, float("nan")])
+def test_a_fraction_out_of_range_is_no_setting(fraction: float) -> None:
+    with pytest.raises(ValidationError, match="fraction"):
+        PairSource(fraction=fraction)
+
+
+def test_a_fraction_of_the_bundled_sample_is_its_head() -> None:
+    whole, part = load_pairs(PairSource()), load_pairs(PairSource(fraction=0.25))
+    assert len(part) == np.ceil(len(whole) / 4)
+    assert part.data_version == whole.take(np.arange(len(part))).data_version
+
+
 def test_contradictory_pairs_can_fail(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match="2 rows have the same two questions as another row and the other label"):
         audited(tmp_path, TWICE, contradictory_pairs="fail")
@@ -95,7 +149,7 @@ def test_more_broken_rows_than_the_share_are_refused_by_reason(tmp_path: Path, s
     assert len(message.splitlines()) == 1
     for part in ("5 of 10 rows are broken", "1 with missing label", "2 with label other than", "data row 3: '2'"):
         assert part in message
-    assert f"`max_rejected_share` of raw_quora_dataset, now {share:g}" in message
+    assert f"raise `max_rejected_share`, now {share:g}" in message
 
 
 def test_rows_keep_their_numbers_when_others_are_rejected(tmp_path: Path) -> None:
@@ -119,4 +173,9 @@ def test_settings_that_drop_everything_are_refused(tmp_path: Path) -> None:
 def test_the_bundled_sample_is_accounted_for() -> None:
     pairs = load_audited(PairSource())
     assert pairs.audit.read == pairs.audit.kept == len(pairs.table)
+    assert pairs.audit.found["contradictory"] == 0
+
+
+def test_a_pair_beyond_the_fraction_speaks_against_none_within_it(tmp_path: Path) -> None:
+    pairs = audited(tmp_path, TWICE, fraction=0.2, contradictory_pairs="fail")
     assert pairs.audit.found["contradictory"] == 0

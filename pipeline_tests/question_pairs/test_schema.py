@@ -13,9 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.references import DataOrigin
-from pipeline.core.storage import VERSION_LENGTH
-from pipeline.question_pairs.schema import PAIR_SCHEMA, PairTable, ids_by_text, table_version
+from pipeline.core.files import VERSION_LENGTH
+from pipeline.question_pairs.schema import PAIR_SCHEMA, DataOrigin, PairTable, ids_by_text, table_version
 
 ORIGIN = DataOrigin(source="größe.tsv", synthetic=False, dataset_version="0" * 16)
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
@@ -120,6 +119,51 @@ def test_the_width_of_types_does_not_count_but_names_do() -> None:
     assert table_version(wide.rename_columns(["m", "t"])) != table_version(wide)
 
 
+FLOATS = st.lists(st.floats(allow_nan=False, width=32), min_size=1, max_size=6)
+
+
+@settings(derandomize=True, deadline=None, max_examples=100)
+@given(FLOATS, FLOATS)
+def test_floats_have_the_version_of_their_values_whatever_their_width(one: list[float], two: list[float]) -> None:
+    wide, narrow = (pa.table({"score": pa.array(one, kind)}) for kind in (pa.float64(), pa.float32()))
+    assert table_version(narrow) == table_version(wide)
+    other = pa.table({"score": pa.array(two, pa.float64())})
+    assert (table_version(other) == table_version(wide)) == (struct(two) == struct(one))
+    joined = pa.concat_tables([wide.slice(at, 1) for at in range(len(one))])
+    assert table_version(joined) == table_version(wide)
+
+
+def struct(values: list[float]) -> list[str]:
+    """Zero and minus zero are equal, but not the same value."""
+    return [value.hex() for value in values]
+
+
+def test_small_differences_between_floats_count() -> None:
+    values = (0.25, 0.75, 0.0, -0.25, float(np.nextafter(0.25, 1)))
+    versions = {table_version(pa.table({"score": pa.array([value])})) for value in values}
+    assert len(versions) == len(values)
+
+
+@pytest.mark.parametrize("values", [[], [0], [1, 0, -7], [2**40]])
+def test_a_column_of_floats_is_not_one_of_integers(values: list[int]) -> None:
+    whole, real = (pa.table({"n": pa.array(values, kind)}) for kind in (pa.int64(), pa.float64()))
+    assert table_version(whole) != table_version(real)
+
+
+@pytest.mark.parametrize("kind", [pa.int64(), pa.int8(), pa.float32(), pa.bool_(), pa.string(), pa.large_string()])
+def test_nulls_have_no_place_in_a_version(kind: pa.DataType) -> None:
+    table = pa.table({"there": pa.array([1, 2, 3]), "gaps": pa.array([None, None, None], kind)})
+    with pytest.raises(ValueError, match="the column gaps has 3 nulls"):
+        table_version(table)
+    assert table_version(table.slice(0, 0)) != table_version(table.select(["there"]))
+
+
+@pytest.mark.parametrize("values", [pa.array([b"bytes"]), pa.array([[1, 2]]), pa.array([0], pa.timestamp("s"))])
+def test_a_column_of_another_type_has_no_version(values: pa.Array) -> None:
+    with pytest.raises(TypeError, match=r"the column odd holds .*, of which no version is defined"):
+        table_version(pa.table({"odd": values}))
+
+
 def test_where_the_rows_came_from_does_not_count() -> None:
     table = table_of(EXAMPLE)
     other = PairTable(table.pairs, DataOrigin(source="elsewhere", synthetic=True))
@@ -166,7 +210,7 @@ def test_the_arrow_table_has_the_schema() -> None:
 def test_a_table_of_something_else_is_refused(rename: bool) -> None:
     table = table_of(EXAMPLE).to_arrow()
     foreign = table.rename_columns([f"c{at}" for at in range(6)]) if rename else table.replace_schema_metadata(None)
-    with pytest.raises(PipelineError, match="rematerialise") as caught:
+    with pytest.raises(PipelineError, match="read the question pairs again") as caught:
         PairTable.from_arrow(foreign)
     assert foreign.schema.names[0] in str(caught.value)
 

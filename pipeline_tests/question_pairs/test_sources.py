@@ -8,9 +8,10 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.core.errors import PipelineError
+from pipeline.question_pairs.options import PairSource
 from pipeline.question_pairs.sample.generator import bundled_sample
 from pipeline.question_pairs.schema import PairTable
-from pipeline.question_pairs.sources import PairSource, load_pairs
+from pipeline.question_pairs.sources import load_pairs
 
 HEADER = ["id", "qid1", "qid2", "question1", "question2", "is_duplicate"]
 ROWS = [
@@ -165,7 +166,9 @@ def test_a_missing_column_is_named_beside_those_found(tmp_path: Path, name: str)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    assert "raw_quora_dataset" in refusal(tmp_path / "none.tsv")
+    message = refusal(tmp_path / "none.tsv")
+    assert str(tmp_path / "none.tsv") in message
+    assert "correct `path`" in message
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:

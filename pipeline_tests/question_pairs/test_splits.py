@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.references import DataOrigin
-from pipeline.question_pairs.schema import PairTable
-from pipeline.question_pairs.sources import PairSource, load_pairs
-from pipeline.question_pairs.splits import SplitPlan, Splits, question_components, split_pairs
+from pipeline.question_pairs.options import PairSource, SplitPlan
+from pipeline.question_pairs.questions import question_components
+from pipeline.question_pairs.schema import DataOrigin, PairTable, Splits
+from pipeline.question_pairs.sources import load_pairs
+from pipeline.question_pairs.splits import split_pairs
 
 SIDES = ("train", "dev", "eval")
 Strategy = Literal["reference", "question_disjoint"]
@@ -225,7 +226,7 @@ def test_a_side_that_whole_components_cannot_fill_is_named(
     sizes: list[int], eval_fraction: float, dev_fraction: float, side: str
 ) -> None:
     plan = SplitPlan(eval_fraction=eval_fraction, dev_fraction=dev_fraction)
-    with pytest.raises(PipelineError, match=f"{side}_split can't be filled") as caught:
+    with pytest.raises(PipelineError, match=f"the {side} split can't be filled") as caught:
         split_pairs(table_of(chains(sizes)), plan)
     assert f"{side}_fraction" in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1

@@ -8,7 +8,8 @@ from made_reports import MODEL, before_and_after, made
 from pipeline.core.errors import PipelineError
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.evaluation.report_builder import build_report
-from pipeline.reporting.leaderboard import Leaderboard, build_leaderboard, measured_on
+from pipeline.reporting.leaderboard import Leaderboard
+from pipeline.reporting.ranking import build_leaderboard, measured_on
 
 
 def named(report: EvaluationReport, name: str) -> EvaluationReport:
@@ -53,10 +54,10 @@ def test_of_several_reports_of_one_model_the_newest_counts() -> None:
     assert row.ap.estimate == later.cosine.ap
 
 
-def test_without_a_report_on_these_pairs_it_says_what_to_materialise() -> None:
+def test_without_a_report_on_these_pairs_it_says_what_to_measure() -> None:
     baseline, _ = before_and_after()
     _, data = made(0.1)
-    with pytest.raises(PipelineError, match="rematerialise baseline_eval_report"):
+    with pytest.raises(PipelineError, match="measure the base model again"):
         build_leaderboard([baseline.model_copy(update={"eval_version": "e9"})], data)
 
 
@@ -68,6 +69,6 @@ def test_the_table_has_a_row_for_each_model_and_the_value_survives_json() -> Non
     assert list(frame["rank"]) == [1, 2]
     assert frame.loc[0, "ap"] == post.cosine.ap
     assert frame.loc[0, "ap_low"] == post.intervals["ap"].low
-    again = Leaderboard.model_validate_json(board.model_dump_json())
+    again = Leaderboard.from_stored_json(board.model_dump_json())
     assert (again, again.data_version) == (board, board.data_version)
     assert board.data_version != build_leaderboard([baseline], data).data_version

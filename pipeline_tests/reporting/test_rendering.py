@@ -15,8 +15,11 @@ from PIL import Image
 from playwright.sync_api import Route, sync_playwright
 
 from pipeline.evaluation.report import EvaluationReport, Mistake
-from pipeline.reporting.markdown import escaped
-from pipeline.reporting.rendering import markdown, page, pictures, report_files, results_markdown
+from pipeline.reporting.markdown import markdown, results_markdown
+from pipeline.reporting.page import page
+from pipeline.reporting.plots import pictures
+from pipeline.reporting.result_files import report_files
+from pipeline.reporting.tables import escaped
 
 CHROMIUM = shutil.which("chromium")
 

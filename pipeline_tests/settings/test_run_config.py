@@ -8,11 +8,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from pipeline.core.errors import PipelineError
-from pipeline.evaluation.measuring import EvaluationOptions
-from pipeline.models.embedding_models import BaseModelChoice
-from pipeline.question_pairs.sources import PairSource
-from pipeline.question_pairs.splits import SplitPlan
-from pipeline.settings.run_config import STEP_SETTINGS, RunSettings, load_settings, project_config
+from pipeline.evaluation.options import EvaluationOptions
+from pipeline.models.options import BaseModelChoice
+from pipeline.orchestration.steps import STEP_SETTINGS, load_settings
+from pipeline.question_pairs.options import PairSource, SplitPlan
+from pipeline.settings.run_config import project_config, read_settings
 from pipeline.training.recipe import Recipe, TrainingOrder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -192,7 +192,7 @@ def test_a_file_of_another_shape_is_named_with_the_right_one(tmp_path: Path, tex
 
 @pytest.mark.parametrize("text", ["", "# only a comment\n", "ops:\n", "ops: {}", "ops: {splits: {config: }}"])
 def test_a_file_that_sets_nothing_means_the_defaults(tmp_path: Path, text: str) -> None:
-    assert load_settings(written(tmp_path, text)).run_config() == RunSettings().run_config()
+    assert load_settings(written(tmp_path, text)).run_config() == load_settings().run_config()
 
 
 def test_settings_asked_for_as_another_class_are_a_programming_error() -> None:
@@ -214,8 +214,8 @@ def test_an_override_that_is_no_yaml_is_named(value: str) -> None:
 
 
 def test_the_explained_settings_are_all_there_and_are_taken_again(tmp_path: Path) -> None:
-    text = RunSettings().explained()
-    assert load_settings(written(tmp_path, text)).run_config() == RunSettings().run_config()
+    text = load_settings().explained()
+    assert load_settings(written(tmp_path, text)).run_config() == load_settings().run_config()
     assert max(map(len, text.splitlines())) <= 120
     words = " ".join(text.replace("\n      # ", " ").split())
     for cls in STEP_SETTINGS.values():
@@ -257,18 +257,19 @@ class Odd(BaseModel):
         return weights
 
 
-def test_settings_of_every_type_are_explained_and_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.settings.run_config.STEP_SETTINGS", {"odd": Odd})
-    text = load_settings(None, ["odd.weights={a: 0.5, b: 2}", "odd.limit=3"]).explained()
+def test_settings_of_every_type_are_explained_and_checked(tmp_path: Path) -> None:
+    classes = {"odd": Odd}
+    text = read_settings(classes, None, ["odd.weights={a: 0.5, b: 2}", "odd.limit=3"]).explained()
     assert "  # Settings of every type that a step may have.\n  odd:\n    config:\n" in text
     assert "# Allowed: 'auto' or a whole number at least 1. Default: auto\n      limit: 3\n" in text
     assert (
         "# Allowed: a mapping of names to values, each a number. Default: {}\n      weights: {a: 0.5, b: 2.0}" in text
     )
     assert "# Allowed: a list of values, each a text. Default: [a, b]\n      names: [a, b]\n" in text
-    assert load_settings(written(tmp_path, text)).of("odd", Odd).weights == {"a": 0.5, "b": 2.0}
-    message = refusal(None, "odd.limit=0", "odd.weights={a: -1}")
+    assert read_settings(classes, written(tmp_path, text)).of("odd", Odd).weights == {"a": 0.5, "b": 2.0}
+    with pytest.raises(PipelineError) as caught:
+        read_settings(classes, None, ["odd.limit=0", "odd.weights={a: -1}"])
     assert (
-        message
+        str(caught.value)
         == "odd.limit can't be 0: it must be 'auto' or a whole number at least 1; odd.weights: a weight is negative"
     )

@@ -8,8 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core.references import DataOrigin
-from pipeline.question_pairs.schema import PairTable, ids_by_text
+from pipeline.question_pairs.schema import DataOrigin, PairTable, ids_by_text
 from pipeline.training.batches import BatchPlan, PairCollator, TrainingPairs
 
 
@@ -112,9 +111,9 @@ def test_a_batch_holds_each_distinct_question_once_shortest_first() -> None:
         asked.append(questions)
         return {}
 
-    lengths = np.array([len(question) for question in pairs.questions])
+    lengths = np.array([len(question) for question in pairs.index.texts])
     batch = PairCollator(pairs, lengths, featurize)([3, 0, 2])
-    texts = [pairs.questions[i] for i in asked[0]]
+    texts = [pairs.index.texts[i] for i in asked[0]]
     assert texts == ["a", "bb", "dddd"]
     assert [(texts[i], texts[j]) for i, j in zip(batch["first"], batch["second"], strict=True)] == [
         ("dddd", "dddd"),
@@ -129,7 +128,7 @@ def test_a_batch_holds_each_distinct_question_once_shortest_first() -> None:
 
 def test_meanings_join_duplicates_by_chains_and_nothing_else() -> None:
     pairs = TrainingPairs.of(table([("a", "b", True), ("b", "c", True), ("c", "d", False), ("e", "f", False)]))
-    meaning = dict(zip(pairs.questions, pairs.meanings.tolist(), strict=True))
+    meaning = dict(zip(pairs.index.texts, pairs.meanings.tolist(), strict=True))
     assert meaning["a"] == meaning["b"] == meaning["c"]
     assert len({meaning[q] for q in "adef"}) == 4
 

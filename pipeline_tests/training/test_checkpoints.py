@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.training.checkpoints import SEAL, CheckpointStore
+from pipeline.training.checkpoints import CHECKPOINT_MANIFEST, CheckpointStore
 
 
 @pytest.fixture
@@ -24,50 +24,50 @@ def staged(store: CheckpointStore, step: int) -> Path:
     return folder
 
 
-def publish(store: CheckpointStore, *steps: int) -> None:
+def commit(store: CheckpointStore, *steps: int) -> None:
     for step in steps:
-        store.publish(staged(store, step), step)
+        store.commit(staged(store, step), step)
 
 
-def test_publishing_moves_the_checkpoint_under_its_step_and_seals_it(store: CheckpointStore) -> None:
-    path = store.publish(staged(store, 10), 10)
+def test_committing_moves_the_checkpoint_under_its_step_with_a_manifest(store: CheckpointStore) -> None:
+    path = store.commit(staged(store, 10), 10)
     assert path == store.folder / "10"
     assert (path / "model.safetensors").read_bytes() == b"weights of step 10"
     assert not (store.staging / "checkpoint-10").exists()
-    seal = json.loads((path / SEAL).read_text())
-    assert (seal["step"], seal["fingerprint"]) == (10, "ours")
-    assert set(seal["sha256"]) == {"model.safetensors", "1_Pooling/config.json", "README.md"}
+    manifest = json.loads((path / CHECKPOINT_MANIFEST).read_text())
+    assert (manifest["step"], manifest["fingerprint"]) == (10, "ours")
+    assert set(manifest["sha256"]) == {"model.safetensors", "1_Pooling/config.json", "README.md"}
 
 
 def test_no_pickled_arguments_are_left(store: CheckpointStore) -> None:
-    publish(store, 10, 20)
+    commit(store, 10, 20)
     assert list(store.folder.rglob("training_args.bin")) == []
 
 
-def test_publishing_a_step_again_replaces_it(store: CheckpointStore) -> None:
-    publish(store, 10)
+def test_committing_a_step_again_replaces_it(store: CheckpointStore) -> None:
+    commit(store, 10)
     again = staged(store, 10)
     (again / "model.safetensors").write_bytes(b"new")
-    store.publish(again, 10)
+    store.commit(again, 10)
     assert (store.folder / "10" / "model.safetensors").read_bytes() == b"new"
     assert store.newest() == store.folder / "10"
 
 
 def test_only_the_newest_are_kept_and_steps_count_as_numbers(tmp_path: Path) -> None:
     store = CheckpointStore(tmp_path, "ours", keep=2)
-    publish(store, 8, 9, 10, 100)
+    commit(store, 8, 9, 10, 100)
     assert store.steps() == [10, 100]
     assert sorted(path.name for path in tmp_path.iterdir() if path != store.staging) == ["10", "100"]
 
 
 def test_the_newest_is_found_and_a_fresh_folder_has_none(store: CheckpointStore) -> None:
     assert store.newest() is None
-    publish(store, 9, 10)
+    commit(store, 9, 10)
     assert store.newest() == store.folder / "10"
 
 
-def test_clearing_the_staging_leaves_published_checkpoints(store: CheckpointStore) -> None:
-    publish(store, 10)
+def test_clearing_the_staging_leaves_committed_checkpoints(store: CheckpointStore) -> None:
+    commit(store, 10)
     staged(store, 20)
     assert store.prepare() == store.folder / "10"
     assert not store.staging.exists()
@@ -90,13 +90,13 @@ def add_file(checkpoint: Path) -> None:
     (checkpoint / "training_args.bin").write_bytes(b"smuggled in")
 
 
-def remove_seal(checkpoint: Path) -> None:
-    (checkpoint / SEAL).unlink()
+def remove_manifest(checkpoint: Path) -> None:
+    (checkpoint / CHECKPOINT_MANIFEST).unlink()
 
 
-def cut_seal(checkpoint: Path) -> None:
-    seal = checkpoint / SEAL
-    seal.write_text(seal.read_text()[:20])
+def cut_manifest(checkpoint: Path) -> None:
+    manifest = checkpoint / CHECKPOINT_MANIFEST
+    manifest.write_text(manifest.read_text()[:20])
 
 
 @pytest.mark.parametrize(
@@ -105,15 +105,15 @@ def cut_seal(checkpoint: Path) -> None:
         (damage, "model.safetensors is missing or damaged"),
         (remove_file, "1_Pooling/config.json is missing or damaged"),
         (add_file, "training_args.bin is missing or damaged"),
-        (remove_seal, "no readable checkpoint.json"),
-        (cut_seal, "no readable checkpoint.json"),
+        (remove_manifest, "no readable checkpoint.json"),
+        (cut_manifest, "no readable checkpoint.json"),
     ],
 )
 def test_a_checkpoint_that_is_not_whole_is_passed_over_with_a_warning(
     store: CheckpointStore, caplog: pytest.LogCaptureFixture, harm: object, reason: str
 ) -> None:
     assert callable(harm)
-    publish(store, 10, 20)
+    commit(store, 10, 20)
     harm(store.folder / "20")
     with caplog.at_level(logging.WARNING):
         assert store.newest() == store.folder / "10"
@@ -132,8 +132,8 @@ def test_a_half_written_folder_is_passed_over(store: CheckpointStore, caplog: py
 def test_a_checkpoint_of_another_training_is_passed_over(
     store: CheckpointStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    publish(store, 10)
-    publish(CheckpointStore(store.folder, "theirs", keep=3), 20)
+    commit(store, 10)
+    commit(CheckpointStore(store.folder, "theirs", keep=3), 20)
     assert store.newest() == store.folder / "10"
     assert "another recipe, data, base model or token budget" in caplog.text
 
@@ -141,14 +141,14 @@ def test_a_checkpoint_of_another_training_is_passed_over(
 def test_whole_checkpoints_are_found_without_a_warning(
     store: CheckpointStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    publish(store, 10, 20)
+    commit(store, 10, 20)
     assert store.newest() == store.folder / "20"
     assert caplog.records == []
 
 
 def test_an_unusable_checkpoint_of_a_later_step_does_not_cost_the_new_one(tmp_path: Path) -> None:
     store = CheckpointStore(tmp_path, "ours", keep=1)
-    publish(store, 20)
+    commit(store, 20)
     damage(store.folder / "20")
-    publish(store, 10)
+    commit(store, 10)
     assert store.newest() == store.folder / "10"

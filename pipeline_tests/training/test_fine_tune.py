@@ -2,25 +2,29 @@
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from run_folders import folder_for
 from sentence_transformers import SentenceTransformer
 from transformers import AutoModel
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import CheckpointSaved, DevEvaluated, ProgressEvent, TrainingStep
-from pipeline.core.references import DataOrigin, FineTunedModel, ModelReference
 from pipeline.evaluation.results_csv import EPOCH_RESULTS_FILE_NAME, read_results
-from pipeline.models.embedding_models import BaseModelChoice, resolve_base_model
-from pipeline.question_pairs.schema import PairTable
+from pipeline.models.base_model import resolve_base_model
+from pipeline.models.fine_tuned import FineTunedModel
+from pipeline.models.info import ModelInfo
+from pipeline.models.options import BaseModelChoice
+from pipeline.question_pairs.schema import DataOrigin, PairTable
 from pipeline.training import fine_tune as fine_tuning
 from pipeline.training.fine_tune import fine_tune
+from pipeline.training.job import TrainingJob
 from pipeline.training.recipe import Recipe
-from pipeline.training.run_folder import RunFolder
 
 THINGS = ("bicycle", "kettle", "violin", "roof", "clock", "garden", "lamp", "boat")
 
@@ -54,8 +58,17 @@ NO_DEV = made_up_pairs(0, seed=0)
 
 
 @pytest.fixture(scope="module")
-def base_model() -> ModelReference:
+def base_model() -> ModelInfo:
     return resolve_base_model(BaseModelChoice(model="bundled"))
+
+
+@pytest.fixture(scope="module")
+def job(base_model: ModelInfo) -> TrainingJob:
+    return TrainingJob(TRAIN, DEV, base_model, RECIPE)
+
+
+def changed(job: TrainingJob, **knobs: object) -> TrainingJob:
+    return replace(job, recipe=RECIPE.model_copy(update=knobs))
 
 
 @pytest.fixture
@@ -68,17 +81,17 @@ def runs(tmp_path: Path) -> Iterator[Path]:
 class Undisturbed:
     """One training from start to end; the others are held against it."""
 
-    def __init__(self, base_model: ModelReference, runs: Path) -> None:
+    def __init__(self, job: TrainingJob, runs: Path) -> None:
         self.events: list[ProgressEvent] = []
-        self.folder = RunFolder.claim(runs, 1700000000, "undisturbed")
-        self.result = fine_tune(TRAIN, DEV, base_model, RECIPE, self.folder, self.events.append)
+        self.folder = folder_for(job, runs, 1700000000)
+        self.result = fine_tune(job, self.folder, self.events.append)
         self.weights = weights(self.result)
 
 
 @pytest.fixture(scope="module")
-def undisturbed(base_model: ModelReference, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Undisturbed]:
+def undisturbed(job: TrainingJob, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Undisturbed]:
     runs = tmp_path_factory.mktemp("runs")
-    yield Undisturbed(base_model, runs)
+    yield Undisturbed(job, runs)
     shutil.rmtree(runs)
 
 
@@ -103,6 +116,8 @@ def test_a_run_leaves_checkpoints_a_model_and_a_manifest(undisturbed: Undisturbe
     # The newest two, and the best on the dev split.
     assert sorted(checkpoints, key=int) == ["6", "8", "12"]
     assert list(folder.rglob("training_args.bin")) == []
+    # Its card is written by whoever has it trained.
+    assert not (folder / "sentence-transformers--all-MiniLM-L6-v2-ft" / "README.md").exists()
     result = undisturbed.result
     assert (result.steps, result.train_pairs, result.model.kind) == (12, 48, "fine_tuned")
     assert result.train_version == TRAIN.data_version
@@ -149,53 +164,42 @@ def questions_in(card: Path) -> list[str]:
 
 
 @pytest.mark.slow
-def test_the_model_card_names_the_data_and_holds_no_question_of_it(undisturbed: Undisturbed) -> None:
-    card = Path(undisturbed.result.model.location) / "README.md"
-    assert "made-up pairs" in card.read_text()
-    assert TRAIN.data_version in card.read_text()
-    assert questions_in(card) == []
-
-
-@pytest.mark.slow
 def test_the_checkpoints_cards_hold_no_question_of_the_data(undisturbed: Undisturbed) -> None:
     assert [card for card in undisturbed.folder.checkpoints.rglob("README.md") if questions_in(card)] == []
 
 
 @pytest.mark.slow
-def test_a_sealed_folder_gives_its_result_without_training(
-    undisturbed: Undisturbed, base_model: ModelReference
-) -> None:
+def test_a_finished_folder_gives_its_result_without_training(undisturbed: Undisturbed, job: TrainingJob) -> None:
     events: list[ProgressEvent] = []
-    again = fine_tune(TRAIN, DEV, base_model, RECIPE, undisturbed.folder, events.append)
+    again = fine_tune(job, undisturbed.folder, events.append)
     assert again == undisturbed.result
     assert events == []
 
 
 @pytest.mark.slow
-def test_a_sealed_folder_of_another_recipe_is_refused(undisturbed: Undisturbed, base_model: ModelReference) -> None:
+def test_a_finished_folder_of_another_recipe_is_refused(undisturbed: Undisturbed, job: TrainingJob) -> None:
     with pytest.raises(PipelineError, match="another recipe, data or base model"):
-        fine_tune(TRAIN, DEV, base_model, RECIPE.model_copy(update={"seed": 7}), undisturbed.folder)
+        fine_tune(changed(job, seed=7), undisturbed.folder)
 
 
 @pytest.mark.slow
 def test_the_speed_probe_leaves_no_trace_in_the_weights_and_a_repeat_is_bit_identical(
-    undisturbed: Undisturbed, base_model: ModelReference, runs: Path, monkeypatch: pytest.MonkeyPatch
+    undisturbed: Undisturbed, job: TrainingJob, runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fine_tuning, "_PROBE_FROM_STEPS", 1)
-    probed = fine_tune(
-        TRAIN, DEV, base_model, RECIPE.model_copy(update={"allow_slow": False}), RunFolder.claim(runs, 1, "probed")
-    )
+    job = changed(job, allow_slow=False)
+    probed = fine_tune(job, folder_for(job, runs))
     assert weights(probed) == undisturbed.weights
     assert probed.data_version == undisturbed.result.data_version
 
 
 @pytest.mark.slow
 def test_the_same_arguments_give_the_same_weights_in_another_folder(
-    undisturbed: Undisturbed, base_model: ModelReference, runs: Path
+    undisturbed: Undisturbed, job: TrainingJob, runs: Path
 ) -> None:
     # What happened before in the process must not matter.
     torch.manual_seed(12345)
-    again = fine_tune(TRAIN, DEV, base_model, RECIPE, RunFolder.claim(runs, 1, "again"))
+    again = fine_tune(job, folder_for(job, runs))
     assert weights(again) == undisturbed.weights
     assert again.losses == undisturbed.result.losses
     assert dev_scores(again) == dev_scores(undisturbed.result)
@@ -204,19 +208,19 @@ def test_the_same_arguments_give_the_same_weights_in_another_folder(
 @pytest.mark.slow
 @pytest.mark.parametrize("interrupted_at", [4, 12], ids=["first checkpoint", "last checkpoint"])
 def test_an_interrupted_training_resumes_to_the_same_weights(
-    undisturbed: Undisturbed, base_model: ModelReference, runs: Path, interrupted_at: int
+    undisturbed: Undisturbed, job: TrainingJob, runs: Path, interrupted_at: int
 ) -> None:
-    folder = RunFolder.claim(runs, 1, "interrupted")
+    folder = folder_for(job, runs)
 
     def interrupt(event: ProgressEvent) -> None:
         if isinstance(event, CheckpointSaved) and event.step == interrupted_at:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fine_tune(TRAIN, DEV, base_model, RECIPE, folder, interrupt)
+        fine_tune(job, folder, interrupt)
     assert not folder.manifest.exists()
     events: list[ProgressEvent] = []
-    resumed = fine_tune(TRAIN, DEV, base_model, RECIPE, folder, events.append)
+    resumed = fine_tune(job, folder, events.append)
     assert steps(events) == list(range(interrupted_at + 1, 13))
     assert weights(resumed) == undisturbed.weights
     assert dev_scores(resumed) == dev_scores(undisturbed.result)
@@ -225,42 +229,43 @@ def test_an_interrupted_training_resumes_to_the_same_weights(
 
 @pytest.mark.slow
 def test_another_seed_gives_other_weights_and_no_dev_split_no_eval_file(
-    undisturbed: Undisturbed, base_model: ModelReference, runs: Path
+    undisturbed: Undisturbed, job: TrainingJob, runs: Path
 ) -> None:
-    recipe = RECIPE.model_copy(update={"epochs": 1, "seed": 7})
-    result = fine_tune(TRAIN, NO_DEV, base_model, recipe, RunFolder.claim(runs, 1, "no dev"))
+    job = replace(changed(job, epochs=1, seed=7), dev=NO_DEV)
+    result = fine_tune(job, folder_for(job, runs))
     assert not (Path(result.model.location) / "eval").exists()
     assert result.dev_evaluations == []
-    assert "Not evaluated yet" in (Path(result.model.location) / "README.md").read_text()
     assert weights(result) != undisturbed.weights
 
 
 @pytest.mark.slow
 def test_a_training_that_would_take_too_long_is_refused(
-    base_model: ModelReference, runs: Path, monkeypatch: pytest.MonkeyPatch
+    job: TrainingJob, runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fine_tuning, "SLOW_SECONDS", 1e-6)
     monkeypatch.setattr(fine_tuning, "_PROBE_FROM_STEPS", 1)
-    folder = RunFolder.claim(runs, 1, "slow")
+    job = changed(job, allow_slow=False)
+    folder = folder_for(job, runs)
     events: list[ProgressEvent] = []
     with pytest.raises(PipelineError, match=r"12 steps on this CPU would take .*allow_slow"):
-        fine_tune(TRAIN, DEV, base_model, RECIPE.model_copy(update={"allow_slow": False}), folder, events.append)
+        fine_tune(job, folder, events.append)
     assert events == []
     assert not folder.manifest.exists()
 
 
 @pytest.mark.slow
 def test_the_speed_probe_copes_with_an_epoch_of_one_batch(
-    base_model: ModelReference, runs: Path, monkeypatch: pytest.MonkeyPatch
+    job: TrainingJob, runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fine_tuning, "_PROBE_FROM_STEPS", 1)
-    recipe = RECIPE.model_copy(update={"allow_slow": False})
-    result = fine_tune(made_up_pairs(8, seed=1), NO_DEV, base_model, recipe, RunFolder.claim(runs, 1, "one batch"))
+    job = replace(changed(job, allow_slow=False), train=made_up_pairs(8, seed=1), dev=NO_DEV)
+    result = fine_tune(job, folder_for(job, runs))
     assert result.steps == 2
 
 
-def test_fewer_pairs_than_a_batch_are_refused(base_model: ModelReference, runs: Path) -> None:
-    folder = RunFolder.claim(runs, 1, "few")
-    with pytest.raises(PipelineError, match="train_split has 7 pairs, fewer than one batch of 8"):
-        fine_tune(made_up_pairs(7, seed=3), DEV, base_model, RECIPE, folder)
+def test_fewer_pairs_than_a_batch_are_refused(job: TrainingJob, runs: Path) -> None:
+    job = replace(job, train=made_up_pairs(7, seed=3))
+    folder = folder_for(job, runs)
+    with pytest.raises(PipelineError, match="the training split has 7 pairs, fewer than one batch of 8"):
+        fine_tune(job, folder)
     assert not folder.checkpoints.exists()

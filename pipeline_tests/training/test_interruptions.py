@@ -14,9 +14,8 @@ import pytest
 from tiny_model import make_tiny_model
 
 from pipeline.core.progress import TrainingStep, from_json_line, to_json_line
-from pipeline.core.references import DataOrigin
 from pipeline.question_pairs.sample.generator import bundled_sample
-from pipeline.question_pairs.schema import PairTable
+from pipeline.question_pairs.schema import DataOrigin, PairTable
 
 KILLS = 20
 RECIPE = {
@@ -34,17 +33,17 @@ STEPS = 40
 
 # A fork of a server that has imported all of it already: a training starts in milliseconds.
 _processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(
-    ["pipeline.training.fine_tune", "pipeline.models.embedding_models", "sklearn.metrics"]
-)
+_processes.set_forkserver_preload(["pipeline.training.fine_tune", "pipeline.models.base_model", "sklearn.metrics"])
 
 
 def train(model: str, runs: str, events: str) -> None:
     """In a process of its own: train, or go on training, and note each event."""
     import torch
 
-    from pipeline.models.embedding_models import BaseModelChoice, resolve_base_model
+    from pipeline.models.base_model import resolve_base_model
+    from pipeline.models.options import BaseModelChoice
     from pipeline.training.fine_tune import fine_tune
+    from pipeline.training.job import RunIdentity, TrainingJob
     from pipeline.training.recipe import Recipe
     from pipeline.training.run_folder import RunFolder
 
@@ -52,11 +51,10 @@ def train(model: str, runs: str, events: str) -> None:
     pairs = PairTable(bundled_sample(), DataOrigin(source="bundled sample", synthetic=True))
     train_split, dev_split = pairs.take(np.arange(160)), pairs.take(np.arange(160, 224))
     base = resolve_base_model(BaseModelChoice(model=model))
+    job = TrainingJob(train_split, dev_split, base, Recipe.model_validate(RECIPE))
+    run_folder = RunFolder.claim(Path(runs), RunIdentity("run", 1700000000), job.fingerprint)
     with Path(events).open("a", encoding="utf-8", buffering=1) as file:
-        fine_tune(
-            train_split, dev_split, base, Recipe.model_validate(RECIPE), RunFolder.claim(Path(runs), 1700000000, "run"),
-            lambda event: print(to_json_line(event), file=file),
-        )  # fmt: skip
+        fine_tune(job, run_folder, lambda event: print(to_json_line(event), file=file))
 
 
 def start(model: Path, runs: Path) -> ForkServerProcess:

@@ -1,18 +1,18 @@
-"""Checks the seal of a run folder wherever the folder lies, and what is refused."""
+"""Checks the manifest of a run folder wherever the folder lies, and what is refused."""
 
 import json
 import shutil
 from pathlib import Path
 
 import pytest
-from made_reports import sealed_training
+from made_reports import finished_training
 
 from pipeline.core.errors import PipelineError
-from pipeline.training.manifest import MANIFEST_NAME, read_manifest, verify_files
+from pipeline.training.manifest import MANIFEST_NAME, read_manifest, verify_files, verify_model
 
 
-def test_a_sealed_folder_is_whole_also_where_it_was_copied_to(tmp_path: Path) -> None:
-    model = sealed_training(tmp_path / "run")
+def test_a_finished_folder_is_whole_also_where_it_was_copied_to(tmp_path: Path) -> None:
+    model = finished_training(tmp_path / "run")
     shutil.move(tmp_path / "run", tmp_path / "elsewhere")
     manifest = read_manifest(tmp_path / "elsewhere")
     assert manifest.result == model.at(str(tmp_path / "elsewhere"))
@@ -20,8 +20,8 @@ def test_a_sealed_folder_is_whole_also_where_it_was_copied_to(tmp_path: Path) ->
     verify_files(tmp_path / "elsewhere", manifest)
 
 
-def test_an_unsealed_folder_is_refused(tmp_path: Path) -> None:
-    sealed_training(tmp_path / "run")
+def test_an_unfinished_folder_is_refused(tmp_path: Path) -> None:
+    finished_training(tmp_path / "run")
     (tmp_path / "run" / MANIFEST_NAME).unlink()
     with pytest.raises(PipelineError, match=r"has no manifest\.json, so its training never finished"):
         read_manifest(tmp_path / "run")
@@ -37,7 +37,7 @@ def test_a_manifest_that_is_none_is_refused_in_one_line(tmp_path: Path, text: st
 
 @pytest.mark.parametrize("change", ["flip", "add", "remove"])
 def test_a_changed_an_added_and_a_missing_file_are_named(tmp_path: Path, change: str) -> None:
-    folder = Path(sealed_training(tmp_path / "run").model.location)
+    folder = Path(finished_training(tmp_path / "run").model.location)
     weights = folder / "model.safetensors"
     if change == "flip":
         weights.write_bytes(bytes([weights.read_bytes()[0] ^ 1]) + weights.read_bytes()[1:])
@@ -46,15 +46,25 @@ def test_a_changed_an_added_and_a_missing_file_are_named(tmp_path: Path, change:
         weights.write_text("{}")
     else:
         weights.unlink()
-    with pytest.raises(PipelineError, match=f"{weights.name} is not the file that was sealed"):
+    with pytest.raises(PipelineError, match=f"{weights.name} is not the file that the manifest names"):
         verify_files(tmp_path / "run", read_manifest(tmp_path / "run"))
 
 
 def test_a_manifest_that_points_out_of_its_folder_is_refused(tmp_path: Path) -> None:
-    sealed_training(tmp_path / "run")
+    finished_training(tmp_path / "run")
     path = tmp_path / "run" / MANIFEST_NAME
     manifest = json.loads(path.read_text())
     manifest["result"]["model"]["name"] = "../elsewhere"
     path.write_text(json.dumps(manifest))
     with pytest.raises(PipelineError, match="names a model that lies outside"):
         verify_files(tmp_path / "run", read_manifest(tmp_path / "run"))
+
+
+def test_a_folder_is_held_against_the_version_that_is_asked_for(tmp_path: Path) -> None:
+    model = finished_training(tmp_path / "run")
+    verify_model(tmp_path / "run", model.model.version)
+    with pytest.raises(PipelineError, match=f"is of model version {model.model.version}, not m9: train the model"):
+        verify_model(tmp_path / "run", "m9")
+    (Path(model.model.location) / "model.safetensors").write_bytes(b"other weights")
+    with pytest.raises(PipelineError, match=r"model\.safetensors is not the file that the manifest names"):
+        verify_model(tmp_path / "run", model.model.version)

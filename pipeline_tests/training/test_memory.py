@@ -1,36 +1,44 @@
 """What a training does when the memory is too small: halve, or say what would fit."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from accelerate.utils.memory import should_reduce_batch_size
+from run_folders import folder_for
 from tiny_model import make_tiny_model
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.references import DataOrigin, ModelReference
-from pipeline.models.embedding_models import BaseModelChoice, resolve_base_model
+from pipeline.models.base_model import resolve_base_model
+from pipeline.models.info import ModelInfo
+from pipeline.models.options import BaseModelChoice
 from pipeline.question_pairs.sample.generator import bundled_sample
-from pipeline.question_pairs.schema import PairTable
+from pipeline.question_pairs.schema import DataOrigin, PairTable
 from pipeline.training.fine_tune import fine_tune
+from pipeline.training.job import TrainingJob
 from pipeline.training.recipe import Recipe
-from pipeline.training.run_folder import RunFolder
 from pipeline.training.trainer import PairTrainer
 
 RECIPE = Recipe(batch_size=32, device="cpu", keep="last", allow_slow=True)
 
 
 @pytest.fixture(scope="module")
-def base_model(tmp_path_factory: pytest.TempPathFactory) -> ModelReference:
+def base_model(tmp_path_factory: pytest.TempPathFactory) -> ModelInfo:
     return resolve_base_model(BaseModelChoice(model=str(make_tiny_model(tmp_path_factory.mktemp("model")))))
 
 
 @pytest.fixture(scope="module")
-def train() -> PairTable:
+def job(base_model: ModelInfo) -> TrainingJob:
+    """A training on 64 pairs, without a dev split."""
     pairs = PairTable(bundled_sample(), DataOrigin(source="bundled sample", synthetic=True))
-    return pairs.take(np.arange(64))
+    return TrainingJob(pairs.take(np.arange(64)), pairs.take(np.arange(0)), base_model, RECIPE)
+
+
+def with_budget(job: TrainingJob, tokens: int) -> TrainingJob:
+    return replace(job, recipe=RECIPE.model_copy(update={"token_budget": tokens}))
 
 
 @pytest.fixture
@@ -55,11 +63,11 @@ def test_torch_s_own_message_is_recognised() -> None:
 
 
 def test_auto_halves_the_budget_until_it_fits(
-    base_model: ModelReference, train: PairTable, memory: list[int], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    job: TrainingJob, memory: list[int], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     memory[0] = 300
     with caplog.at_level(logging.WARNING):
-        result = fine_tune(train, train.take(np.arange(0)), base_model, RECIPE, RunFolder.claim(tmp_path, 1, "auto"))
+        result = fine_tune(job, folder_for(job, tmp_path))
     assert result.token_budget == 256
     assert result.steps > 2
     assert result.pair_visits == 64
@@ -67,28 +75,24 @@ def test_auto_halves_the_budget_until_it_fits(
 
 
 def test_a_budget_of_one_s_own_is_refused_with_one_that_fits(
-    base_model: ModelReference, train: PairTable, memory: list[int], tmp_path: Path
+    job: TrainingJob, memory: list[int], tmp_path: Path
 ) -> None:
     memory[0] = 300
-    recipe = RECIPE.model_copy(update={"token_budget": 1000})
-    folder = RunFolder.claim(tmp_path, 1, "own")
+    job = with_budget(job, 1000)
+    folder = folder_for(job, tmp_path)
     with pytest.raises(PipelineError, match=r"out of memory with token_budget 1,000 on cpu .*: 250 fits; set that"):
-        fine_tune(train, train.take(np.arange(0)), base_model, recipe, folder)
+        fine_tune(job, folder)
     assert not folder.manifest.exists()
 
 
-def test_a_memory_too_small_for_anything_is_said(
-    base_model: ModelReference, train: PairTable, memory: list[int], tmp_path: Path
-) -> None:
+def test_a_memory_too_small_for_anything_is_said(job: TrainingJob, memory: list[int], tmp_path: Path) -> None:
     memory[0] = 0
     with pytest.raises(PipelineError, match=r"out of memory on cpu .* even with 64 tokens"):
-        fine_tune(train, train.take(np.arange(0)), base_model, RECIPE, RunFolder.claim(tmp_path, 1, "none"))
+        fine_tune(job, folder_for(job, tmp_path))
 
 
-def test_a_budget_that_binds_ends_batches_early_and_visits_all_pairs(
-    base_model: ModelReference, train: PairTable, tmp_path: Path
-) -> None:
-    recipe = RECIPE.model_copy(update={"token_budget": 128})
-    result = fine_tune(train, train.take(np.arange(0)), base_model, recipe, RunFolder.claim(tmp_path, 1, "binds"))
+def test_a_budget_that_binds_ends_batches_early_and_visits_all_pairs(job: TrainingJob, tmp_path: Path) -> None:
+    job = with_budget(job, 128)
+    result = fine_tune(job, folder_for(job, tmp_path))
     assert result.steps > 2
     assert result.pair_visits == 64

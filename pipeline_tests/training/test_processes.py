@@ -11,7 +11,7 @@ import yaml
 from safetensors.torch import load_file
 from tiny_model import make_tiny_model
 
-from pipeline.core.storage import PROJECT_ROOT
+from pipeline.core.files import PROJECT_ROOT
 
 SECONDS = 300
 

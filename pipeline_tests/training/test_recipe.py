@@ -7,7 +7,10 @@ from pydantic import ValidationError
 from pipeline.core.errors import PipelineError
 from pipeline.models.precision import has_bf16, resolve_precision
 from pipeline.orchestration.assets.model import FineTuneConfig
-from pipeline.settings.run_config import load_settings, project_config
+from pipeline.orchestration.steps import load_settings
+from pipeline.settings.run_config import project_config
+from pipeline.training import fingerprint
+from pipeline.training.fingerprint import training_fingerprint
 from pipeline.training.recipe import Recipe
 
 
@@ -55,11 +58,58 @@ def test_the_reference_s_recipe_is_the_reference_system_s() -> None:
 
 def test_the_fingerprint_tells_trainings_apart() -> None:
     recipe = Recipe()
-    mine = recipe.fingerprint("train", "dev", "base")
-    assert mine == Recipe(keep_checkpoints=9, allow_slow=True).fingerprint("train", "dev", "base")
+    mine = training_fingerprint(recipe, "train", "dev", "base")
+    assert mine == training_fingerprint(Recipe(keep_checkpoints=9, allow_slow=True), "train", "dev", "base")
     for other in (Recipe(seed=1), Recipe(loss="cosent"), Recipe(dropout=0), Recipe(token_budget=64)):
-        assert other.fingerprint("train", "dev", "base") != mine
-    assert recipe.fingerprint("train", "other", "base") != mine
+        assert training_fingerprint(other, "train", "dev", "base") != mine
+    assert training_fingerprint(recipe, "train", "other", "base") != mine
+    assert training_fingerprint(recipe, "other", "dev", "base") != mine
+    assert training_fingerprint(recipe, "train", "dev", "other") != mine
+
+
+MANY_KNOBS = Recipe(
+    epochs=3,
+    batch_size=64,
+    gradient_accumulation=2,
+    token_budget=4096,
+    learning_rate=5e-5,
+    dropout=0,
+    loss="cosent",
+    loss_weights={"multiple_negatives_ranking": 0.5},
+    max_seq_length=32,
+    precision="bf16",
+    keep="last",
+    patience=3,
+    average_decay=0.99,
+    seed=7,
+    device="cuda",
+    checkpoint_steps=100,
+    evaluations_per_epoch=4,
+    scheduler="cosine",
+)
+
+
+@pytest.mark.parametrize(("recipe", "expected"), [(Recipe(), "e371baf9c7c7c625"), (MANY_KNOBS, "cb33cfff9dc564ce")])
+def test_a_fingerprint_is_what_the_first_release_computed(recipe: Recipe, expected: str) -> None:
+    # Finished trainings and checkpoints are found by it: another value here trains them again.
+    assert training_fingerprint(recipe, "t", "d", "b") == expected
+
+
+class NewerRecipe(Recipe):
+    """A recipe as a later release may have it."""
+
+    new_knob: float | None = None
+
+
+def test_an_added_knob_at_its_neutral_value_makes_no_other_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    older = training_fingerprint(MANY_KNOBS, "t", "d", "b")
+    newer = NewerRecipe.model_validate(MANY_KNOBS.model_dump())
+    # Without a neutral value, every earlier training would be another one.
+    assert training_fingerprint(newer, "t", "d", "b") != older
+    monkeypatch.setattr(fingerprint, "ADDED_KNOBS", {"new_knob": None})
+    assert training_fingerprint(newer, "t", "d", "b") == older
+    used = [newer.model_copy(update={"new_knob": value}) for value in (0.0, 0.5)]
+    assert len({training_fingerprint(recipe, "t", "d", "b") for recipe in (newer, *used)}) == 3
 
 
 def test_precision_follows_the_hardware(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,26 +1,30 @@
 """Which weights a training ends with: the best on the dev split, the last, or their average; and when it stops."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from run_folders import folder_for
 from safetensors.torch import load_file
 from tiny_model import make_tiny_model
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import CheckpointSaved, ProgressEvent, TrainingStep
-from pipeline.core.references import DataOrigin, FineTunedModel, ModelReference
-from pipeline.evaluation.metrics import SIMILARITIES, SimilarityMetrics
+from pipeline.evaluation.figures import SIMILARITIES, SimilarityMetrics
 from pipeline.evaluation.results_csv import EPOCH_RESULTS_FILE_NAME, read_results
-from pipeline.models.embedding_models import BaseModelChoice, resolve_base_model
+from pipeline.models.base_model import resolve_base_model
+from pipeline.models.fine_tuned import FineTunedModel
+from pipeline.models.info import ModelInfo
+from pipeline.models.options import BaseModelChoice
 from pipeline.question_pairs.sample.generator import bundled_sample
-from pipeline.question_pairs.schema import PairTable
+from pipeline.question_pairs.schema import DataOrigin, PairTable
 from pipeline.training import trainer as training
 from pipeline.training.averaging import FILE_NAME, WeightAverage
 from pipeline.training.fine_tune import fine_tune
+from pipeline.training.job import TrainingJob
 from pipeline.training.recipe import Recipe
-from pipeline.training.run_folder import RunFolder
 
 RECIPE = Recipe(
     epochs=2, batch_size=8, learning_rate=1e-3, evaluations_per_epoch=2, checkpoint_steps=100, keep_checkpoints=1,
@@ -30,14 +34,18 @@ RECIPE = Recipe(
 
 
 @pytest.fixture(scope="module")
-def base_model(tmp_path_factory: pytest.TempPathFactory) -> ModelReference:
+def base_model(tmp_path_factory: pytest.TempPathFactory) -> ModelInfo:
     return resolve_base_model(BaseModelChoice(model=str(make_tiny_model(tmp_path_factory.mktemp("model")))))
 
 
 @pytest.fixture(scope="module")
-def sides() -> tuple[PairTable, PairTable]:
+def job(base_model: ModelInfo) -> TrainingJob:
     pairs = PairTable(bundled_sample(), DataOrigin(source="bundled sample", synthetic=True))
-    return pairs.take(np.arange(64)), pairs.take(np.arange(64, 96))
+    return TrainingJob(pairs.take(np.arange(64)), pairs.take(np.arange(64, 96)), base_model, RECIPE)
+
+
+def changed(job: TrainingJob, **knobs: object) -> TrainingJob:
+    return replace(job, recipe=RECIPE.model_copy(update=knobs))
 
 
 @pytest.fixture
@@ -73,10 +81,10 @@ def checkpoints(result: FineTunedModel) -> list[int]:
 
 
 def test_the_best_model_on_the_dev_split_is_the_result_and_the_last_one_stays(
-    base_model: ModelReference, sides: tuple[PairTable, PairTable], scores: list[float], tmp_path: Path
+    job: TrainingJob, scores: list[float], tmp_path: Path
 ) -> None:
     scores += [0.5, 0.8, 0.7, 0.8]
-    result = fine_tune(*sides, base_model, RECIPE, RunFolder.claim(tmp_path, 1, "best"))
+    result = fine_tune(job, folder_for(job, tmp_path))
     # Of equals, the first.
     assert (result.kept_step, result.steps) == (8, 16)
     assert checkpoints(result) == [8, 16]
@@ -93,61 +101,56 @@ def test_the_best_model_on_the_dev_split_is_the_result_and_the_last_one_stays(
 
 
 def test_the_last_model_is_the_result_where_that_is_wanted(
-    base_model: ModelReference, sides: tuple[PairTable, PairTable], scores: list[float], tmp_path: Path
+    job: TrainingJob, scores: list[float], tmp_path: Path
 ) -> None:
     scores += [0.9, 0.8, 0.7, 0.6]
-    recipe = RECIPE.model_copy(update={"keep": "last"})
-    result = fine_tune(*sides, base_model, recipe, RunFolder.claim(tmp_path, 1, "last"))
+    job = changed(job, keep="last")
+    result = fine_tune(job, folder_for(job, tmp_path))
     assert result.kept_step == 16
     assert same(weights(Path(result.model.location)), weights(checkpoint(result, 16)))
 
 
 def test_training_stops_when_patience_is_out_and_a_restart_does_not_go_on(
-    base_model: ModelReference, sides: tuple[PairTable, PairTable], scores: list[float], tmp_path: Path
+    job: TrainingJob, scores: list[float], tmp_path: Path
 ) -> None:
-    recipe = RECIPE.model_copy(update={"patience": 2})
+    job = changed(job, patience=2)
     scores += [0.8, 0.7, 0.7]
-    folder = RunFolder.claim(tmp_path, 1, "patience")
+    folder = folder_for(job, tmp_path)
 
     def interrupt(event: ProgressEvent) -> None:
         if isinstance(event, CheckpointSaved) and event.step == 12:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fine_tune(*sides, base_model, recipe, folder, interrupt)
+        fine_tune(job, folder, interrupt)
     events: list[ProgressEvent] = []
-    result = fine_tune(*sides, base_model, recipe, folder, events.append)
+    result = fine_tune(job, folder, events.append)
     assert [event for event in events if isinstance(event, TrainingStep)] == []
     assert (result.steps, result.kept_step) == (12, 4)
     assert scores == []
 
 
 def test_a_damaged_best_checkpoint_is_not_replaced_by_the_second_best(
-    base_model: ModelReference, sides: tuple[PairTable, PairTable], scores: list[float], tmp_path: Path
+    job: TrainingJob, scores: list[float], tmp_path: Path
 ) -> None:
     scores += [0.9, 0.5, 0.6, 0.7]
-    folder = RunFolder.claim(tmp_path, 1, "damaged")
+    folder = folder_for(job, tmp_path)
 
     def damage(event: ProgressEvent) -> None:
         if isinstance(event, CheckpointSaved) and event.step == 16:
             (folder.checkpoints / "4" / "model.safetensors").write_bytes(b"gone")
 
     with pytest.raises(PipelineError, match=r"best checkpoint .*4 can't be used: model.safetensors is missing"):
-        fine_tune(*sides, base_model, RECIPE, folder, damage)
+        fine_tune(job, folder, damage)
     assert not folder.manifest.exists()
 
 
-def test_the_averaged_weights_are_the_model_and_both_are_in_the_checkpoint(
-    base_model: ModelReference, sides: tuple[PairTable, PairTable], tmp_path: Path
-) -> None:
-    recipe = RECIPE.model_copy(update={"average_decay": 0.8, "keep": "last"})
-    plain = fine_tune(
-        *sides,
-        base_model,
-        RECIPE.model_copy(update={"keep": "last"}),
-        RunFolder.claim(tmp_path, 1, "plain"),
+def test_the_averaged_weights_are_the_model_and_both_are_in_the_checkpoint(job: TrainingJob, tmp_path: Path) -> None:
+    # Two trainings of one run, each in a folder of its own.
+    plain, averaged = (
+        fine_tune(one, folder_for(one, tmp_path))
+        for one in (changed(job, keep="last"), changed(job, keep="last", average_decay=0.8))
     )
-    averaged = fine_tune(*sides, base_model, recipe, RunFolder.claim(tmp_path, 2, "averaged"))
     last = checkpoint(averaged, 16)
     # Averaging watches the training and doesn't change it.
     assert same(weights(last), weights(checkpoint(plain, 16)))

@@ -1,9 +1,8 @@
-"""The Modal app: what its containers are made of, what they run, and what `modal run` does with it.
+"""The Modal app: what its containers are made of, and what they run.
 
-    modal run -m pipeline.compute.modal.app --epochs 1      evaluate, train, evaluate, without Dagster
-    modal deploy -m pipeline.compute.modal.app              by hand what the assets do when the code has changed
-
-The functions are thin: they find their inputs in Volumes, call what the local compute calls, and commit.
+The functions are thin: they find their inputs in Volumes, call what the local compute calls, and commit. They import
+torch and what stands on it, which takes seconds and memory: the machine that orders the work needs none of it.
+`pipeline.compute.modal_app` is what `modal run` and `modal deploy` are pointed at.
 """
 
 import os
@@ -16,7 +15,8 @@ import modal
 import pyarrow.parquet as pq
 
 from pipeline.compute.modal.attempts import count_attempt, forget_attempts
-from pipeline.compute.modal.jobs import EmbeddingJob, EvaluationJob, Outcome, SealJob, TrainingJob
+from pipeline.compute.modal.code import app_name, dependencies, deployment_version, sent_files
+from pipeline.compute.modal.messages import CheckMessage, EmbeddingMessage, MeasuringMessage, Outcome, TrainingMessage
 from pipeline.compute.modal.settings import (
     CPU_CORES,
     HUB_MOUNT,
@@ -26,12 +26,11 @@ from pipeline.compute.modal.settings import (
     RETRIES,
     RUN_MOUNT,
     ModalSettings,
-    app_name,
-    code_version,
-    dependencies,
-    is_in_container,
+    volume_location,
 )
 from pipeline.core.errors import PipelineError, reason_of
+from pipeline.core.files import PROJECT_ROOT
+from pipeline.core.locations import remote_place
 from pipeline.core.progress import (
     CheckpointSaved,
     LogLine,
@@ -41,27 +40,27 @@ from pipeline.core.progress import (
     TrainingStep,
     to_json_line,
 )
-from pipeline.core.references import ModelReference, in_volume, volume_location
-from pipeline.core.storage import PROJECT_ROOT
-from pipeline.evaluation.measuring import EvaluationOptions, embed_questions, measure
-from pipeline.models.embedding_models import bundled_folder, load_model, quiet_libraries, resolve_device
+from pipeline.evaluation.options import EvaluationOptions
+from pipeline.models.base_model import bundled_folder
+from pipeline.models.info import ModelInfo
 from pipeline.question_pairs.schema import PairTable
+from pipeline.training.job import TrainingJob
+from pipeline.training.manifest import read_manifest, verify_files
 from pipeline.training.run_folder import RunFolder
 
 # --- what a container is made of --------------------------------------------------------------------------------
 
 image = modal.Image.debian_slim(python_version="3.11")
 settings = ModalSettings.from_environment()
-code, name = "", "sentence-transformers-ft"
+name = "sentence-transformers-ft"
 
 if modal.is_local():
-    code = code_version()
-    name = app_name(code, settings)
+    name = app_name(deployment_version(), settings)
     image = (
         image.add_local_file(PROJECT_ROOT / "constraints.txt", "/constraints.txt", copy=True)
         .uv_pip_install(*dependencies(), extra_options="--constraint /constraints.txt")
         # Last, and mounted rather than copied: a change of the code rebuilds nothing.
-        .add_local_python_source("pipeline", ignore=lambda path: not is_in_container(PROJECT_ROOT / "pipeline" / path))
+        .add_local_python_source("pipeline", ignore=lambda path: "pipeline" / path not in sent_files())
     )
 
 app = modal.App(name, image=image, include_source=False)
@@ -92,8 +91,8 @@ _worker: dict[str, Any] = {
 
 @app.function(**_worker)
 def fine_tune(job_text: str) -> tuple[str, bytes]:
-    """Train into the run's Volume, which is mounted for this call; takes a `TrainingJob`, gives an `Outcome`."""
-    job = TrainingJob.model_validate_json(job_text)
+    """Train into the run's Volume, which is mounted for this call; takes a `TrainingMessage`, gives an `Outcome`."""
+    job = TrainingMessage.from_json(job_text)
     volume, folder = modal.Volume.from_name(job.volume), RunFolder(Path(RUN_MOUNT))
     report = _reporting(job.for_people, job.volume, volume.commit)
 
@@ -102,11 +101,11 @@ def fine_tune(job_text: str) -> tuple[str, bytes]:
             count_attempt(folder)
         finally:
             volume.commit()
-        # Takes seconds and memory: an attempt that ends here counts too.
+        # After the attempt is counted: one that runs out of memory here counts too.
         from pipeline.training.fine_tune import fine_tune as train
 
-        train_split, dev_split = _split(job.train_version), _split(job.dev_version)
-        result = train(train_split, dev_split, _local(job.base_model), job.recipe, folder, report)
+        splits = _split(job.train_version), _split(job.dev_version)
+        result = train(TrainingJob(*splits, _local(job.base_model), job.recipe), folder, report)
         forget_attempts(folder)
         volume.commit()
         return Outcome(result=result)
@@ -116,12 +115,15 @@ def fine_tune(job_text: str) -> tuple[str, bytes]:
 
 @app.function(**_worker)
 def evaluate(job_text: str) -> tuple[str, bytes]:
-    """Measure a model; takes an `EvaluationJob`, gives an `Outcome` and the bytes of a `Measurement`."""
-    job = EvaluationJob.model_validate_json(job_text)
+    """Measure a model; takes a `MeasuringMessage`, gives an `Outcome` and the bytes of a `Measurement`."""
+    job = MeasuringMessage.from_json(job_text)
     report = _reporting(job.for_people)
     measured = []
 
     def work() -> Outcome:
+        from pipeline.evaluation.measuring import measure
+        from pipeline.models.loading import load_model, quiet_libraries, resolve_device
+
         quiet_libraries()
         model = load_model(_local(job.model), resolve_device(job.options.device))
         splits = _split(job.eval_version), _split(job.dev_version)
@@ -133,23 +135,30 @@ def evaluate(job_text: str) -> tuple[str, bytes]:
 
 
 @app.function(**_common)
-def sealed_result(job_text: str) -> tuple[str, bytes]:
-    """Hash a finished run's files, on a CPU and far from the container that wrote them; takes a `SealJob`."""
-    job = SealJob.model_validate_json(job_text)
+def finished_result(job_text: str) -> tuple[str, bytes]:
+    """Hash a finished run's files, on a CPU and far from the container that wrote them; takes a `CheckMessage`."""
+    job, folder = CheckMessage.from_json(job_text), RunFolder(Path(RUN_MOUNT))
 
     def work() -> Outcome:
-        return Outcome(result=RunFolder(Path(RUN_MOUNT)).sealed_result(job.fingerprint))
+        if job.fingerprint is not None:
+            return Outcome(result=folder.finished_result(job.fingerprint))
+        manifest = read_manifest(folder.path)
+        verify_files(folder.path, manifest)
+        return Outcome(result=manifest.result)
 
     return _attempt(work).model_dump_json(), b""
 
 
 @app.function(**_common)
 def embed(job_text: str) -> tuple[str, bytes]:
-    """Embed a few questions on a CPU; takes an `EmbeddingJob`, gives an `Outcome` and little-endian float32."""
-    job = EmbeddingJob.model_validate_json(job_text)
+    """Embed a few questions on a CPU; takes an `EmbeddingMessage`, gives an `Outcome` and little-endian float32."""
+    job = EmbeddingMessage.from_json(job_text)
     embedded = []
 
     def work() -> Outcome:
+        from pipeline.models.encoding import embed_questions
+        from pipeline.models.loading import load_model, quiet_libraries
+
         quiet_libraries()
         model = load_model(_local(job.model), "cpu")
         embedded.append(embed_questions(model, job.questions, EvaluationOptions().token_budget).astype("<f4").tobytes())
@@ -222,14 +231,14 @@ def _split(version: str) -> PairTable:
     return table
 
 
-def _local(model: ModelReference) -> ModelReference:
+def _local(model: ModelInfo) -> ModelInfo:
     """The same model where this container has it; loading checks its version."""
     if model.kind == "hub":
         return model
     if model.kind == "bundled":
         location = str(bundled_folder())
-    elif found := in_volume(model.location):
-        location = os.fspath(RUN_MOUNT / found[1])
+    elif place := remote_place(model.location):
+        location = os.fspath(RUN_MOUNT / place.path)
     else:
         location = f"{INPUTS_MOUNT}/models/{model.version}"
     return model.model_copy(update={"location": location})

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.storage import json_text, write_text
+from pipeline.core.files import json_text, write_text
 from pipeline.training.run_folder import RunFolder
 
 MOST_WITHOUT_PROGRESS = 4
@@ -26,7 +26,7 @@ def count_attempt(folder: RunFolder) -> None:
         note.unlink()
         raise PipelineError(
             f"{attempts} containers in a row were lost before a new checkpoint, as happens when one is out of memory: "
-            "lower fine_tuned_model.token_budget, choose another PIPELINE_MODAL_GPU, or make checkpoints more often "
+            "lower token_budget, choose another PIPELINE_MODAL_GPU, or make checkpoints more often "
             "(checkpoint_steps)"
         )
     write_text(note, json_text({"step": newest, "attempts": attempts + 1}))

@@ -3,7 +3,6 @@
 import queue
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -13,7 +12,7 @@ from grpclib.exceptions import StreamTerminatedError
 from modal import exception as modal_errors
 
 from pipeline.compute.interrupts import interrupts_held, raise_held_interrupt
-from pipeline.core.errors import PipelineError, reason_of
+from pipeline.core.errors import PipelineError
 from pipeline.core.progress import LogLine, OnProgress, ProgressEvent, from_json_line
 
 OUTAGE_SECONDS = 90.0
@@ -77,15 +76,11 @@ def cancel(call_id: str) -> None:
 
 
 def follow(
-    call: modal.FunctionCall[Any],
-    on_progress: OnProgress,
-    is_cancelled: Callable[[], bool],
-    most_containers: int | None = None,
+    call: modal.FunctionCall[Any], on_progress: OnProgress, most_containers: int | None = None
 ) -> tuple[Any, LogSpan]:
     """Wait for a call's result, and pass on its events and log lines as they come.
 
-    Interrupted (Ctrl-C, or a termination that raises in this thread), it ends the call if `is_cancelled` says so, and
-    else leaves it to be found again.
+    An interrupt (Ctrl-C, or a termination that raises in this thread) comes through; the call goes on.
 
     Args:
         most_containers: end the call when more than so many have worked on it; None leaves that to the work itself.
@@ -105,14 +100,6 @@ def follow(
             thread.start()
         try:
             return _listen(call, inbox, threads[1], on_progress, most_containers)
-        except BaseException as error:
-            if not isinstance(error, Exception) and is_cancelled():
-                try:
-                    cancel(call.object_id)
-                except Exception as failure:
-                    # The interrupt is what counts here; but a GPU may go on costing money.
-                    on_progress(LogLine(f"the call {call.object_id} could NOT be ended on Modal: {reason_of(failure)}"))
-            raise
         finally:
             over.set()
 

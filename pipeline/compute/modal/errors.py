@@ -47,13 +47,13 @@ def _explain(error: Exception, call_id: str) -> str:
         case modal_errors.InternalFailure():
             return (
                 f"the container of {call} was lost again and again ({reason_of(error)}), as happens when it is out of "
-                f"memory: lower fine_tuned_model.token_budget, or choose PIPELINE_MODAL_GPU; else {again}"
+                f"memory: lower token_budget, or choose PIPELINE_MODAL_GPU; else {again}"
             )
         case modal_errors.RemoteError() if "cancel" in str(error).lower() or "terminated" in str(error).lower():
             return f"{call} was cancelled from elsewhere: {again}"
         case modal_errors.RemoteError() if any(sign in str(error).lower() for sign in _OUT_OF_MEMORY):
             return (
-                f"the container ran out of memory ({reason_of(error)}): lower fine_tuned_model.token_budget, or choose "
+                f"the container ran out of memory ({reason_of(error)}): lower token_budget, or choose "
                 "a larger GPU in PIPELINE_MODAL_GPU"
             )
         case modal_errors.ConnectionError() | modal_errors.ServiceError() | OSError():

@@ -1,19 +1,20 @@
 """What GPUs cost and how much memory they have: a dated table, to be replaced by `PIPELINE_MODAL_PRICES`.
 
-The table in `modal_prices.json` was transcribed by third parties. It is for estimates; Modal's bill is what counts.
+The table in `prices.json` was transcribed by third parties. It is for estimates; Modal's bill is what counts.
 """
 
 import os
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from pipeline.core.errors import PipelineError, reason_of
+from pipeline.core.values import FrozenModel
 
 _TABLE = Path(__file__).with_suffix(".json")
 
 
-class Gpu(BaseModel):
+class Gpu(FrozenModel):
     """One GPU type.
 
     Attributes:
@@ -21,13 +22,11 @@ class Gpu(BaseModel):
         memory_gb: its memory in gigabytes.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     per_second: float = Field(ge=0)
     memory_gb: int = Field(gt=0)
 
 
-class PriceTable(BaseModel):
+class PriceTable(FrozenModel):
     """Prices at a date.
 
     Attributes:
@@ -35,8 +34,6 @@ class PriceTable(BaseModel):
         currency: such as USD.
         gpus: by Modal's name of the type.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     as_of: str
     currency: str
@@ -59,15 +56,15 @@ class PriceTable(BaseModel):
             ) from error
 
     def find(self, gpu: str) -> Gpu | None:
-        """A type as it is asked for, such as `H100!` or `H100:2`."""
-        return self.gpus.get(gpu.partition(":")[0].rstrip("!"))
+        """A type as it is asked for, such as `H100!`."""
+        return self.gpus.get(gpu.rstrip("!"))
 
     def cost(self, gpu: str, seconds: float) -> float | None:
-        """Estimate for so many seconds of a GPU (of all of them, in `H100:2`); None for a type that isn't listed."""
+        """Estimate for so many seconds of a GPU; None for a type that isn't listed."""
         if gpu == "none":
             return 0.0
         found = self.find(gpu)
-        return found.per_second * seconds * int(gpu.partition(":")[2] or 1) if found else None
+        return found.per_second * seconds if found else None
 
 
 def which_gpu(asked: tuple[str, ...], device: str) -> str:
@@ -77,7 +74,7 @@ def which_gpu(asked: tuple[str, ...], device: str) -> str:
     """
     words = device.replace("-", " ").split()
     for gpu in asked:
-        model, _, memory = gpu.partition(":")[0].rstrip("!").partition("-")
+        model, _, memory = gpu.rstrip("!").partition("-")
         if model in words and (not memory or memory in words):
             return gpu
     return device
@@ -95,5 +92,5 @@ def require_same_memory(gpus: tuple[str, ...], table: PriceTable) -> None:
         sizes = ", ".join(f"{gpu} ({size or 'unknown'} GB)" for gpu, size in memory.items())
         raise PipelineError(
             f"PIPELINE_MODAL_GPU lists GPUs of different memory: {sizes}; a container restarted on another one can't "
-            "go on from a checkpoint. List GPUs of one size, or set fine_tuned_model.token_budget"
+            "go on from a checkpoint. List GPUs of one size, or set token_budget"
         )

@@ -1,11 +1,11 @@
 """Which Volumes of training runs may go: they cost money for as long as they are there."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import modal
 
+from pipeline.compute.backend import PruneDecision
 from pipeline.compute.modal.errors import one_line_modal_errors
 from pipeline.compute.modal.volumes import RUN_VOLUME
 
@@ -13,20 +13,7 @@ UNFINISHED_FOR = timedelta(days=7)
 """A Volume without a manifest may be in training, or be resumed, for so long."""
 
 
-@dataclass(frozen=True)
-class VolumeDecision:
-    """What becomes of one training run's Volume.
-
-    Attributes:
-        kept_because: why it stays; None for one that may go.
-    """
-
-    name: str
-    created: datetime
-    kept_because: str | None
-
-
-def decide(live: Collection[str], keep: int) -> list[VolumeDecision]:
+def decide(live: Collection[str], keep: int) -> list[PruneDecision]:
     """Look at every training run's Volume, newest first; nothing is deleted.
 
     Args:
@@ -37,14 +24,14 @@ def decide(live: Collection[str], keep: int) -> list[VolumeDecision]:
         found = [volume for volume in modal.Volume.objects.list() if volume.name and RUN_VOLUME.fullmatch(volume.name)]
         dated = sorted(((volume.info().created_at, volume.name or "") for volume in found), reverse=True)
         return [
-            VolumeDecision(name, created, _reason(name, created, rank, live, keep))
+            PruneDecision(name, created, _reason(name, created, rank, live, keep))
             for rank, (created, name) in enumerate(dated)
         ]
 
 
 def _reason(name: str, created: datetime, rank: int, live: Collection[str], keep: int) -> str | None:
     if name in live:
-        return "a current asset points to it"
+        return "a current value points to it"
     if rank < keep:
         return f"one of the newest {keep}"
     if datetime.now(UTC) - created < UNFINISHED_FOR and not _is_finished(name):

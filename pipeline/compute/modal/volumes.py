@@ -13,10 +13,12 @@ from modal import exception as modal_errors
 
 from pipeline.compute.modal.settings import INPUTS_VOLUME
 from pipeline.core.errors import PipelineError
-from pipeline.core.references import FineTunedModel, ModelReference
-from pipeline.models.embedding_models import model_folder_version
+from pipeline.models.base_model import model_folder_version
+from pipeline.models.fine_tuned import FineTunedModel
+from pipeline.models.info import ModelInfo
 from pipeline.question_pairs.schema import PairTable
-from pipeline.training.run_folder import STEM, RunFolder
+from pipeline.training.manifest import MANIFEST_NAME, verify_model
+from pipeline.training.run_folder import STEM
 
 _VERSION = 2
 RUN_VOLUME = re.compile(rf"{re.escape(STEM)}-\d+")
@@ -52,7 +54,7 @@ def upload_pairs(*tables: PairTable) -> None:
     _upload_missing({f"pairs/{table.data_version}.parquet": table for table in tables})
 
 
-def upload_model(model: ModelReference) -> None:
+def upload_model(model: ModelInfo) -> None:
     """Put a model folder of this machine where containers find it by version.
 
     Raises:
@@ -60,7 +62,10 @@ def upload_model(model: ModelReference) -> None:
     """
     folder = Path(model.location)
     if not folder.is_dir() or model_folder_version(folder) != model.version:
-        raise PipelineError(f"the model folder {folder} is gone or has changed: rematerialise the asset that names it")
+        raise PipelineError(
+            f"the model folder {folder} is gone or has changed",
+            make_again="model" if model.kind == "fine_tuned" else "base model",
+        )
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     _upload_missing({f"models/{model.version}/{path.relative_to(folder).as_posix()}": path for path in files})
 
@@ -86,38 +91,40 @@ def _parquet(table: PairTable) -> io.BytesIO:
 # --- a run's folder ---------------------------------------------------------------------------------------------
 
 
-def upload_folder(volume: str, folder: Path) -> None:
-    """Put all files of a folder into a Volume's root, replacing those of the same names."""
-    with modal.Volume.from_name(volume).batch_upload(force=True) as batch:
-        for path in sorted(folder.rglob("*")):
-            if path.is_file():
-                batch.put_file(path, path.relative_to(folder).as_posix())
+def upload_files(volume: str, files: Mapping[str, bytes], replace: bool) -> None:
+    """Put files into a Volume by their paths from its root; unless `replace`, those that are there stay as they are."""
+    there = modal.Volume.from_name(volume)
+    kept = set() if replace else {entry.path.lstrip("/") for entry in there.listdir("/", recursive=True)}
+    with there.batch_upload(force=True) as batch:
+        for name, content in sorted(files.items()):
+            if name not in kept:
+                batch.put_file(io.BytesIO(content), name)
 
 
-def download_run(volume: str, result: FineTunedModel, fingerprint: str, parent: Path) -> FineTunedModel:
-    """Bring a finished run's model and manifest to `<parent>/<volume>`, and check them against the seal.
+def download_run(volume: str, result: FineTunedModel, parent: Path) -> FineTunedModel:
+    """Bring a finished run's model and manifest to `<parent>/<volume>`, and check them against the manifest.
 
     Returns:
         The result, with its places on this machine.
 
     Raises:
-        PipelineError: when a file is not the one that was sealed, or would come to lie outside the folder.
+        PipelineError: when a file is not the one that the manifest names, or would come to lie outside the folder.
     """
-    target = parent / volume
-    if target.is_dir() and (found := RunFolder(target).sealed_result(fingerprint)):
-        return found
+    target, version = parent / volume, result.model.version
+    if (target / MANIFEST_NAME).is_file():
+        verify_model(target, version)
+        return result.at(str(target))
     parent.mkdir(parents=True, exist_ok=True)
     source = modal.Volume.from_name(volume)
     with tempfile.TemporaryDirectory(prefix=f".{volume}-", dir=parent) as staged:
         root = Path(staged) / volume
         names = [entry.path for entry in source.listdir(result.model.name, recursive=True) if entry.type.name == "FILE"]
-        for name in [*names, "manifest.json"]:
+        for name in [*names, MANIFEST_NAME]:
             path = inside(root, name)
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("wb") as file:
                 source.read_file_into_fileobj(name, file)
-        if RunFolder(root).sealed_result(fingerprint) is None:
-            raise PipelineError(f"the Volume {volume} holds no finished training: materialise fine_tuned_model again")
+        verify_model(root, version)
         shutil.rmtree(target, ignore_errors=True)
         root.rename(target)
     return result.at(str(target))

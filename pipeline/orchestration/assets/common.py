@@ -1,17 +1,14 @@
-"""What all asset modules share: failures in one line, progress into Dagster's log, metadata of a table."""
+"""What all asset modules share: progress into Dagster's log, findings as checks, metadata of a table."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
 import pyarrow as pa
 
-from pipeline.core.errors import PipelineError
 from pipeline.core.progress import LogLines, OnProgress, TrainingSignal, both, progress_file_sink
-from pipeline.quality.rules import Finding
+from pipeline.quality.findings import Finding
 from pipeline.question_pairs.schema import PAIR_SCHEMA, PairTable
-from pipeline.reporting.markdown import escaped
+from pipeline.reporting.tables import escaped
 
 OWNERS = ["team:embeddings"]
 COMPUTE_POOL = "compute"
@@ -20,15 +17,6 @@ COMPUTE_POOL = "compute"
 _TYPE_NAMES = {pa.large_string(): "string", pa.bool_(): "bool"}
 _PREVIEW_ROWS = 8
 _PREVIEW_WIDTH = 120
-
-
-@contextmanager
-def one_line_failures() -> Iterator[None]:
-    """Turn an error that the user can put right into a `dagster.Failure` with that one line; no retry helps it."""
-    try:
-        yield
-    except PipelineError as error:
-        raise dg.Failure(str(error), allow_retries=False) from None
 
 
 def progress_into(context: dg.AssetExecutionContext) -> OnProgress:

@@ -1,15 +1,17 @@
 """The question pairs: the whole dataset, and its three sides."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from pipeline.orchestration.assets.common import OWNERS, one_line_failures, table_metadata
-from pipeline.question_pairs.audit import Audit
+from pipeline.orchestration.assets.common import OWNERS, table_metadata
+from pipeline.orchestration.failures import one_line_failures
+from pipeline.question_pairs.options import PairSource, SplitPlan
 from pipeline.question_pairs.schema import PairTable
-from pipeline.question_pairs.sources import PairSource, load_audited
-from pipeline.question_pairs.splits import SplitPlan, split_pairs
+
+if TYPE_CHECKING:
+    from pipeline.question_pairs.audit import Audit
 
 GROUP = "dataset"
 
@@ -32,6 +34,8 @@ def raw_quora_dataset(config: DatasetConfig) -> dg.MaterializeResult[PairTable]:
 
     **Next:** materialise the splits, or choose your own pairs with `source: file` and `path` in the Launchpad.
     """
+    from pipeline.question_pairs.sources import load_audited
+
     with one_line_failures():
         pairs = load_audited(config)
     return dg.MaterializeResult(
@@ -41,7 +45,7 @@ def raw_quora_dataset(config: DatasetConfig) -> dg.MaterializeResult[PairTable]:
     )
 
 
-def _account(audit: Audit) -> dict[str, Any]:
+def _account(audit: "Audit") -> dict[str, Any]:
     """Numbers under keys that stay, so that Dagster plots them over the materialisations, and the whole in a table."""
     return {
         "pairs_read": audit.read,
@@ -86,6 +90,8 @@ def splits(config: SplitConfig, raw_quora_dataset: PairTable) -> Iterator[dg.Mat
     repeats `datasets.Dataset.train_test_split(test_size=0.1, seed=42)` row for row, for comparison with published
     results; questions then stand on both sides.
     """
+    from pipeline.question_pairs.splits import split_pairs
+
     with one_line_failures():
         sides = split_pairs(raw_quora_dataset, config)
     for name, table in (("train_split", sides.train), ("dev_split", sides.dev), ("eval_split", sides.eval)):

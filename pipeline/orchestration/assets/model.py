@@ -4,18 +4,20 @@ from typing import Any
 
 import dagster as dg
 
-from pipeline.compute.base import Compute, RunIdentity
-from pipeline.core.references import FineTunedModel, ModelReference
-from pipeline.models.embedding_models import BaseModelChoice, resolve_base_model
-from pipeline.orchestration.assets.common import COMPUTE_POOL, OWNERS, one_line_failures, training_progress_into
-from pipeline.orchestration.remote_calls import CallRecords
-from pipeline.orchestration.resources import compute_kind
+from pipeline.compute.base import Compute
+from pipeline.compute.choice import backend
+from pipeline.models.fine_tuned import FineTunedModel
+from pipeline.models.info import ModelInfo
+from pipeline.models.options import BaseModelChoice
+from pipeline.orchestration.assets.common import COMPUTE_POOL, OWNERS, training_progress_into
+from pipeline.orchestration.failures import one_line_failures
+from pipeline.orchestration.work_records import StepRecords
 from pipeline.question_pairs.schema import PairTable
+from pipeline.settings import environment
+from pipeline.training.job import RunIdentity, TrainingJob
 from pipeline.training.recipe import TrainingOrder
 
 GROUP = "model"
-
-ON_MODAL = compute_kind() == "modal"
 
 
 class BaseModelConfig(BaseModelChoice, dg.Config):
@@ -27,13 +29,15 @@ class FineTuneConfig(TrainingOrder, dg.Config):
 
 
 @dg.asset(group_name=GROUP, kinds={"huggingface"}, owners=OWNERS, code_version="1")
-def base_model(config: BaseModelConfig) -> dg.MaterializeResult[ModelReference]:
+def base_model(config: BaseModelConfig) -> dg.MaterializeResult[ModelInfo]:
     """The sentence-embedding model to start from, pinned to a commit or to a hash of its files.
 
     Resolved once, so that the baseline report and the training can't mean different models.
 
     **Next:** materialise `baseline_eval_report`, or choose another `model` in the Launchpad.
     """
+    from pipeline.models.base_model import resolve_base_model
+
     with one_line_failures():
         model = resolve_base_model(config)
     return dg.MaterializeResult(
@@ -50,7 +54,7 @@ def base_model(config: BaseModelConfig) -> dg.MaterializeResult[ModelReference]:
 
 @dg.asset(
     group_name=GROUP,
-    kinds={"pytorch", "huggingface", *({"modal"} if ON_MODAL else ())},
+    kinds={"pytorch", "huggingface", *backend(environment.compute_kind()).asset_kinds},
     owners=OWNERS,
     code_version="1",
     pool=COMPUTE_POOL,
@@ -61,7 +65,7 @@ def fine_tuned_model(
     compute: dg.ResourceParam[Compute],
     train_split: PairTable,
     dev_split: PairTable,
-    base_model: ModelReference,
+    base_model: ModelInfo,
 ) -> dg.MaterializeResult[FineTunedModel]:
     """The base model, fine-tuned on `train_split` so that duplicate questions lie close together.
 
@@ -70,22 +74,17 @@ def fine_tuned_model(
 
     **Next:** materialise `post_train_eval_report`, and look at the difference to the baseline.
     """
-    calls = CallRecords(context)
+    from pipeline.workflow import fine_tune
+
+    records, job = StepRecords(context, compute.kind), TrainingJob(train_split, dev_split, base_model, config.recipe)
+    progress = training_progress_into(context)
     with one_line_failures():
-        result = compute.fine_tune(
-            train_split,
-            dev_split,
-            base_model,
-            config.recipe,
-            _identity(context),
-            training_progress_into(context),
-            calls.hooks(config.train_anew, config.download_model),
-        )
-    result = result.model_copy(update={"cost": calls.cost})
+        result = fine_tune(compute, job, _identity(context), progress, records, config.orders)
+    result = result.model_copy(update={"cost": records.cost})
     return dg.MaterializeResult(
         value=result,
         data_version=dg.DataVersion(result.data_version),
-        metadata={**_training_metadata(result), **calls.metadata},
+        metadata={**_training_metadata(result), **records.metadata},
     )
 
 

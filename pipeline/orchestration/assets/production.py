@@ -2,22 +2,26 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 
 import dagster as dg
 
 from pipeline.compute.base import Compute
 from pipeline.core.errors import PipelineError
-from pipeline.core.references import FineTunedModel
-from pipeline.core.storage import VersionStore
+from pipeline.core.store import VersionStore
 from pipeline.evaluation.report import EvaluationReport
-from pipeline.orchestration.assets.common import OWNERS, finding_result, one_line_failures
-from pipeline.orchestration.resources import current_production, load_from_run, load_version
-from pipeline.quality.promotion import Candidate, ProductionModel, PromotionRules, judge
-from pipeline.quality.rules import Finding
+from pipeline.models.fine_tuned import FineTunedModel
+from pipeline.orchestration.assets.common import OWNERS, finding_result
+from pipeline.orchestration.failures import one_line_failures
+from pipeline.orchestration.steps import PRODUCTION
+from pipeline.quality.findings import Finding
+from pipeline.quality.options import PromotionRules
+from pipeline.quality.production import InProduction, ProductionModel, current_production, earlier_production
+from pipeline.quality.promotion import Candidate, judge
+from pipeline.reporting.tables import escaped
 
 GROUP = "production"
-ASSET = "production_model"
 _HISTORY_ROWS = 20
 
 
@@ -38,7 +42,7 @@ _CHECKS = {
     owners=OWNERS,
     code_version="1",
     output_required=False,
-    check_specs=[dg.AssetCheckSpec(name, asset=ASSET, description=said) for name, said in _CHECKS.items()],
+    check_specs=[dg.AssetCheckSpec(name, asset=PRODUCTION, description=said) for name, said in _CHECKS.items()],
     # Retrained weekly: two weeks without an accepted model are worth a look, five are not what was meant.
     freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(days=36), warn_window=timedelta(days=15)),
 )
@@ -53,7 +57,7 @@ def production_model(
     """The model to use: the newest one that was accepted.
 
     Made from `fine_tuned_model` and its report. A model is accepted when all checks of this asset pass and its files
-    are those that were sealed. Otherwise nothing is materialised: the one before stays, and an observation in this
+    are those of its manifest. Otherwise nothing is materialised: the one before stays, and an observation in this
     asset's *Events* says why.
 
     **Next:** load the model from `model` below. To go back to an earlier one, open the Launchpad of this asset, set
@@ -62,16 +66,16 @@ def production_model(
     with one_line_failures():
         candidate = _candidate(context, config, store, fine_tuned_model, post_train_eval_report)
         compute.verify(candidate.model)
-        current = current_production(store)
+        current = current_production(store, PRODUCTION)
         findings = judge(candidate, current, config)
         against = {name: finding for name, finding in findings.items() if not finding.passed}
         if against and config.run_id:
             raise PipelineError("; ".join(finding.said for finding in against.values()))
-    yield from (finding_result(finding, ASSET, name) for name, finding in findings.items())
+    yield from (finding_result(finding, PRODUCTION, name) for name, finding in findings.items())
     if against:
-        context.log_event(dg.AssetObservation(ASSET, metadata=_refusal(candidate, current, against)))
+        context.log_event(dg.AssetObservation(PRODUCTION, metadata=_refusal(candidate, current, against)))
         return
-    if current is not None and candidate.is_in(current):
+    if isinstance(current, ProductionModel) and candidate.is_in(current):
         decision, promoted = "confirmed", current
     else:
         decision = "rolled back" if config.run_id else "promoted"
@@ -92,23 +96,23 @@ def _candidate(
 ) -> Candidate:
     if config.run_id:
         return Candidate(
-            load_from_run(store, "fine_tuned_model", config.run_id, FineTunedModel),
-            load_from_run(store, "post_train_eval_report", config.run_id, EvaluationReport),
-            store.of_run("fine_tuned_model", config.run_id).run_id,
+            store.read("fine_tuned_model", FineTunedModel, made := store.of_run("fine_tuned_model", config.run_id)),
+            store.read("post_train_eval_report", EvaluationReport, store.of_run("post_train_eval_report", made.run_id)),
+            made.run_id,
         )
     run = context.run
     runs = [run_id for run_id in (run.run_id, run.parent_run_id, run.root_run_id) if run_id]
     return Candidate(newest, report, store.resolve("fine_tuned_model", runs).run_id)
 
 
-def _refusal(candidate: Candidate, current: ProductionModel | None, against: Mapping[str, Finding]) -> dict[str, Any]:
+def _refusal(candidate: Candidate, current: InProduction, against: Mapping[str, Finding]) -> dict[str, Any]:
     return {
         "decision": "refused",
         "reason": "; ".join(finding.said for finding in against.values()),
         "candidate": dg.MetadataValue.path(candidate.model.model.location),
         "candidate_run": candidate.run_id,
         "cosine_ap": candidate.report.cosine.ap,
-        "in_production": dg.MetadataValue.path(current.model.model.location) if current else "nothing",
+        "in_production": _place(current),
     }
 
 
@@ -128,13 +132,20 @@ def _metadata(promoted: ProductionModel, store: VersionStore) -> dict[str, Any]:
     }
 
 
+def _place(current: InProduction) -> Any:
+    if current is None:
+        return "nothing"
+    return dg.MetadataValue.path(current.model.model.location) if isinstance(current, ProductionModel) else current.said
+
+
 def _history(newest: ProductionModel, store: VersionStore) -> str:
     """The newest records as a table, this one first."""
     lines = ["| since | run | average precision | pairs | how |", "|---|---|---|---|---|"]
-    record: ProductionModel | None = newest
-    while record is not None and len(lines) < _HISTORY_ROWS + 2:
-        how = "rolled back" if record.is_rollback else "promoted"
-        ap, source = record.report.cosine.ap, record.model.origin.source
-        lines.append(f"| {record.promoted_at} | {record.run_id} | {ap:.4f} | {source} | {how} |")
-        record = load_version(store, ASSET, record.previous, ProductionModel) if record.previous else None
+    for record in (newest, *islice(earlier_production(store, PRODUCTION, newest), _HISTORY_ROWS - 1)):
+        if isinstance(record, ProductionModel):
+            how = "rolled back" if record.is_rollback else "promoted"
+            ap, source = record.report.cosine.ap, record.model.origin.source
+            lines.append(f"| {record.promoted_at} | {record.run_id} | {ap:.4f} | {source} | {how} |")
+        else:
+            lines.append(f"| ? | ? | ? | ? | {escaped(record.reason)} |")
     return "\n".join(lines)

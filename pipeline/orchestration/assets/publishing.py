@@ -1,19 +1,21 @@
 """The model in production on the Hugging Face hub.
 
 An asset that Dagster knows but can't materialise by itself, and a job that does it: so neither *Materialize all* nor
-`--select '*'` nor the schedule ever pushes a model out of the house. It leaves when somebody launches `publish`, which
-has no default for where to.
+`--select '*'` nor the schedule ever pushes a model to the hub. Only the job `publish` does, and it has no default for
+where to.
 """
 
 import dagster as dg
 
 from pipeline.compute.base import Compute
 from pipeline.core.errors import PipelineError
-from pipeline.core.storage import VersionStore
-from pipeline.orchestration.assets.common import OWNERS, one_line_failures
+from pipeline.core.store import VersionStore
+from pipeline.orchestration.assets.common import OWNERS
 from pipeline.orchestration.assets.production import GROUP
-from pipeline.orchestration.resources import current_production
-from pipeline.reporting.hub_upload import Publication, publish
+from pipeline.orchestration.failures import one_line_failures
+from pipeline.orchestration.steps import PRODUCTION
+from pipeline.quality.production import UnreadableRecord, current_production
+from pipeline.reporting.options import Publication
 
 published_model = dg.AssetSpec(
     "published_model",
@@ -39,10 +41,16 @@ def publish_production_model(
     store: dg.ResourceParam[VersionStore],
 ) -> None:
     """Verify the files of the model in production and push them as one commit."""
+    from pipeline.reporting.hub_upload import publish
+
     with one_line_failures():
-        current = current_production(store)
+        current = current_production(store, PRODUCTION)
         if current is None:
             raise PipelineError("nothing is in production yet: materialise production_model first")
+        if isinstance(current, UnreadableRecord):
+            raise PipelineError(
+                f"{current.said}: materialise production_model, with `run_id` to choose an earlier model"
+            )
         compute.verify(current.model)
         commit = publish(current.model, config)
     context.log_event(

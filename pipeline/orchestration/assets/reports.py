@@ -5,18 +5,19 @@ from typing import Any
 import dagster as dg
 
 from pipeline.compute.base import Compute
-from pipeline.core.references import FineTunedModel, ModelReference
-from pipeline.evaluation.measuring import EvaluationOptions
+from pipeline.evaluation.options import EvaluationOptions
 from pipeline.evaluation.report import EvaluationReport, compare
-from pipeline.evaluation.report_builder import EvaluationData, build_report
 from pipeline.evaluation.results_csv import results_file_name
-from pipeline.models.embedding_models import BaseModelChoice, resolve_base_model
-from pipeline.orchestration.assets.common import COMPUTE_POOL, OWNERS, one_line_failures, progress_into
-from pipeline.orchestration.remote_calls import CallRecords
+from pipeline.models.fine_tuned import FineTunedModel
+from pipeline.models.info import ModelInfo
+from pipeline.models.options import BaseModelChoice
+from pipeline.orchestration.assets.common import COMPUTE_POOL, OWNERS, progress_into
+from pipeline.orchestration.failures import one_line_failures
 from pipeline.orchestration.resources import ReportHistory
-from pipeline.question_pairs.schema import PairTable
-from pipeline.reporting.leaderboard import Leaderboard, LeaderboardOptions, build_leaderboard, measured_on
-from pipeline.reporting.rendering import markdown, pictures
+from pipeline.orchestration.work_records import StepRecords
+from pipeline.question_pairs.schema import PairTable, Splits
+from pipeline.reporting.leaderboard import Leaderboard
+from pipeline.reporting.options import LeaderboardOptions
 
 GROUP = "reports"
 _REPORT: Any = {
@@ -43,7 +44,7 @@ def baseline_eval_report(
     context: dg.AssetExecutionContext,
     config: EvaluationConfig,
     compute: dg.ResourceParam[Compute],
-    base_model: ModelReference,
+    base_model: ModelInfo,
     eval_split: PairTable,
     dev_split: PairTable,
     train_split: PairTable,
@@ -55,15 +56,15 @@ def baseline_eval_report(
 
     **Next:** look at the worst mistakes and the slices in *report* below, then materialise `fine_tuned_model`.
     """
-    calls = CallRecords(context)
+    from pipeline.workflow import measure_base_model
+
+    records, splits = StepRecords(context, compute.kind), Splits(train_split, dev_split, eval_split)
     with one_line_failures():
-        measured = compute.evaluate(base_model, eval_split, dev_split, config, progress_into(context), calls.hooks())
-        data = EvaluationData(eval_split, dev_split, train_split)
-        report = build_report("pre_train", base_model, measured, data)
+        report = measure_base_model(compute, base_model, splits, config, progress_into(context), records)
     return dg.MaterializeResult(
         value=report,
         data_version=dg.DataVersion(report.data_version),
-        metadata={**_report_metadata(report), **calls.metadata},
+        metadata={**_report_metadata(report), **records.metadata},
     )
 
 
@@ -84,13 +85,13 @@ def post_train_eval_report(
 
     **Next:** compare with earlier runs in this asset's *Overview* plots; use the model from its run folder.
     """
-    calls = CallRecords(context)
+    from pipeline.workflow import measure_fine_tuned
+
+    records, splits = StepRecords(context, compute.kind), Splits(train_split, dev_split, eval_split)
     with one_line_failures():
-        model = fine_tuned_model.model
-        measured = compute.evaluate(model, eval_split, dev_split, config, progress_into(context), calls.hooks())
-        data = EvaluationData(eval_split, dev_split, train_split)
-        report = build_report("post_train", model, measured, data, baseline_eval_report, fine_tuned_model)
-        compute.publish(fine_tuned_model, baseline_eval_report, report)
+        report = measure_fine_tuned(
+            compute, fine_tuned_model, baseline_eval_report, splits, config, progress_into(context), records
+        )
     return dg.MaterializeResult(
         value=report,
         data_version=dg.DataVersion(report.data_version),
@@ -102,7 +103,7 @@ def post_train_eval_report(
             },
             "run_folder": dg.MetadataValue.path(fine_tuned_model.run_folder),
             "results_file": dg.MetadataValue.path(f"{fine_tuned_model.run_folder}/{results_file_name('post_train')}"),
-            **calls.metadata,
+            **records.metadata,
         },
     )
 
@@ -128,17 +129,21 @@ def model_leaderboard(
 
     **Next:** name further base models in the Launchpad to see what to start from.
     """
-    data, calls = EvaluationData(eval_split, dev_split, train_split), CallRecords(context)
+    from pipeline.models.base_model import resolve_base_model
+    from pipeline.reporting.ranking import build_leaderboard, measured_on
+    from pipeline.workflow import measure_base_model
+
+    records, splits = StepRecords(context, compute.kind), Splits(train_split, dev_split, eval_split)
     with one_line_failures():
         reports, unreadable = report_history.reports()
-        measured = {report.model.version for report in reports if measured_on(report, data)}
+        measured = {report.model.version for report in reports if measured_on(report, splits)}
         for choice in config.base_models:
             model = resolve_base_model(BaseModelChoice(model=choice))
             if model.version not in measured:
-                scores = compute.evaluate(model, eval_split, dev_split, config, progress_into(context), calls.hooks())
-                reports.append(build_report("pre_train", model, scores, data))
-                report_history.add(reports[-1])
-        leaderboard = build_leaderboard(reports, data, unreadable)
+                report = measure_base_model(compute, model, splits, config, progress_into(context), records)
+                reports.append(report)
+                report_history.add(report)
+        leaderboard = build_leaderboard(reports, splits, unreadable)
     return dg.MaterializeResult(
         value=leaderboard,
         data_version=dg.DataVersion(leaderboard.data_version),
@@ -156,6 +161,9 @@ def model_leaderboard(
 
 
 def _report_metadata(report: EvaluationReport) -> dict[str, Any]:
+    from pipeline.reporting.markdown import markdown
+    from pipeline.reporting.plots import pictures
+
     numbers = {
         f"{name}_{metric}": value
         for name, values in report.operating.items()

@@ -55,17 +55,15 @@ def find_files(location: str) -> list[DataFile]:
             return _folder_files(path, shown)
         if not path.exists():
             raise PipelineError(
-                f"no file of question pairs at {path.absolute() if isinstance(path, Path) else shown}: correct `path` "
-                "of raw_quora_dataset"
+                f"no file of question pairs at {path.absolute() if isinstance(path, Path) else shown}: correct `path`"
             )
         if not path.is_file():
-            raise PipelineError(f"{shown} is neither a file nor a folder: correct `path` of raw_quora_dataset")
+            raise PipelineError(f"{shown} is neither a file nor a folder: correct `path`")
     except PipelineError:
         raise
     except Exception as error:  # A file system behind a URL raises whatever its client library raises.
         raise PipelineError(
-            f"can't reach {shown} ({_reason(error, location)}): correct `path` of raw_quora_dataset, or install what "
-            "its protocol needs"
+            f"can't reach {shown} ({_reason(error, location)}): correct `path`, or install what its protocol needs"
         ) from error
     return [DataFile(str(path) if isinstance(path, Path) else shown, path)]
 
@@ -172,9 +170,7 @@ def _raw(path: Path | UPath, limit: int) -> bytes | None:
 
 
 def _too_large(file: DataFile, limit: int) -> PipelineError:
-    return PipelineError(
-        f"{file.name} holds more than {limit:,} bytes of data: raise `max_bytes` of raw_quora_dataset if that is meant"
-    )
+    return PipelineError(f"{file.name} holds more than {limit:,} bytes of data: raise `max_bytes` if that is meant")
 
 
 def _decompressed(raw: pa.Buffer, codec: str, too_large: Callable[[], PipelineError], limit: int) -> pa.Buffer:

@@ -10,8 +10,6 @@ import pyarrow.compute as pc
 from pipeline.core.errors import PipelineError, excerpt
 from pipeline.question_pairs.reading.formats import RawRows, TableFile
 
-PAIR_COLUMNS = ("pair_id", "question1_id", "question2_id", "question1", "question2", "is_duplicate")
-
 _IDS = {
     "pair_id": ("pair_id", "id", "idx"),
     "question1_id": ("question1_id", "qid1"),
@@ -110,7 +108,7 @@ def _recognise(found: Sequence[str], name: str, mapping: Mapping[str, str]) -> _
     if missing := [column for column in parts.values() if column not in found]:
         raise PipelineError(
             f"{name} lacks the column {', '.join(missing)}; it has: {_listing(found)}; if yours have other names, say "
-            "them in `columns` of raw_quora_dataset"
+            "them in `columns`"
         )
     if twice := [column for column in parts.values() if found.count(column) > 1]:
         raise PipelineError(f"{name} has the column {twice[0]} {found.count(twice[0])} times: rename all but one")

@@ -4,11 +4,13 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from huggingface_hub import HfApi, hf_hub_download
+
 from pipeline.core.errors import PipelineError
 from pipeline.core.hub_errors import HUB_ERRORS, TIMEOUT, hub_error
 from pipeline.question_pairs.reading.files import DataFile, is_data
 
-_NAMES = "`hub_id` of raw_quora_dataset"
+_NAMES = "`hub_id`"
 _MOST_SHOWN = 8
 
 
@@ -38,9 +40,6 @@ def fetch_dataset(hub_id: str, config: str | None, revision: str, split: str, li
         PipelineError: when the hub can't be reached or denies access, there is no such dataset, revision,
             configuration or split, or its files are too large.
     """
-    # Imported here, as it costs what loading the definitions must not.
-    from huggingface_hub import HfApi, hf_hub_download
-
     what = f"dataset {hub_id!r} at revision {revision!r}"
     try:
         info = HfApi().dataset_info(hub_id, revision=revision, files_metadata=True, timeout=TIMEOUT)
@@ -48,7 +47,7 @@ def fetch_dataset(hub_id: str, config: str | None, revision: str, split: str, li
         names = _choose(sorted(sizes), config, split, what)
         if (size := sum(sizes[name] for name in names)) > limit:
             raise PipelineError(
-                f"{what} has {size:,} bytes of data for split {split!r}, more than `max_bytes` of raw_quora_dataset "
+                f"{what} has {size:,} bytes of data for split {split!r}, more than `max_bytes` "
                 f"({limit:,}): raise it if that is meant"
             )
         paths = [
@@ -68,8 +67,6 @@ def dataset_commit(hub_id: str, revision: str) -> str:
         PipelineError: when the hub can't be reached or denies access, or there is no such dataset or revision.
     """
     # Imported here, as it costs what loading the definitions must not.
-    from huggingface_hub import HfApi
-
     try:
         return str(HfApi().dataset_info(hub_id, revision=revision, timeout=TIMEOUT).sha)
     except HUB_ERRORS as error:
@@ -85,12 +82,12 @@ def _choose(names: list[str], config: str | None, split: str, what: str) -> list
     if not chosen:
         wanted = f"split {split!r}" + (f" of configuration {config!r}" if config else "")
         raise PipelineError(
-            f"{what} has no data file for {wanted}: set `hub_config` and `hub_split` of raw_quora_dataset; its data "
+            f"{what} has no data file for {wanted}: set `hub_config` and `hub_split`; its data "
             f"files are: {shown or 'none'}"
         )
     if len({name.rpartition("/")[0].removesuffix(f"/{split}") for name in chosen}) > 1:
         raise PipelineError(
-            f"{what} has split {split!r} in several configurations: name one as `hub_config` of raw_quora_dataset; its "
+            f"{what} has split {split!r} in several configurations: name one as `hub_config`; its "
             f"data files are: {shown}"
         )
     return chosen

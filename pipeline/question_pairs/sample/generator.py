@@ -1,6 +1,6 @@
 """Makes the bundled sample: seeded duplicate-question pairs, so that a fresh clone runs without a network.
 
-The wordings come from `sample_intents`. There a *family* is one topic, each of its paragraphs is one
+The wordings come from `intents.txt`. There a *family* is one topic, each of its paragraphs is one
 *meaning* and the lines of a paragraph are wordings of that meaning. Two questions are duplicates exactly when
 they come from the same paragraph with the same slot values, so a label never depends on how words look.
 All pairs of a family hang together, and no text is in two families: a split that keeps questions apart keeps
@@ -12,12 +12,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from pipeline.question_pairs.sample.intents import INTENTS
+from pipeline.question_pairs.questions import question_key
 
+INTENTS = Path(__file__).with_name("intents.txt").read_text(encoding="utf-8")
 TARGET_PAIRS = 4000
 SMALLEST_FAMILY, LARGEST_FAMILY = 10, 36
 DUPLICATE_RATE = 0.395
@@ -171,8 +173,8 @@ def _shuffled_pairs(seed: int) -> list[Pair]:
     for family, size in zip(families, _family_sizes(len(families), seed), strict=True):
         grown = _grow_family(family, size, _stream(seed, family.name))
         for text in {text: None for pair in grown for text in (pair.question1, pair.question2)}:
-            if owner.setdefault(_norm(text), family.name) != family.name:
-                raise ValueError(f"{text!r} is in two families: {owner[_norm(text)]} and {family.name}")
+            if owner.setdefault(question_key(text), family.name) != family.name:
+                raise ValueError(f"{text!r} is in two families: {owner[question_key(text)]} and {family.name}")
         pairs.extend(grown)
     _stream(seed, "rows").shuffle(pairs)
     return pairs
@@ -204,11 +206,11 @@ def _grow_family(family: Family, size: int, rng: random.Random) -> list[Pair]:
     meaning = rng.randrange(len(family.meanings))
     wording = rng.randrange(len(family.meanings[meaning]))
     first = _ask(family, meaning, wording, _draw_values(family, rng), rng)
-    texts[_norm(first.text)] = first
+    texts[question_key(first.text)] = first
     for label in labels:
         for anchor, candidate in _candidates(family, label, texts, rng):
-            partner = texts.get(_norm(candidate.text), candidate)
-            edge = frozenset((_norm(anchor.text), _norm(partner.text)))
+            partner = texts.get(question_key(candidate.text), candidate)
+            edge = frozenset((question_key(anchor.text), question_key(partner.text)))
             if len(edge) < 2 or edge in used or (anchor.key == partner.key) != label:
                 continue
             if _bare(anchor.text) == _bare(partner.text) and rng.random() > _PUNCTUATION_ONLY:
@@ -217,7 +219,7 @@ def _grow_family(family: Family, size: int, rng: random.Random) -> list[Pair]:
         else:
             raise ValueError(f"family {family.name} has too few wordings or fillers for {size} pairs")
         used.add(edge)
-        texts.setdefault(_norm(partner.text), partner)
+        texts.setdefault(question_key(partner.text), partner)
         one, two = (anchor, partner) if rng.random() < 0.5 else (partner, anchor)
         pairs.append(Pair(one.text, two.text, label, family.name))
     return pairs
@@ -324,7 +326,3 @@ def _habits(text: str, rng: random.Random) -> str:
 
 def _bare(text: str) -> str:
     return " ".join(re.findall(r"\w+", text.casefold()))
-
-
-def _norm(text: str) -> str:
-    return text.strip().casefold()

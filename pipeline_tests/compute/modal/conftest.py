@@ -9,14 +9,14 @@ from modal_loopback import LoopbackModal
 from modal_training import Training, fresh_compute
 from tiny_model import make_tiny_model
 
-from pipeline.core.references import DataOrigin
-from pipeline.models.embedding_models import BaseModelChoice, resolve_base_model
+from pipeline.models.base_model import resolve_base_model
+from pipeline.models.options import BaseModelChoice
 from pipeline.question_pairs.sample.generator import bundled_sample
-from pipeline.question_pairs.schema import PairTable
+from pipeline.question_pairs.schema import DataOrigin, PairTable
 from pipeline.training.recipe import Recipe
 
 if TYPE_CHECKING:
-    from pipeline.compute.modal.client import ModalCompute
+    from pipeline.compute.modal.compute import ModalCompute
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ CALL = "fc-1"
         (modal_errors.OutputExpiredError("gone"), f"that of the call {CALL} is gone", "re-execute the run"),
         (modal_errors.FunctionTimeoutError("3600 s"), "time limit", "raise PIPELINE_MODAL_TIMEOUT_HOURS"),
         (modal_errors.NotFoundError("App 'x' not found"), "App 'x' not found", "re-execute the run"),
-        (modal_errors.InternalFailure("task lost"), "lost again and again", "lower fine_tuned_model.token_budget"),
+        (modal_errors.InternalFailure("task lost"), "lost again and again", "lower token_budget"),
         (modal_errors.RemoteError("Input was cancelled by user"), "cancelled from elsewhere", "re-execute the run"),
         (modal_errors.RemoteError("Runner failed with exit code: 137 (OOM)"), "out of memory", "a larger GPU"),
         (modal_errors.RemoteError("container exploded"), "container exploded", "its log says where"),

@@ -13,13 +13,16 @@ import pytest
 from modal_loopback import LoopbackModal, wait_until
 from modal_training import VOLUME, Training, fresh_compute
 
+from pipeline.compute.base import MeasuringJob
+from pipeline.compute.driver import measure
 from pipeline.compute.modal.attempts import MOST_WITHOUT_PROGRESS
 from pipeline.core.errors import PipelineError
-from pipeline.core.progress import CheckpointSaved, LogLine, ProgressEvent, TrainingStep
-from pipeline.core.references import FineTunedModel
+from pipeline.core.progress import CheckpointSaved, LogLine, ProgressEvent, TrainingStep, ignore
+from pipeline.evaluation.options import EvaluationOptions
+from pipeline.models.fine_tuned import FineTunedModel
 
 if TYPE_CHECKING:
-    from pipeline.compute.modal.client import ModalCompute
+    from pipeline.compute.modal.compute import ModalCompute
 
 pytestmark = pytest.mark.slow
 
@@ -83,7 +86,7 @@ def test_a_time_limit_names_its_setting(
     with pytest.raises(KeyboardInterrupt):
         training.run(fresh_compute(monkeypatch, tmp_path / "runs"), interrupt)
     second = training.submitted[-1]
-    assert (second.volume, second.fingerprint) == (first.volume, first.fingerprint)
+    assert (second.place, second.fingerprint) == (first.place, first.fingerprint)
     assert second.app != first.app
     assert steps[0] > 10
 
@@ -234,15 +237,15 @@ def climbing(loopback: LoopbackModal) -> None:
     loopback.tamper(VOLUME, "manifest.json", json.dumps(manifest).encode())
 
 
-def test_a_result_is_refused_when_the_volume_is_not_as_it_was_sealed(
+def test_a_result_is_refused_when_the_volume_is_not_as_its_manifest_says(
     training: Training, modal_compute: "ModalCompute", modal_loopback: LoopbackModal
 ) -> None:
     result = training.run(modal_compute)
     intact = {name: path.read_bytes() for name, path in modal_loopback.volume_files(VOLUME).items()}
     for harm, reason in (
-        (truncated, "model.safetensors is not the file that was sealed"),
-        (flipped, "model.safetensors is not the file that was sealed"),
-        (added, "extra.json is not the file that was sealed"),
+        (truncated, "model.safetensors is not the file that the manifest names"),
+        (flipped, "model.safetensors is not the file that the manifest names"),
+        (added, "extra.json is not the file that the manifest names"),
         (climbing, "names a model that lies outside"),
     ):
         harm(modal_loopback)
@@ -272,13 +275,11 @@ def test_a_result_without_a_manifest_is_refused(
 def test_a_tampered_model_is_not_evaluated(
     training: Training, modal_compute: "ModalCompute", modal_loopback: LoopbackModal
 ) -> None:
-    from pipeline.evaluation.measuring import EvaluationOptions
-
     result: FineTunedModel = training.run(modal_compute)
     flipped(modal_loopback)
-    options = EvaluationOptions(device="cpu")
-    message = error_of(lambda: modal_compute.evaluate(result.model, training.dev, training.train, options))
-    assert "have changed: version" in message
+    job = MeasuringJob(result.model, training.dev, training.train, EvaluationOptions(device="cpu"))
+    message = error_of(lambda: measure(modal_compute, job, ignore))
+    assert "have changed (version" in message
 
 
 def restore(loopback: LoopbackModal, intact: dict[str, bytes]) -> None:

@@ -9,8 +9,11 @@ from loopback_hub import LoopbackHub, Repository, loopback_hub
 from modal_loopback import LoopbackModal
 from modal_training import Training, fresh_compute
 
-from pipeline.core.references import ModelReference
-from pipeline.evaluation.measuring import EvaluationOptions
+from pipeline.compute.base import MeasuringJob
+from pipeline.compute.driver import measure
+from pipeline.core.progress import ignore
+from pipeline.evaluation.options import EvaluationOptions
+from pipeline.models.info import ModelInfo
 
 pytestmark = pytest.mark.slow
 
@@ -19,8 +22,8 @@ OPTIONS = EvaluationOptions(device="cpu")
 
 
 @pytest.fixture
-def private_model(training: Training) -> Iterator[tuple[LoopbackHub, ModelReference]]:
-    """A hub with a private model, and its reference."""
+def private_model(training: Training) -> Iterator[tuple[LoopbackHub, ModelInfo]]:
+    """A hub with a private model, and what is said of it."""
     folder = Path(training.base_model.location)
     files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     repository = Repository(files, token=TOKEN)
@@ -28,7 +31,7 @@ def private_model(training: Training) -> Iterator[tuple[LoopbackHub, ModelRefere
         hub.repositories["models", "org/private"] = repository
         yield (
             hub,
-            ModelReference(
+            ModelInfo(
                 kind="hub",
                 name="org/private",
                 location="org/private",
@@ -40,7 +43,7 @@ def private_model(training: Training) -> Iterator[tuple[LoopbackHub, ModelRefere
 
 def test_a_private_hub_model_is_fetched_once_with_the_secrets_token(
     training: Training,
-    private_model: tuple[LoopbackHub, ModelReference],
+    private_model: tuple[LoopbackHub, ModelInfo],
     modal_loopback: LoopbackModal,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -52,9 +55,10 @@ def test_a_private_hub_model_is_fetched_once_with_the_secrets_token(
     monkeypatch.setenv("PIPELINE_MODAL_HF_SECRET", "huggingface")
     compute = fresh_compute(monkeypatch, tmp_path)
 
-    first = compute.evaluate(model, training.dev, training.train, OPTIONS)
+    job = MeasuringJob(model, training.dev, training.train, OPTIONS)
+    first = measure(compute, job, ignore)
     fetched = [request for request in hub.requests if request.startswith("GET") and "safetensors" in request]
-    second = compute.evaluate(model, training.dev, training.train, OPTIONS)
+    second = measure(compute, job, ignore)
     again = [request for request in hub.requests if request.startswith("GET") and "safetensors" in request]
 
     assert fetched == again == [f"GET /org/private/resolve/{model.revision}/model.safetensors"]

@@ -5,12 +5,13 @@ Real processes, ended by real signals; judged by what the loopback Modal server 
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from modal_loopback import CallRecord, LoopbackModal, wait_until
 from small_data import write_small_pairs
 from tiny_model import make_tiny_model
 
-from pipeline.core.storage import PROJECT_ROOT
+from pipeline.core.files import PROJECT_ROOT
 
 pytestmark = pytest.mark.slow
 
@@ -155,6 +156,8 @@ def test_ctrl_c_of_a_command_line_run_ends_the_call_and_its_container(orchestrat
     orchestrator.seconds_until_no_container()
     assert process.wait(30) == 130, orchestrator.log.read_text()
     assert [call.state for call in orchestrator.trainings()] == ["cancelled"]
+    # By this a run knows that an interrupt means stop.
+    assert [run.remote_job_origin for run in orchestrator_runs(orchestrator)] == [None]
 
 
 def test_a_lost_orchestrator_leaves_the_training_to_be_found_again_and_exactly_one_happens(
@@ -183,7 +186,7 @@ def test_a_lost_orchestrator_leaves_the_training_to_be_found_again_and_exactly_o
 def test_a_training_that_nobody_waited_for_until_it_was_over_is_taken_as_it_is(orchestrator: Orchestrator) -> None:
     process = orchestrator.start()
     wait_until(lambda: any(run for run in orchestrator.trainings()), START_SECONDS)
-    wait_until(lambda: "fine_tuned_model.call_id" in orchestrator_tags(orchestrator), 10)
+    wait_until(lambda: re.search(r"modal/fine_tuned_model\.\w+\.call_id", orchestrator_tags(orchestrator)), 10)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     wait_until(lambda: orchestrator.trainings()[0].state == "succeeded", START_SECONDS)
@@ -191,9 +194,13 @@ def test_a_training_that_nobody_waited_for_until_it_was_over_is_taken_as_it_is(o
     assert len(orchestrator.trainings()) == 1
 
 
-def orchestrator_tags(orchestrator: Orchestrator) -> str:
+def orchestrator_runs(orchestrator: Orchestrator) -> Sequence[dg.DagsterRun]:
     with dg.DagsterInstance.from_config(str(orchestrator.dagster_home)) as instance:
-        return " ".join(tag for run in instance.get_runs() for tag in run.tags)
+        return instance.get_runs()
+
+
+def orchestrator_tags(orchestrator: Orchestrator) -> str:
+    return " ".join(tag for run in orchestrator_runs(orchestrator) for tag in run.tags)
 
 
 # --- from the UI ------------------------------------------------------------------------------------------------
@@ -234,6 +241,8 @@ def test_a_dagster_that_is_shut_down_leaves_the_call_to_be_found_again(orchestra
         launch_long_training(address, orchestrator)
     time.sleep(END_SECONDS)
     assert [call.state for call in orchestrator.trainings()] == ["running"]
+    # By this a run knows that a server launched it, and may be interrupted because that server goes down.
+    assert [bool(run.remote_job_origin) for run in orchestrator_runs(orchestrator)] == [True]
 
 
 def test_a_cancelled_run_without_a_worker_has_its_calls_ended_by_the_sensor(orchestrator: Orchestrator) -> None:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 from modal_training import Training, fresh_compute
 
-from pipeline.compute.base import RemoteCall
-from pipeline.core.progress import CheckpointSaved, ProgressEvent
-from pipeline.core.references import in_volume
-from pipeline.evaluation.measuring import EvaluationOptions
+from pipeline.compute.base import MeasuringJob, WorkRecord
+from pipeline.compute.driver import measure
+from pipeline.core.locations import remote_place
+from pipeline.core.progress import CheckpointSaved, ProgressEvent, ignore
+from pipeline.evaluation.options import EvaluationOptions
 
 if TYPE_CHECKING:
-    from pipeline.compute.modal.client import ModalCompute
+    from pipeline.compute.modal.compute import ModalCompute
 
 pytestmark = [
     pytest.mark.live,
@@ -32,19 +33,19 @@ def compute(training: Training, monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     yield fresh_compute(monkeypatch, tmp_path / "runs")
     from pipeline.compute.modal.pruning import delete
 
-    for volume in {call.volume for call in training.submitted}:
+    for volume in {call.place for call in training.submitted}:
         delete(volume)
 
 
 def test_a_training_runs_on_a_gpu_and_its_model_is_evaluated_there(training: Training, compute: "ModalCompute") -> None:
     result = training.run(compute, download_model=True)
     assert result.device.startswith("cuda")
-    assert in_volume(result.run_folder)
+    assert remote_place(result.run_folder)
     (usage,) = training.usages
     assert usage.gpu_seconds > 0
     assert usage.cost
     assert any(isinstance(event, CheckpointSaved) for event in training.events)
-    measured = compute.evaluate(result.model, training.dev, training.train, EvaluationOptions())
+    measured = measure(compute, MeasuringJob(result.model, training.dev, training.train, EvaluationOptions()), ignore)
     assert measured.device.startswith("cuda")
     assert training.run(compute) == result
 
@@ -58,7 +59,7 @@ def test_an_interrupt_ends_the_call_within_seconds(training: Training, compute: 
     training.recipe = training.recipe.model_copy(update={"epochs": 1000})
     with pytest.raises(KeyboardInterrupt):
         training.run(compute, interrupt)
-    call: RemoteCall = training.submitted[-1]
+    call: WorkRecord = training.submitted[-1]
     time.sleep(5)
     with pytest.raises(modal.exception.RemoteError):
         modal.FunctionCall.from_id(call.call_id).get(timeout=0)

@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 from modal_loopback import LoopbackModal
 
-from pipeline.core.storage import PROJECT_ROOT
+from pipeline.core.files import PROJECT_ROOT
 
 pytestmark = pytest.mark.slow
 
@@ -71,15 +71,23 @@ def test_the_whole_graph_gives_the_result_files_of_this_machine(
     # One call for each of the three heavy assets; all others are light, and hash files or embed a few questions.
     functions = [call.function for call in modal_loopback.calls()]
     assert [functions.count(name) for name in ("fine_tune", "evaluate")] == [1, 2]
-    assert set(functions) == {"fine_tune", "evaluate", "sealed_result", "embed"}
+    assert set(functions) == {"fine_tune", "evaluate", "finished_result", "embed"}
     assert {call.state for call in modal_loopback.calls()} == {"succeeded"}
 
     calls = {call.function: call.id for call in modal_loopback.calls()}
     with dg.DagsterInstance.from_config(str(pipeline_home / "dagster")) as instance:
         (run,) = instance.get_runs()
-        assert run.tags["modal/fine_tuned_model.call_id"] == calls["fine_tune"]
-        assert run.tags["modal/fine_tuned_model.volume"] == volume
-        assert run.tags["modal/fine_tuned_model.url"] == f"https://modal.com/id/{calls['fine_tune']}"
+        (training,) = [
+            tag.removesuffix(".fingerprint")
+            for tag in run.tags
+            if tag.startswith("modal/fine_tuned_model.") and tag.endswith(".fingerprint")
+        ]
+        assert training == f"modal/fine_tuned_model.{run.tags[f'{training}.fingerprint']}"
+        assert run.tags[f"{training}.call_id"] == calls["fine_tune"]
+        assert run.tags[f"{training}.volume"] == volume
+        assert run.tags[f"{training}.url"] == f"https://modal.com/id/{calls['fine_tune']}"
+        measured = {run.tags[f"modal/{report}_eval_report.call_id"] for report in ("baseline", "post_train")}
+        assert measured == {call.id for call in modal_loopback.calls() if call.function == "evaluate"}
         event = instance.get_latest_materialization_event(dg.AssetKey("fine_tuned_model"))
         assert event
         assert event.asset_materialization

@@ -1,5 +1,6 @@
 """What the client asks Modal for, as the loopback server received it: GPU, limits, mounts, image; no token in it."""
 
+import json
 import os
 import signal
 import subprocess
@@ -10,9 +11,11 @@ from typing import Any
 
 import pytest
 from modal_loopback import LoopbackModal, wait_until
+from modal_loopback.control_plane import REQUEST_TYPES
 from modal_training import Training, fresh_compute
 
-from pipeline.core.storage import PROJECT_ROOT
+from pipeline.compute.modal.code import sent_files
+from pipeline.core.files import PROJECT_ROOT
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +40,7 @@ def test_heavy_functions_ask_for_an_h100_first_and_for_a_gpu_of_the_same_memory_
     for name in ("fine_tune", "evaluate"):
         gpus = [each.resources.gpu_config.gpu_type for each in options(functions[name])]
         assert gpus == ["H100!", "A100-80GB"]
-    (light,) = options(functions["sealed_result"])
+    (light,) = options(functions["finished_result"])
     assert light.resources.gpu_config.gpu_type == ""
 
 
@@ -57,9 +60,10 @@ def test_only_code_that_containers_run_is_sent(functions: dict[str, Any], modal_
     sent = {file.filename for request in modal_loopback.requests("MountGetOrCreate") for file in request.files}
     assert "/root/pipeline/training/fine_tune.py" in sent
     assert "/root/pipeline/compute/modal/app.py" in sent
-    assert not any(
-        name.startswith(f"/root/pipeline/{above}") for name in sent for above in ("assets", "definitions", "cli")
-    )
+    above = ("orchestration", "definitions", "command_line", "settings", "reporting")
+    assert not any(name.startswith(f"/root/pipeline/{name_above}") for name in sent for name_above in above)
+    code = {name for name in sent if name.startswith("/root/")}
+    assert code == {f"/root/{path.as_posix()}" for path in sent_files()}
 
 
 def test_the_image_installs_the_projects_dependencies_under_its_own_constraints(
@@ -105,6 +109,70 @@ def test_unchanged_code_and_settings_are_deployed_once(
     assert len({each.app for each in modal_loopback.deployments()}) == 2
 
 
+# --- before anything is asked for ------------------------------------------------------------------------------------
+
+
+LOAD = ["-c", "import pipeline.definitions"]
+
+
+@pytest.mark.parametrize(
+    ("command", "wanted"),
+    [
+        (LOAD, "H100:2"),
+        (LOAD, "L4:0"),
+        (LOAD, "A100-80GB:8"),
+        (["-m", "pipeline", "materialize"], "H100:2"),
+        (["-m", "pipeline", "finetune"], "H100:2"),
+        (["-m", "modal", "run", "-q", "-m", "pipeline.compute.modal_app"], "H100:2"),
+        (["-m", "modal", "deploy", "-m", "pipeline.compute.modal_app"], "H100:2"),
+    ],
+    ids=["two", "none", "eight", "materialize", "finetune", "modal run", "modal deploy"],
+)
+def test_more_than_one_gpu_is_refused_before_modal_is_asked_for_anything(
+    modal_loopback: LoopbackModal, pipeline_home: Path, monkeypatch: pytest.MonkeyPatch, command: list[str], wanted: str
+) -> None:
+    monkeypatch.setenv("PIPELINE_COMPUTE", "modal")
+    monkeypatch.setenv("PIPELINE_MODAL_GPU", wanted)
+    monkeypatch.setenv("COLUMNS", "300")
+    done = run(command)
+    assert done.returncode == 1
+    assert f"PIPELINE_MODAL_GPU asks for '{wanted}', but a training uses one GPU" in done.stderr
+    assert not [rpc for rpc in REQUEST_TYPES if modal_loopback.requests(rpc)]
+
+
+def test_one_gpu_may_be_counted_and_is_asked_for_without_the_count(
+    modal_loopback: LoopbackModal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIPELINE_MODAL_GPU", "H100:1")
+    fresh_compute(monkeypatch, tmp_path).function("fine_tune")
+    asked = {
+        each.resources.gpu_config.gpu_type: each.resources.gpu_config.count
+        for request in modal_loopback.requests("FunctionCreate")
+        for each in options(request)
+    }
+    assert asked == {"H100": 1, "": 0}
+
+
+# --- modal run ------------------------------------------------------------------------------------------------------
+
+MODAL_RUN = ["-m", "modal", "run", "-m", "pipeline.compute.modal_app"]
+
+
+def run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *command], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
+
+
+def trained_volume(loopback: LoopbackModal) -> str:
+    (volume,) = [name for name in loopback.volumes() if name.rpartition("-")[2].isdecimal()]
+    return volume
+
+
+def trained_recipe(loopback: LoopbackModal, volume: str) -> dict[str, Any]:
+    manifest = json.loads(loopback.volume_files(volume)["manifest.json"].read_text())
+    recipe: dict[str, Any] = manifest["result"]["recipe"]
+    return recipe
+
+
 def test_modal_run_evaluates_trains_and_evaluates_and_leaves_a_volume(
     training: Training,
     modal_loopback: LoopbackModal,
@@ -113,30 +181,74 @@ def test_modal_run_evaluates_trains_and_evaluates_and_leaves_a_volume(
     tmp_path: Path,
 ) -> None:
     monkeypatch.setenv("PIPELINE_MODAL_GPU", "none")
-    command = [sys.executable, "-m", "modal", "run", "-m", "pipeline.compute.modal.app"]
-    command += ["--pairs", str(small_pairs), "--base-model", training.base_model.location, "--fraction", "0.9"]
-    command += ["--epochs", "2", "--batch-size", "16", "--loss", "contrastive"]
-    done = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
+    flags = ["--pairs", str(small_pairs), "--base-model", training.base_model.location, "--fraction", "0.9"]
+    flags += ["--epochs", "2", "--batch-size", "16", "--loss", "contrastive"]
+    done = run([*MODAL_RUN, *flags])
     assert done.returncode == 0, done.stdout + done.stderr
     assert "pre train eval {'cossim': {'accuracy': " in done.stdout
     assert "post train eval {'cossim': {'accuracy': " in done.stdout
     assert "step 1 of" in done.stdout
-    (volume,) = [name for name in modal_loopback.volumes() if name.rpartition("-")[2].isdecimal()]
+    volume = trained_volume(modal_loopback)
     assert f"modal volume get {volume} tiny-ft dump" in done.stdout
     files = modal_loopback.volume_files(volume)
     assert {"manifest.json", "binary_classification_evaluation_post_train_results.csv"} <= set(files)
+    recipe = trained_recipe(modal_loopback, volume)
+    assert (recipe["epochs"], recipe["batch_size"], recipe["loss"]) == (2, 16, "contrastive")
     assert modal_loopback.containers() == []
     assert modal_loopback.deployments() == []
 
 
-def test_modal_run_refuses_bad_flags_in_one_line(
-    modal_loopback: LoopbackModal, monkeypatch: pytest.MonkeyPatch
+def test_modal_run_takes_a_config_file_and_settings_and_its_own_flags_over_both(
+    training: Training,
+    modal_loopback: LoopbackModal,
+    small_config: Path,
+    pipeline_home: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("PIPELINE_MODAL_GPU", "none")
-    command = [sys.executable, "-m", "modal", "run", "-q", "-m", "pipeline.compute.modal.app", "--epochs", "0"]
-    done = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
+    flags = ["--config", str(small_config), "--set", f"base_model.model={training.base_model.location}"]
+    flags += ["--set", "fine_tuned_model.epochs=3", "--set", "fine_tuned_model.download_model=true"]
+    flags += ["--set", "fine_tuned_model.margin=0.25", "--epochs", "1"]
+    done = run([*MODAL_RUN, *flags])
+    assert done.returncode == 0, done.stdout + done.stderr
+    volume = trained_volume(modal_loopback)
+    recipe = trained_recipe(modal_loopback, volume)
+    assert (recipe["epochs"], recipe["margin"]) == (1, 0.25)
+    # Of the file.
+    assert (recipe["batch_size"], recipe["max_seq_length"], recipe["checkpoint_steps"]) == (16, 16, 5)
+    assert (pipeline_home / "runs" / volume / "tiny-ft" / "model.safetensors").is_file()
+
+
+def test_modal_run_shows_its_options(modal_loopback: LoopbackModal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIPELINE_MODAL_GPU", "none")
+    done = run([*MODAL_RUN, "--", "--help"])
+    assert done.returncode == 0, done.stdout + done.stderr
+    for option in ("--config", "--set", "--pairs", "--fraction", "--base-model", "--epochs", "--batch-size", "--loss"):
+        assert option in done.stdout
+    assert modal_loopback.calls() == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--epochs", "0"], "fine_tuned_model.epochs can't be 0: it must be a whole number at least 1"),
+        (["--fraction", "1.5"], "raw_quora_dataset.fraction can't be 1.5: it must be a number above 0 and at most 1"),
+        (["--set", "fine_tuned_model.epoch=1"], "fine_tuned_model has no setting 'epoch'; it has: epochs,"),
+        (["--config", "missing.yaml"], "no config file at "),
+        (["--epochs", "many"], "Invalid value for '--epochs': 'many' is not a valid integer."),
+        (["--epoch", "1", "--batch", "2"], "No such option"),
+        (["--pairs", "missing.tsv"], "missing.tsv"),
+    ],
+)  # fmt: skip
+def test_modal_run_refuses_bad_flags_in_one_line(
+    modal_loopback: LoopbackModal, monkeypatch: pytest.MonkeyPatch, flags: list[str], message: str
+) -> None:
+    monkeypatch.setenv("PIPELINE_MODAL_GPU", "none")
+    done = run(["-m", "modal", "run", "-q", "-m", "pipeline.compute.modal_app", *flags])
     assert done.returncode == 1
-    assert "Error: --epochs: Input should be greater than or equal to 1" in done.stderr
+    assert done.stderr.startswith("Error: ")
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
     assert "Traceback" not in done.stderr
     assert modal_loopback.calls() == []
 
@@ -149,7 +261,7 @@ def test_ctrl_c_of_modal_run_ends_the_container(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("PIPELINE_MODAL_GPU", "none")
-    command = [sys.executable, "-m", "modal", "run", "-q", "-m", "pipeline.compute.modal.app", "--epochs", "900"]
+    command = [sys.executable, "-m", "modal", "run", "-q", "-m", "pipeline.compute.modal_app", "--epochs", "900"]
     command += ["--pairs", str(small_pairs), "--base-model", training.base_model.location]
     with subprocess.Popen(command, cwd=PROJECT_ROOT, start_new_session=True, stdout=subprocess.DEVNULL) as process:
         try:

@@ -1,19 +1,19 @@
 """Settings, prices and names for Modal: what they give, and what they refuse before anything is paid for."""
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from pipeline.compute.modal.code import app_name
 from pipeline.compute.modal.prices import PriceTable, require_same_memory, which_gpu
-from pipeline.compute.modal.settings import ModalSettings, app_name, code_version, dependencies, is_in_container
+from pipeline.compute.modal.settings import ModalSettings
 from pipeline.compute.modal.volumes import inside
 from pipeline.core.errors import PipelineError
-from pipeline.core.storage import PROJECT_ROOT
-from pipeline.orchestration.resources import check_compute
+from pipeline.core.files import PROJECT_ROOT
+from pipeline.orchestration.resources import default_resources
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +28,7 @@ def test_the_default_is_an_h100_and_the_next_best_of_the_same_memory() -> None:
     require_same_memory(settings.gpus, PriceTable.load())
 
 
-@pytest.mark.parametrize("settings", [ModalSettings((), 1, None), ModalSettings(("L4", "H100:2"), 10_001, "hf")])
+@pytest.mark.parametrize("settings", [ModalSettings((), 1, None), ModalSettings(("L4", "H100!"), 10_001, "hf")])
 def test_containers_read_the_settings_that_they_were_made_with(
     settings: ModalSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -51,11 +51,41 @@ def test_none_means_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_a_setting_that_makes_no_sense_is_refused_when_the_definitions_load(
-    name: str, value: str, reason: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    name: str, value: str, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("PIPELINE_COMPUTE", "modal")
     monkeypatch.setenv(f"PIPELINE_MODAL_{name}", value)
     with pytest.raises(PipelineError, match=f"PIPELINE_MODAL_{name} is .*{reason}"):
-        check_compute("modal", str(tmp_path))
+        default_resources()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "refused", "model"),
+    [
+        ("H100:2", "H100:2", "H100"),
+        ("L4:0", "L4:0", "L4"),
+        ("A100-80GB:8", "A100-80GB:8", "A100-80GB"),
+        ("H100!, A100-80GB:2", "A100-80GB:2", "A100-80GB"),
+        ("H100:", "H100:", "H100"),
+        ("H100:many", "H100:many", "H100"),
+    ],
+)
+def test_more_than_one_gpu_is_refused_when_the_definitions_load(
+    wanted: str, refused: str, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIPELINE_COMPUTE", "modal")
+    monkeypatch.setenv("PIPELINE_MODAL_GPU", wanted)
+    with pytest.raises(PipelineError) as caught:
+        default_resources()
+    assert str(caught.value) == (
+        f"PIPELINE_MODAL_GPU asks for '{refused}', but a training uses one GPU, and the others would be paid for idly: "
+        f"write {model}"
+    )
+
+
+def test_one_gpu_may_be_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIPELINE_MODAL_GPU", "H100:1, A100-80GB")
+    assert ModalSettings.from_environment().gpus == ("H100", "A100-80GB")
 
 
 def test_the_definitions_for_modal_limit_trainings_by_a_pool_and_import_neither_modal_nor_torch() -> None:
@@ -73,7 +103,7 @@ print(json.dumps([defs.resolve_assets_def("fine_tuned_model").op.pool, sorted(sy
 
 
 def test_gpus_of_different_memory_need_a_token_budget() -> None:
-    with pytest.raises(PipelineError, match=r"H100 \(80 GB\), L4 \(24 GB\).*set fine_tuned_model.token_budget"):
+    with pytest.raises(PipelineError, match=r"H100 \(80 GB\), L4 \(24 GB\).*set token_budget"):
         require_same_memory(("H100", "L4"), PriceTable.load())
 
 
@@ -90,10 +120,10 @@ def test_a_device_is_one_of_the_types_that_were_asked_for(device: str, gpu: str)
     assert which_gpu(("H100!", "A100-80GB"), device) == gpu
 
 
-def test_a_cost_is_seconds_times_the_price_of_all_gpus() -> None:
+def test_a_cost_is_seconds_times_the_price_of_the_gpu() -> None:
     prices = PriceTable.load()
     assert prices.cost("H100!", 3600) == pytest.approx(3.9492)
-    assert prices.cost("H100:2", 3600) == pytest.approx(7.8984)
+    assert prices.cost("H100", 7200) == pytest.approx(7.8984)
     assert prices.cost("none", 3600) == 0
     assert prices.cost("NVIDIA Something", 3600) is None
 
@@ -118,67 +148,8 @@ def test_a_file_of_a_volume_lies_below_its_folder(tmp_path: Path) -> None:
     assert inside(tmp_path, "/tiny-ft/model.safetensors") == tmp_path / "tiny-ft" / "model.safetensors"
 
 
-def test_containers_get_the_training_and_not_dagster() -> None:
-    package = PROJECT_ROOT / "pipeline"
-    assert is_in_container(package / "training" / "fine_tune.py")
-    assert not is_in_container(package / "orchestration" / "assets" / "model.py")
-    assert not is_in_container(package / "compute" / "modal" / "client.py")
-    names = " ".join(dependencies())
-    assert "sentence-transformers" in names
-    assert "dagster" not in names
-
-
 def test_other_containers_are_another_app() -> None:
     default = ModalSettings.from_environment()
     assert app_name("code", default) == app_name("code", ModalSettings.from_environment())
     assert app_name("code", default) != app_name("code", ModalSettings(("L4",), default.timeout, None))
     assert app_name("code", default) != app_name("other code", default)
-
-
-def test_only_what_runs_in_containers_makes_the_version_of_the_code(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("pipeline", "pyproject.toml", "constraints.txt"):
-        copy = shutil.copytree if (PROJECT_ROOT / name).is_dir() else shutil.copy
-        copy(PROJECT_ROOT / name, tmp_path / name)
-    monkeypatch.setattr("pipeline.compute.modal.settings.PROJECT_ROOT", tmp_path)
-    before = code_version()
-    append(tmp_path / "pipeline" / "orchestration" / "assets" / "model.py")
-    assert code_version() == before
-    append(tmp_path / "pipeline" / "training" / "losses.py")
-    assert (changed := code_version()) != before
-    append(tmp_path / "constraints.txt")
-    assert code_version() != changed
-
-
-def append(path: Path) -> None:
-    path.write_text(path.read_text() + "\n# changed\n")
-
-
-def test_what_is_sent_to_containers_does_without_what_is_not(tmp_path: Path) -> None:
-    """Containers of the loopback server see this machine's packages, so they wouldn't miss one."""
-    package = PROJECT_ROOT / "pipeline"
-    for path in package.rglob("*"):
-        if path.is_file() and is_in_container(path):
-            target = tmp_path / "pipeline" / path.relative_to(package)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, target)
-    code = """
-import sys, importlib.machinery as machinery
-
-class Finder(machinery.PathFinder):
-    @classmethod
-    def find_spec(cls, name, path=None, target=None):
-        if name.partition(".")[0] in ("dagster", "matplotlib"):
-            return None
-        return super().find_spec(name, path, target)
-
-sys.meta_path[sys.meta_path.index(machinery.PathFinder)] = Finder
-import pipeline.training.fine_tune, pipeline.evaluation.measuring, pipeline.compute.modal.attempts
-import pipeline.compute.modal.jobs, pipeline.compute.modal.settings, pipeline.reporting.model_card
-print(pipeline.__file__)
-"""
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env={"PATH": ""}, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == str(tmp_path / "pipeline" / "__init__.py")

@@ -8,21 +8,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import dagster as dg
 import pytest
 from modal_loopback import LoopbackModal
 from modal_training import UNIX_TIME, VOLUME, Training
 from sentence_transformers import SentenceTransformer
 
-from pipeline.compute.base import RemoteCall
-from pipeline.compute.local import LocalCompute
+from pipeline.compute.base import MeasuringJob, WorkRecord
+from pipeline.compute.choice import backend, backends
+from pipeline.compute.driver import measure, train
+from pipeline.compute.local.compute import LocalCompute
 from pipeline.core.errors import PipelineError
-from pipeline.core.progress import CheckpointSaved, DevEvaluated, LogLine, TrainingStep
-from pipeline.core.references import FineTunedModel
-from pipeline.core.storage import file_sha256
-from pipeline.evaluation.measuring import EvaluationOptions
+from pipeline.core.files import file_sha256
+from pipeline.core.progress import CheckpointSaved, DevEvaluated, LogLine, TrainingStep, ignore
+from pipeline.evaluation.options import EvaluationOptions
+from pipeline.models.fine_tuned import FineTunedModel
+from pipeline.orchestration.work_records import StepRecords, recorded_calls
+from pipeline.training.job import RunIdentity, TrainingJob
 
 if TYPE_CHECKING:
-    from pipeline.compute.modal.client import ModalCompute
+    from pipeline.compute.modal.compute import ModalCompute
 
 pytestmark = pytest.mark.slow
 
@@ -57,7 +62,7 @@ def test_the_weights_are_those_of_this_machine_and_lie_in_a_volume_of_the_seeds_
 def test_the_call_is_recorded_before_it_is_waited_for_and_its_events_arrive(
     training: Training, modal_compute: "ModalCompute", modal_loopback: LoopbackModal
 ) -> None:
-    first_event_saw: list[RemoteCall] = []
+    first_event_saw: list[WorkRecord] = []
     training.run(
         modal_compute, lambda event: first_event_saw.extend(training.submitted) if not first_event_saw else None
     )
@@ -65,7 +70,7 @@ def test_the_call_is_recorded_before_it_is_waited_for_and_its_events_arrive(
     (call,) = training.submitted
     assert first_event_saw == [call]
     (trained,) = [each for each in modal_loopback.calls() if each.function == "fine_tune"]
-    assert (call.call_id, call.volume, call.url) == (trained.id, VOLUME, f"https://modal.com/id/{trained.id}")
+    assert (call.call_id, call.place, call.url) == (trained.id, VOLUME, f"https://modal.com/id/{trained.id}")
     assert call.app == trained.app
     assert [event.step for event in training.events if isinstance(event, CheckpointSaved)] == list(range(5, 41, 5))
     assert CheckpointSaved(5, f"modal-volume://{VOLUME}/checkpoints/5") in training.events
@@ -93,6 +98,38 @@ def test_code_is_deployed_and_inputs_are_uploaded_once(
     assert {f"pairs/{table.data_version}.parquet" for table in (training.train, training.dev)} < set(inputs)
 
 
+def test_several_trainings_of_one_run_have_calls_volumes_and_records_of_their_own(
+    training: Training, modal_compute: "ModalCompute", modal_loopback: LoopbackModal
+) -> None:
+    results: list[FineTunedModel] = []
+
+    @dg.asset
+    def trained(context: dg.AssetExecutionContext) -> None:
+        caller, run = StepRecords(context, "modal"), RunIdentity(context.run.run_id, UNIX_TIME)
+        for epochs in (1, 2):
+            recipe = training.recipe.model_copy(update={"epochs": epochs})
+            job = TrainingJob(training.train, training.dev, training.base_model, recipe)
+            results.append(train(modal_compute, job, run, ignore, caller))
+
+    def trainings() -> list[str]:
+        return [each.id for each in modal_loopback.calls() if each.function == "fine_tune"]
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert dg.materialize([trained], instance=instance).success
+        (run,) = instance.get_runs()
+        # What a sensor ends when the run is cancelled.
+        assert {call for _, call in recorded_calls(backend("modal"), run.tags)} == set(trainings())
+        volumes = {value for tag, value in run.tags.items() if tag.endswith(".volume")}
+        assert volumes == {VOLUME, f"sentence-transformers-ft-{UNIX_TIME + 1}"}
+        assert [result.run_folder for result in results] == [f"modal-volume://{volume}" for volume in sorted(volumes)]
+        assert [result.steps for result in results] == [20, 40]
+
+        # Each is found again by its own record.
+        assert dg.materialize([trained], instance=instance).success
+        assert results[2:] == results[:2]
+        assert len(trainings()) == 2
+
+
 def test_the_model_comes_down_when_it_is_asked_for_and_is_evaluated_alike_on_both_sides(
     training: Training, modal_compute: "ModalCompute", tmp_path: Path
 ) -> None:
@@ -102,13 +139,17 @@ def test_the_model_comes_down_when_it_is_asked_for_and_is_evaluated_alike_on_bot
     assert SentenceTransformer(str(folder / "tiny-ft"), device="cpu").encode(["A question?"]).shape == (1, 32)
 
     options = EvaluationOptions(device="cpu", precision="fp32")
-    there = modal_compute.evaluate(result.model, training.dev, training.train, options)
     local = LocalCompute(tmp_path / "local")
-    here = local.evaluate(result.at(str(folder)).model, training.dev, training.train, options)
+    remote = MeasuringJob(result.model, training.dev, training.train, options)
+    there = measure(modal_compute, remote, ignore)
+    downloaded = MeasuringJob(result.at(str(folder)).model, training.dev, training.train, options)
+    here = measure(local, downloaded, ignore)
     for name, scores in here.eval_scores.items():
         assert there.eval_scores[name] == pytest.approx(scores, abs=1e-6)
-    with pytest.raises(PipelineError, match=f"lies in the Modal Volume {VOLUME}.*set PIPELINE_COMPUTE=modal"):
-        local.evaluate(result.model, training.dev, training.train, options)
+    # As the definitions do, so that the way to the model can be named.
+    backends()
+    with pytest.raises(PipelineError, match=f"lies at modal-volume://{VOLUME}/tiny-ft.*set PIPELINE_COMPUTE=modal"):
+        measure(local, remote, ignore)
 
 
 def test_modals_own_command_lists_the_volume_and_brings_the_model_down(

@@ -9,7 +9,6 @@ import pytest
 from modal_loopback import LoopbackModal
 
 from pipeline.definitions import defs
-from pipeline.orchestration.upkeep import prune_training_volumes
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +37,8 @@ def volumes(modal_loopback: LoopbackModal, pipeline_home: Path) -> LoopbackModal
 
 def prune(**config: Any) -> None:
     run_config = {"ops": {"prune_volumes": {"config": config}}}
-    assert prune_training_volumes.execute_in_process(run_config=run_config).success
+    job = defs.resolve_job_def("prune_training_volumes")
+    assert job.execute_in_process(run_config=run_config).success
 
 
 def test_nothing_is_deleted_unless_it_is_told_so(volumes: LoopbackModal) -> None:

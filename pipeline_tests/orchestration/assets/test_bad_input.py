@@ -14,11 +14,12 @@ import pandas as pd
 import pytest
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.storage import PROJECT_ROOT
+from pipeline.core.files import PROJECT_ROOT
 from pipeline.orchestration.assets import dataset
 from pipeline.orchestration.resources import VersionedIOManager
-from pipeline.question_pairs.sources import PairSource, load_pairs
-from pipeline.settings.run_config import load_settings
+from pipeline.orchestration.steps import load_settings
+from pipeline.question_pairs.options import PairSource
+from pipeline.question_pairs.sources import load_pairs
 
 HEADER = b"id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n"
 ROWS = b"".join(f"{at}\t{2 * at}\t{2 * at + 1}\tWhy {at}?\tHow {at}?\t{at % 2}\n".encode() for at in range(40))
@@ -132,9 +133,7 @@ def test_ten_gigabytes_in_ten_megabytes_fill_no_memory(tmp_path: Path) -> None:
         [sys.executable, "-c", BOMB, str(path)], capture_output=True, text=True, check=True, timeout=60
     )
     message, peak = result.stdout.splitlines()
-    assert message == (
-        f"{path} holds more than 2,147,483,648 bytes of data: raise `max_bytes` of raw_quora_dataset if that is meant"
-    )
+    assert message == (f"{path} holds more than 2,147,483,648 bytes of data: raise `max_bytes` if that is meant")
     assert int(peak) * 1024 < 1e9
 
 

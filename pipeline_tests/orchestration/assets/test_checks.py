@@ -1,16 +1,24 @@
 """The asset checks in real Dagster runs: what they find, what they stop, and what they show."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import dagster as dg
 import pytest
 from dagster_runs import EVERYTHING, checks, failures, run
+from made_reports import before_and_after
 
-from pipeline.compute.local import LocalCompute
-from pipeline.core.references import FineTunedModel
-from pipeline.orchestration.resources import VersionedIOManager
+from pipeline.compute.local.compute import LocalCompute
+from pipeline.core.store import VersionStore
+from pipeline.core.values import Interval
+from pipeline.evaluation.report import SEEN, EvaluationReport, Slice
+from pipeline.models.fine_tuned import FineTunedModel
+from pipeline.orchestration.checks import post_train_eval_report_checks
+from pipeline.orchestration.resources import StoreResource, VersionedIOManager
+from pipeline.reporting import result_files
 
 DATASET = dg.AssetSelection.groups("dataset")
+REPORT = "post_train_eval_report"
 BEFORE_TRAINING = DATASET | dg.AssetSelection.assets("base_model")
 
 
@@ -46,7 +54,7 @@ def test_without_a_dev_split_its_checks_are_skipped_and_say_so(pipeline_home: Pa
         found = checks(run(pipeline_home, small_config, instance, DATASET, ("splits.dev_fraction=0",)))
     for name in ("enough_pairs", "both_classes"):
         assert found["dev_split", name].passed
-        assert found["dev_split", name].description == "skipped: dev_split is empty (dev_fraction: 0)"
+        assert found["dev_split", name].description == "skipped: the dev split is empty (dev_fraction: 0)"
         assert "value" not in found["dev_split", name].metadata
 
 
@@ -125,16 +133,86 @@ def test_a_row_without_a_label_stops_the_run(
     assert figures(checks(result)["raw_quora_dataset", "schema_and_labels"]) == (1, 0)
 
 
-class CorruptingCompute(LocalCompute):
-    """Its disk flips a bit of the weights after the model was sealed."""
+# --- the report against the one before ---
 
-    def fine_tune(self, *arguments: object, **named: object) -> FineTunedModel:
-        model = super().fine_tune(*arguments, **named)  # type: ignore[arg-type]
+A_REPORT = before_and_after()[1]
+
+
+def measured(home: Path, instance: dg.DagsterInstance, ap: float) -> tuple[str, dg.AssetCheckEvaluation]:
+    """A run that makes a report with this figure on unseen questions: its id, and what the check of it finds."""
+    part = Slice(
+        name=SEEN, value="none", pairs=9, positive_rate=0.5, ap=Interval(estimate=ap, low=ap - 0.1, high=ap + 0.1)
+    )
+    # A report's version goes by its figures, not by its slices.
+    operating = {**A_REPORT.operating, "cosine": A_REPORT.cosine.model_copy(update={"ap": ap})}
+    report = A_REPORT.model_copy(update={"slices": [part], "operating": operating})
+
+    @dg.asset(name=REPORT)
+    def made() -> dg.MaterializeResult[EvaluationReport]:
+        version, synthetic = dg.DataVersion(report.data_version), {"synthetic": report.origin.synthetic}
+        return dg.MaterializeResult(value=report, data_version=version, metadata=synthetic)
+
+    result = dg.materialize(
+        [made, post_train_eval_report_checks],
+        instance=instance,
+        resources={"io_manager": VersionedIOManager(home=str(home)), "store": StoreResource(home=str(home))},
+    )
+    return result.run_id, checks(result)[REPORT, "unseen_ap"]
+
+
+def cut(path: Path) -> None:
+    path.write_text(path.read_text()[:-100])
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda folder, version, run_id: cut(folder / version / "report.json"), "report.json"),
+        (lambda folder, version, run_id: (folder / version / "report.json").unlink(), "No such file"),
+        (
+            lambda folder, version, run_id: (folder / version / "report.json").write_text(
+                '{"type": "EvaluationReport", "value": {"schema": 99}}'
+            ),
+            "was written by a newer release of this project",
+        ),
+        (lambda folder, version, run_id: cut(folder / "runs" / f"{run_id}.json"), "can't read"),
+        (
+            lambda folder, version, run_id: (folder / "runs" / f"{run_id}.json").unlink(),
+            "made no post_train_eval_report",
+        ),
+    ],
+)
+def test_an_unreadable_earlier_report_leaves_the_check_out(
+    pipeline_home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    damage: Callable[[Path, str, str], object],
+    reason: str,
+) -> None:
+    # Drawing takes seconds, and has tests of its own.
+    monkeypatch.setattr(result_files, "pictures", lambda report: [])
+    store = VersionStore(str(pipeline_home))
+    with dg.DagsterInstance.ephemeral() as instance:
+        measured(pipeline_home, instance, ap=0.8)
+        second, found = measured(pipeline_home, instance, ap=0.7)
+        assert not found.passed
+        assert figures(found)[0] == pytest.approx(0.1)
+        damage(pipeline_home / REPORT, store.of_run(REPORT, second).version, second)
+        _, found = measured(pipeline_home, instance, ap=0.6)
+    assert found.passed
+    assert (found.description or "").startswith("skipped: the last report can't be read: ")
+    assert reason in (found.description or "")
+    assert figures(found) == (None, 0.01)
+
+
+class CorruptingCompute(LocalCompute):
+    """Its disk flips a bit of the weights after the training has finished, when the model's card is put there."""
+
+    def add_files(self, model: FineTunedModel, files: Mapping[str, bytes], replace: bool = True) -> None:
+        super().add_files(model, files, replace)
         weights = Path(model.model.location) / "model.safetensors"
         content = bytearray(weights.read_bytes())
         content[-1] ^= 1
         weights.write_bytes(content)
-        return model
 
 
 @pytest.mark.slow
@@ -153,7 +231,7 @@ def test_a_corrupted_model_is_neither_measured_nor_promoted(pipeline_home: Path,
     assert not result.success
     assert list(failures(result)) == ["fine_tuned_model_checks"]
     assert not found["fine_tuned_model", "files_match_manifest"].passed
-    assert "model.safetensors is not the file that was sealed" in str(
+    assert "model.safetensors is not the file that the manifest names" in str(
         found["fine_tuned_model", "files_match_manifest"].description
     )
     assert not found["fine_tuned_model", "sound_embeddings"].passed

@@ -9,10 +9,10 @@ import pytest
 from dagster_runs import EVERYTHING, metadata, run
 from tiny_model import make_tiny_model
 
-from pipeline.core.references import FineTunedModel
-from pipeline.core.storage import VersionStore
+from pipeline.core.store import VersionStore
 from pipeline.evaluation.report import EvaluationReport
-from pipeline.orchestration.resources import load_value
+from pipeline.models.fine_tuned import FineTunedModel
+from pipeline.orchestration.stored import load_value
 from pipeline.question_pairs.schema import PairTable
 from pipeline.reporting.leaderboard import Leaderboard
 
@@ -119,7 +119,7 @@ def test_what_was_never_materialised_is_named(pipeline_home: Path, small_config:
         )
         (failure,) = [event for event in result.all_events if event.is_step_failure]
     text = str(failure.step_failure_data.error)
-    assert "has not been materialised" in text
+    assert f"there is no base_model in {pipeline_home} yet: make it first" in text
 
 
 def test_a_failure_is_one_line_and_leaves_nothing_behind(

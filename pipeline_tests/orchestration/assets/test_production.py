@@ -1,4 +1,4 @@
-"""`production_model` in real Dagster runs, on sealed folders and stored reports: promoted, refused, rolled back."""
+"""`production_model` in real Dagster runs, on made run folders and stored reports: promoted, refused, rolled back."""
 
 import subprocess
 import sys
@@ -9,14 +9,19 @@ from typing import Any
 import dagster as dg
 import pytest
 from dagster_runs import checks, failures, metadata, run
-from made_reports import before_and_after, sealed_training
+from damaged_production import DAMAGES, Damage
+from made_reports import before_and_after, finished_training
 
-from pipeline.core.references import FineTunedModel, Interval
-from pipeline.core.storage import Pointer, VersionStore
+from pipeline.core.files import PROJECT_ROOT
+from pipeline.core.store import VersionStore
+from pipeline.core.values import Interval
 from pipeline.evaluation.report import EvaluationReport
-from pipeline.orchestration.resources import current_production, load_value, write_value
-from pipeline.quality.promotion import ProductionModel
+from pipeline.models.fine_tuned import FineTunedModel
+from pipeline.orchestration.steps import PRODUCTION
+from pipeline.orchestration.stored import load_value, store_value
+from pipeline.quality.production import ProductionModel, current_production
 from pipeline.question_pairs.schema import PairTable
+from pipeline.reporting import result_files
 
 ALONE = dg.AssetSelection.assets("production_model")
 REPORT = before_and_after()[1]
@@ -30,7 +35,7 @@ def store(pipeline_home: Path) -> VersionStore:
 def trained(store: VersionStore, name: str, ap: float, gain: float = 0.1, **changes: Any) -> str:
     """Leave what a run that trained this model would have left; returns the run's id."""
     run_id = str(uuid.uuid5(uuid.NAMESPACE_URL, name))
-    model = sealed_training(Path(store.home) / "runs" / name, weights=name.encode())
+    model = finished_training(Path(store.home) / "runs" / name, weights=name.encode())
     operating = {**REPORT.operating, "cosine": REPORT.cosine.model_copy(update={"ap": ap})}
     gains = {**REPORT.gains, "ap": Interval(estimate=gain, low=gain - 0.05, high=gain + 0.05)}
     report = REPORT.model_copy(update={"model": model.model, "operating": operating, "gains": gains, **changes})
@@ -38,8 +43,11 @@ def trained(store: VersionStore, name: str, ap: float, gain: float = 0.1, **chan
         "fine_tuned_model": model,
         "post_train_eval_report": report,
     }
-    for asset, value in values.items():
-        store.point_to(asset, Pointer(value.data_version, write_value(store.folder(asset), value), run_id))
+    with pytest.MonkeyPatch.context() as patch:
+        # Drawing takes seconds, and has tests of its own.
+        patch.setattr(result_files, "pictures", lambda report: [])
+        for asset, value in values.items():
+            store_value(store, asset, value, run_id)
     return run_id
 
 
@@ -51,8 +59,8 @@ def promote(store: VersionStore, *overrides: str) -> dg.ExecuteInProcessResult:
 
 
 def current(store: VersionStore) -> ProductionModel:
-    found = current_production(store)
-    assert found is not None
+    found = current_production(store, PRODUCTION)
+    assert isinstance(found, ProductionModel)
     return found
 
 
@@ -99,7 +107,7 @@ def test_nothing_is_in_production_when_the_first_model_gains_nothing(store: Vers
     trained(store, "first", ap=0.8, gain=0.01)
     result = promote(store)
     assert result.success
-    assert current_production(store) is None
+    assert current_production(store, PRODUCTION) is None
     assert observation(result)["in_production"] == "nothing"
 
 
@@ -146,16 +154,16 @@ def test_a_model_whose_files_have_changed_is_not_promoted(store: VersionStore) -
     (Path(store.home) / "runs" / "only" / "some-model-ft" / "model.safetensors").write_bytes(b"other")
     for result in (promote(store), promote(store, f"run_id={run_id}")):
         said = failures(result)["production_model"]
-        assert "model.safetensors is not the file that was sealed" in said
+        assert "model.safetensors is not the file that the manifest names" in said
         assert "\n" not in said
-    assert current_production(store) is None
+    assert current_production(store, PRODUCTION) is None
 
 
-def test_an_unsealed_model_is_not_promoted(store: VersionStore) -> None:
+def test_a_model_whose_training_never_finished_is_not_promoted(store: VersionStore) -> None:
     trained(store, "only", ap=0.8)
     (Path(store.home) / "runs" / "only" / "manifest.json").unlink()
     assert "its training never finished" in failures(promote(store))["production_model"]
-    assert current_production(store) is None
+    assert current_production(store, PRODUCTION) is None
 
 
 def test_a_report_on_other_pairs_needs_a_word_from_the_user(store: VersionStore) -> None:
@@ -169,21 +177,102 @@ def test_a_report_on_other_pairs_needs_a_word_from_the_user(store: VersionStore)
     assert current(store).run_id == run_id
 
 
+# --- a record that can't be read ---
+
+
+@pytest.fixture(params=DAMAGES)
+def damage(request: pytest.FixtureRequest, store: VersionStore) -> Damage:
+    """What happened to the record of the first model in production; a second, newer model is there."""
+    trained(store, "first", ap=0.8)
+    assert promote(store).success
+    damage = DAMAGES[request.param]
+    damage.do(store)
+    trained(store, "second", ap=0.9)
+    return damage
+
+
+def files(store: VersionStore) -> dict[Path, bytes]:
+    """All that is stored of the model in production."""
+    folder = Path(store.home) / PRODUCTION
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_an_unreadable_record_is_a_finding_with_a_way_out(store: VersionStore, damage: Damage) -> None:
+    before = files(store)
+    result = promote(store)
+    # A refusal is the pipeline at work, not a failed run.
+    assert result.success
+    assert files(store) == before
+    finding = checks(result)["production_model", "not_worse_than_current"]
+    assert not finding.passed
+    said = finding.description or ""
+    assert said.startswith("they can't be compared: the record of the model in production can't be read (")
+    assert damage.said in said
+    assert said.endswith("set `on_other_eval_pairs: replace` to go by the gain over the baseline alone")
+    assert "\n" not in said
+    seen = observation(result)
+    assert (seen["decision"], seen["reason"]) == ("refused", said)
+    assert damage.said in seen["in_production"]
+
+
+def test_a_model_is_promoted_over_an_unreadable_record_when_that_is_asked_for(
+    store: VersionStore, damage: Damage
+) -> None:
+    result = promote(store, "on_other_eval_pairs=replace")
+    assert metadata(result, "production_model")["decision"] == "promoted"
+    assert current(store).model.model.location.endswith("second/some-model-ft")
+    found = checks(result)["production_model", "not_worse_than_current"]
+    assert found.passed
+    assert damage.said in (found.description or "")
+    # A gain is asked for still.
+    trained(store, "third", ap=0.95, gain=0.01)
+    assert observation(promote(store, "on_other_eval_pairs=replace"))["decision"] == "refused"
+    # From then on all is as ever.
+    trained(store, "fourth", ap=0.95)
+    assert metadata(promote(store), "production_model")["decision"] == "promoted"
+
+
+def test_rolling_back_goes_over_an_unreadable_record(store: VersionStore, damage: Damage) -> None:
+    first = store.of_run("fine_tuned_model", str(uuid.uuid5(uuid.NAMESPACE_URL, "first"))).run_id
+    result = promote(store, f"run_id={first}")
+    shown = metadata(result, "production_model")
+    assert shown["decision"] == "rolled back"
+    assert (current(store).run_id, current(store).is_rollback) == (first, True)
+    # The history goes back to the record that can't be read, where it is known which one that was.
+    newest, *lost = shown["history"].splitlines()[2:]
+    assert first in newest
+    assert len(lost) == int(damage.spares_the_pointer)
+    assert all(row.startswith("| ? | ? | ? | ? | ") for row in lost)
+
+
+def test_the_command_line_says_what_became_of_an_unreadable_record(store: VersionStore) -> None:
+    trained(store, "first", ap=0.8)
+    assert promote(store).success
+    DAMAGES["damaged JSON"].do(store)
+    trained(store, "second", ap=0.9)
+    command = [sys.executable, "-m", "pipeline", "materialize", "--select", "production_model"]
+    result = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False, timeout=240)
+    assert result.returncode == 0, result.stderr
+    (line,) = [line for line in result.stdout.splitlines() if line.startswith("Check ")]
+    assert "production_model: they can't be compared: the record of the model in production can't be read" in line
+    assert "`on_other_eval_pairs: replace`" in line
+
+
 KILLED_WHILE_PROMOTING = """
 import os, random, signal, sys, time
 from datetime import UTC, datetime
-from pipeline.quality.promotion import Candidate
-from pipeline.orchestration.resources import current_production, load_from_run, write_value
-from pipeline.question_pairs.schema import PairTable
-from pipeline.core.references import FineTunedModel
+from pipeline.core.store import VersionStore
 from pipeline.evaluation.report import EvaluationReport
-from pipeline.core.storage import Pointer, VersionStore
+from pipeline.models.fine_tuned import FineTunedModel
+from pipeline.orchestration.stored import store_value
+from pipeline.quality.production import current_production
+from pipeline.quality.promotion import Candidate
 
 store, asset = VersionStore(sys.argv[1]), "production_model"
 candidates = [
     Candidate(
-        load_from_run(store, "fine_tuned_model", run, FineTunedModel),
-        load_from_run(store, "post_train_eval_report", run, EvaluationReport),
+        store.read("fine_tuned_model", FineTunedModel, store.of_run("fine_tuned_model", run)),
+        store.read("post_train_eval_report", EvaluationReport, store.of_run("post_train_eval_report", run)),
         run,
     )
     for run in sys.argv[2:]
@@ -192,9 +281,8 @@ candidates = [
 def promote_for_ever():
     while True:
         for candidate in candidates:
-            record = candidate.promoted(current_production(store), datetime.now(UTC), is_rollback=False)
-            file = write_value(store.folder(asset), record)
-            store.point_to(asset, Pointer(record.data_version, file, candidate.run_id))
+            record = candidate.promoted(current_production(store, asset), datetime.now(UTC), is_rollback=False)
+            store_value(store, asset, record, candidate.run_id)
 
 for _ in range(100):
     if not (child := os.fork()):
@@ -203,7 +291,7 @@ for _ in range(100):
     os.kill(child, signal.SIGKILL)
     assert os.WIFSIGNALED(os.waitpid(child, 0)[1]), "the process ended by itself"
     # Reading checks the record's content against the pointer's version.
-    print(current_production(store).data_version, flush=True)
+    print(current_production(store, asset).data_version, flush=True)
 """
 """Writes as `production_model` and its I/O manager do, in a hundred processes that are killed one after the other."""
 
@@ -245,8 +333,7 @@ def test_a_model_trained_on_shuffled_labels_is_measured_recorded_and_not_promote
         assert isinstance(train, PairTable)
         shuffled = train.pairs["is_duplicate"].sample(frac=1, random_state=1).to_numpy()
         mislabelled = PairTable(train.pairs.assign(is_duplicate=shuffled), train.origin)
-        file = write_value(store.folder("train_split"), mislabelled)
-        store.point_to("train_split", Pointer(mislabelled.data_version, file, "a mistake"))
+        store_value(store, "train_split", mislabelled, "a mistake")
         result = run(home, small_config, instance, worse, BAD_TRAINING)
     assert result.success
     baseline, post = load_value(store, "baseline_eval_report"), load_value(store, "post_train_eval_report")
@@ -258,4 +345,4 @@ def test_a_model_trained_on_shuffled_labels_is_measured_recorded_and_not_promote
     seen = observation(result)
     assert seen["decision"] == "refused"
     assert not checks(result)["production_model", "gain_over_baseline"].passed
-    assert current_production(store) is None
+    assert current_production(store, PRODUCTION) is None

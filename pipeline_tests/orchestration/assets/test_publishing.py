@@ -10,16 +10,22 @@ from pathlib import Path
 import dagster as dg
 import pytest
 import yaml
+from dagster_runs import failures
+from damaged_production import DAMAGES
 from loopback_hub import LoopbackHub, Repository, loopback_hub
-from made_reports import a_training, before_and_after, sealed_training
+from made_reports import a_training, before_and_after, finished_training
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.storage import PROJECT_ROOT, Pointer, VersionStore
+from pipeline.core.files import PROJECT_ROOT
+from pipeline.core.store import VersionStore
 from pipeline.definitions import defs
-from pipeline.orchestration.resources import write_value
+from pipeline.orchestration.assets.publishing import publish_job
+from pipeline.orchestration.resources import ComputeResource, StoreResource
+from pipeline.orchestration.steps import PRODUCTION
+from pipeline.orchestration.stored import store_value
 from pipeline.quality.promotion import Candidate
-from pipeline.reporting.hub_upload import Publication
 from pipeline.reporting.hub_upload import publish as push
+from pipeline.reporting.options import Publication
 
 TOKEN = "hf_a_secret_that_nobody_may_see"
 ID = ("models", "team/duplicates")
@@ -35,14 +41,13 @@ def hub() -> Iterator[LoopbackHub]:
 @pytest.fixture
 def model(pipeline_home: Path) -> Path:
     """The folder of a model in production."""
-    trained = sealed_training(pipeline_home / "runs" / "one")
+    trained = finished_training(pipeline_home / "runs" / "one")
     folder = Path(trained.model.location)
     (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n# A card\n")
     report = before_and_after()[1].model_copy(update={"model": trained.model})
     record = Candidate(trained, report, "0123abcd").promoted(None, datetime.now(UTC), is_rollback=False)
     store = VersionStore(str(pipeline_home))
-    file = write_value(store.folder("production_model"), record)
-    store.point_to("production_model", Pointer(record.data_version, file, "0123abcd"))
+    store_value(store, PRODUCTION, record, "0123abcd")
     return folder
 
 
@@ -110,13 +115,34 @@ def test_a_model_whose_files_have_changed_is_not_pushed(hub: LoopbackHub, model:
     (model / "model.safetensors").write_bytes(b"other")
     result = publish(hub, tmp_path)
     assert result.returncode != 0
-    assert "is not the file that was sealed" in result.stderr
+    assert "is not the file that the manifest names" in result.stderr
     assert not any(request.startswith("POST") for request in hub.requests)
+
+
+@pytest.mark.usefixtures("model")
+@pytest.mark.parametrize("kind", DAMAGES)
+def test_an_unreadable_record_stops_publishing_in_one_line(pipeline_home: Path, kind: str) -> None:
+    DAMAGES[kind].do(VersionStore(str(pipeline_home)))
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = publish_job.execute_in_process(
+            run_config={"ops": {"publish_production_model": {"config": {"repository": ID[1]}}}},
+            instance=instance,
+            resources={
+                "store": StoreResource(home=str(pipeline_home)),
+                "compute": ComputeResource(kind="local", runs_folder=str(pipeline_home / "runs")),
+            },
+            raise_on_error=False,
+        )
+    said = failures(result)["publish_production_model"]
+    assert said.splitlines() == [said]
+    assert said.startswith("the record of the model in production can't be read (")
+    assert DAMAGES[kind].said in said
+    assert said.endswith(": materialise production_model, with `run_id` to choose an earlier model")
 
 
 def test_a_model_in_a_volume_is_refused_in_one_line() -> None:
     model = a_training("t1").at("modal-volume://runs")
-    with pytest.raises(PipelineError, match="lies in the Modal Volume runs"):
+    with pytest.raises(PipelineError, match="lies at modal-volume://runs/"):
         push(model, Publication(repository="team/duplicates"))
 
 

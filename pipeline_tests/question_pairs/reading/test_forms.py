@@ -18,10 +18,11 @@ from pydantic import ValidationError
 from upath import UPath
 
 from pipeline.core.errors import PipelineError
-from pipeline.orchestration.resources import write_value
+from pipeline.orchestration.stored import write_value
+from pipeline.question_pairs.options import PairSource, SplitPlan
 from pipeline.question_pairs.schema import PairTable
-from pipeline.question_pairs.sources import PairSource, load_audited, load_pairs
-from pipeline.question_pairs.splits import SplitPlan, split_pairs
+from pipeline.question_pairs.sources import load_audited, load_pairs
+from pipeline.question_pairs.splits import split_pairs
 
 QUESTIONS = [
     ("How do I swim?", "How can one learn to swim?", 1),

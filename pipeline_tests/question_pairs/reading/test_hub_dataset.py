@@ -16,8 +16,9 @@ import pyarrow.parquet as pq
 import pytest
 from loopback_hub import LoopbackHub, Repository, loopback_hub
 
-from pipeline.core.storage import PROJECT_ROOT
-from pipeline.question_pairs.sources import PairSource, load_pairs
+from pipeline.core.files import PROJECT_ROOT
+from pipeline.question_pairs.options import PairSource
+from pipeline.question_pairs.sources import load_pairs
 
 TOKEN = "hf_a_secret_that_nobody_may_see"
 QUORA = ("datasets", "quora-competitions/quora")
@@ -27,7 +28,8 @@ ROWS = pd.DataFrame(
 LOAD = """
 import json, sys
 from pipeline.core.errors import PipelineError
-from pipeline.question_pairs.sources import PairSource, load_audited
+from pipeline.question_pairs.options import PairSource
+from pipeline.question_pairs.sources import load_audited
 try:
     pairs = load_audited(PairSource(source="hub", **json.loads(sys.argv[1])))
 except PipelineError as error:
@@ -102,6 +104,7 @@ def test_the_whole_release_is_the_default_and_has_the_version_of_its_file(hub: L
     assert said["version"] == load_pairs(PairSource(source="file", path=str(path))).data_version
     commit = quora().commit
     assert said["origin"] == {
+        "schema": 1,
         "source": "quora-competitions/quora",
         "synthetic": False,
         "dataset_version": said["version"],
@@ -130,7 +133,7 @@ def test_a_dataset_of_ones_own_is_read_at_a_branch_with_a_token(hub: LoopbackHub
 def test_a_dataset_that_does_not_exist_is_named(hub: LoopbackHub, tmp_path: Path) -> None:
     error = load(hub, tmp_path)["error"]
     assert error.startswith("there is no dataset 'quora-competitions/quora'")
-    assert "`hub_id` of raw_quora_dataset" in error
+    assert "correct `hub_id`" in error
 
 
 def test_a_gated_dataset_says_what_to_do(hub: LoopbackHub, tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.core.errors import PipelineError
-from pipeline.question_pairs.sources import PairSource, load_audited
+from pipeline.question_pairs.options import PairSource
+from pipeline.question_pairs.sources import load_audited
 
 FILES = 2_000
 SECONDS = 20

@@ -13,21 +13,15 @@ import torch
 from loopback_hub import LoopbackHub, Repository, loopback_hub
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.references import ModelReference
-from pipeline.core.storage import PROJECT_ROOT
-from pipeline.models.embedding_models import (
-    BUNDLED_NAME,
-    BaseModelChoice,
-    bundled_folder,
-    describe_device,
-    load_model,
-    resolve_base_model,
-    resolve_device,
-)
+from pipeline.core.files import PROJECT_ROOT
+from pipeline.models.base_model import BUNDLED_NAME, bundled_folder, resolve_base_model
+from pipeline.models.info import ModelInfo
+from pipeline.models.loading import describe_device, load_model, resolve_device
+from pipeline.models.options import BaseModelChoice
 
 
 @pytest.fixture(scope="module")
-def bundled() -> ModelReference:
+def bundled() -> ModelInfo:
     return resolve_base_model(BaseModelChoice())
 
 
@@ -37,7 +31,7 @@ def copy(tmp_path: Path) -> Path:
     return Path(shutil.copytree(bundled_folder(), tmp_path / "my-model"))
 
 
-def test_the_bundled_model_has_a_content_version_and_loads(bundled: ModelReference) -> None:
+def test_the_bundled_model_has_a_content_version_and_loads(bundled: ModelInfo) -> None:
     assert (bundled.kind, bundled.name, bundled.revision) == ("bundled", BUNDLED_NAME, None)
     assert len(bundled.version) == 16
     assert int(bundled.version, 16)
@@ -48,18 +42,18 @@ def test_the_bundled_model_has_a_content_version_and_loads(bundled: ModelReferen
     assert embeddings[0] @ embeddings[1] > 0.7 > 0.3 > embeddings[0] @ embeddings[2]
 
 
-def test_texts_of_every_kind_and_length_are_embedded(bundled: ModelReference) -> None:
+def test_texts_of_every_kind_and_length_are_embedded(bundled: ModelInfo) -> None:
     texts = ["word " * 20_000, "😀" * 100_000, "ما هو الحل الأفضل؟ \u200fשלום", " \t \u00a0 ", "", "?!… —"]
     embeddings = load_model(bundled, "cpu").encode(texts)
     assert np.isfinite(embeddings).all()
     assert np.linalg.norm(embeddings, axis=1) == pytest.approx(np.ones(len(texts)), abs=1e-3)
 
 
-def test_a_length_limit_reaches_the_model(bundled: ModelReference) -> None:
+def test_a_length_limit_reaches_the_model(bundled: ModelInfo) -> None:
     assert load_model(bundled, "cpu", max_seq_length=16).max_seq_length == 16
 
 
-def test_a_copy_has_the_same_version_whatever_its_name_and_card(bundled: ModelReference, copy: Path) -> None:
+def test_a_copy_has_the_same_version_whatever_its_name_and_card(bundled: ModelInfo, copy: Path) -> None:
     (copy / "README.md").write_text("# Another card\n")
     reference = resolve_base_model(BaseModelChoice(model=str(copy)))
     assert (reference.kind, reference.name, reference.location) == ("folder", "my-model", str(copy))
@@ -91,7 +85,7 @@ def test_a_folder_that_is_gone_is_not_loaded(copy: Path) -> None:
         load_model(reference, "cpu")
 
 
-def test_half_precision_weights_are_loaded_in_full_precision(bundled: ModelReference, tmp_path: Path) -> None:
+def test_half_precision_weights_are_loaded_in_full_precision(bundled: ModelInfo, tmp_path: Path) -> None:
     folder = tmp_path / "half"
     load_model(bundled, "cpu").half().save_pretrained(str(folder), create_model_card=False)
     reference = resolve_base_model(BaseModelChoice(model=str(folder)))
@@ -165,8 +159,9 @@ def test_a_device_that_is_not_there_is_refused_and_nothing_stands_in() -> None:
 
 RESOLVE = """
 import sys
-from pipeline.models.embedding_models import BaseModelChoice, resolve_base_model
 from pipeline.core.errors import PipelineError
+from pipeline.models.base_model import resolve_base_model
+from pipeline.models.options import BaseModelChoice
 try:
     print(resolve_base_model(BaseModelChoice(model="me/model", revision=sys.argv[1] or None)).model_dump_json())
 except PipelineError as error:
@@ -195,7 +190,7 @@ def test_a_hub_model_is_pinned_to_its_commit(tmp_path: Path) -> None:
     model = Repository({name: path.read_bytes() for name, path in files.items()} | {weights.name: weights.read_bytes()})
     with loopback_hub() as hub:
         hub.repositories["models", "me/model"] = model
-        reference = ModelReference.model_validate_json(resolved(hub, tmp_path))
+        reference = ModelInfo.from_stored_json(resolved(hub, tmp_path))
         assert (reference.kind, reference.revision, reference.version) == ("hub", model.commit, model.commit)
         assert "no such revision of base model 'me/model' at revision 'v9'" in resolved(hub, tmp_path, "v9")
 

@@ -1,33 +1,25 @@
-"""Checks what storage promises: whole files, folders with one owner, and pointers that a neighbour can't bend."""
+"""Checks what files and folders promise: written whole or not at all, one owner each, and hashes that follow them."""
 
 import subprocess
 import sys
 import time
-import uuid
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core.errors import PipelineError
-from pipeline.core.storage import (
+from pipeline.core.files import (
+    PROJECT_ROOT,
     VERSION_LENGTH,
-    Pointer,
-    VersionStore,
     claim_folder,
     content_version,
-    default_home,
-    default_runs_folder,
     file_sha256,
     folder_sha256,
     json_text,
-    local_folder,
     replacing,
     write_text,
 )
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def names_in(folder: Path) -> list[str]:
@@ -115,7 +107,7 @@ def test_a_folder_or_file_of_nobody_known_is_left_alone(tmp_path: Path) -> None:
 CLAIM = """
 import sys, time
 from pathlib import Path
-from pipeline.core.storage import claim_folder
+from pipeline.core.files import claim_folder
 parent, gate, owner = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 (gate.parent / f"ready-{sys.argv[4]}").touch()
 while not gate.exists():
@@ -130,7 +122,7 @@ def claim_at_once(tmp_path: Path, owners: list[str]) -> list[str]:
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", CLAIM, str(tmp_path / "runs"), str(gate), owner, str(number)],
-            cwd=ROOT,
+            cwd=PROJECT_ROOT,
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -161,70 +153,6 @@ def test_eight_processes_at_once_get_eight_folders_in_a_row(tmp_path: Path) -> N
 def test_processes_of_one_owner_at_once_get_one_folder(tmp_path: Path) -> None:
     assert claim_at_once(tmp_path, ["run-a"] * 4) == ["model-100"] * 4
     assert names_in(tmp_path / "runs") == ["model-100"]
-
-
-@pytest.fixture(params=["local", "memory"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> VersionStore:
-    return VersionStore(str(tmp_path / "home") if request.param == "local" else f"memory://{uuid.uuid4().hex}")
-
-
-def pointer(version: str, run_id: str) -> Pointer:
-    return Pointer(version=version, file=f"{version}.parquet", run_id=run_id)
-
-
-def test_the_last_pointer_is_current(store: VersionStore) -> None:
-    store.point_to("splits", pointer("v1", "run-a"))
-    store.point_to("splits", pointer("v2", "run-b"))
-    assert store.resolve("splits") == pointer("v2", "run-b")
-
-
-def test_a_run_reads_what_it_made_itself_before_what_is_current(store: VersionStore) -> None:
-    store.point_to("splits", pointer("v1", "run-a"))
-    store.point_to("splits", pointer("v2", "run-b"))
-    assert store.resolve("splits", ["run-a"]) == pointer("v1", "run-a")
-    assert store.resolve("splits", ["run-b"]) == pointer("v2", "run-b")
-
-
-def test_runs_are_asked_in_the_order_given(store: VersionStore) -> None:
-    for version in ("v1", "v2", "v3"):
-        store.point_to("splits", pointer(version, f"run-{version}"))
-    assert store.resolve("splits", ["run-without", "run-v2", "run-v1"]) == pointer("v2", "run-v2")
-
-
-def test_a_run_that_made_nothing_reads_what_is_current(store: VersionStore) -> None:
-    store.point_to("splits", pointer("v1", "run-a"))
-    assert store.resolve("splits", ["run-z"]) == pointer("v1", "run-a")
-
-
-def test_a_run_that_makes_an_asset_again_reads_its_newer_version(store: VersionStore) -> None:
-    store.point_to("splits", pointer("v1", "run-a"))
-    store.point_to("splits", pointer("v2", "run-a"))
-    assert store.resolve("splits", ["run-a"]) == pointer("v2", "run-a")
-
-
-def test_an_asset_never_made_is_named(store: VersionStore) -> None:
-    store.point_to("splits", pointer("v1", "run-a"))
-    with pytest.raises(PipelineError, match="raw_quora_dataset has not been materialised") as caught:
-        store.resolve("raw_quora_dataset", ["run-a"])
-    assert store.home in str(caught.value)
-
-
-def test_run_folders_are_refused_on_an_object_store(tmp_path: Path) -> None:
-    assert local_folder(str(tmp_path)) == tmp_path
-    assert local_folder(tmp_path.as_uri()) == tmp_path
-    with pytest.raises(PipelineError, match=r"memory://runs.*PIPELINE_RUNS_FOLDER"):
-        local_folder("memory://runs")
-
-
-def test_folders_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv("PIPELINE_RUNS_FOLDER", raising=False)
-    monkeypatch.setenv("PIPELINE_HOME", f"{tmp_path}/")
-    assert default_home() == f"{tmp_path}/"
-    assert default_runs_folder() == f"{tmp_path}/runs"
-    monkeypatch.setenv("PIPELINE_RUNS_FOLDER", "/elsewhere")
-    assert default_runs_folder() == "/elsewhere"
-    monkeypatch.delenv("PIPELINE_HOME")
-    assert Path(default_home()).parent == ROOT
 
 
 JSON_VALUES = st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5) | st.none(), max_size=6)

@@ -1,18 +1,23 @@
 """What travels to a container and back: JSON and bytes, never pickled objects of this project."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Self
 
-from pipeline.core.references import FineTunedModel, ModelReference
-from pipeline.evaluation.measuring import EvaluationOptions
+from pipeline.core.values import FROM_STORE, FrozenModel, Stored
+from pipeline.evaluation.options import EvaluationOptions
+from pipeline.models.fine_tuned import FineTunedModel
+from pipeline.models.info import ModelInfo
 from pipeline.training.recipe import Recipe
 
 
-class _Message(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class _Message(FrozenModel):
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The message that was sent, with the stored values in it."""
+        return cls.model_validate_json(text, context=FROM_STORE)
 
 
-class TrainingJob(_Message):
-    """An order to fine-tune.
+class TrainingMessage(_Message):
+    """Asks for a training.
 
     Attributes:
         volume: the run's Volume; its root is the run folder.
@@ -24,16 +29,16 @@ class TrainingJob(_Message):
     volume: str
     train_version: str
     dev_version: str
-    base_model: ModelReference
+    base_model: ModelInfo
     recipe: Recipe
     needs_gpu: bool
     for_people: bool
 
 
-class EvaluationJob(_Message):
-    """An order to measure a model; see `TrainingJob`."""
+class MeasuringMessage(_Message):
+    """Asks for a measurement; see `TrainingMessage`."""
 
-    model: ModelReference
+    model: ModelInfo
     eval_version: str
     dev_version: str
     options: EvaluationOptions
@@ -41,25 +46,25 @@ class EvaluationJob(_Message):
     for_people: bool
 
 
-class SealJob(_Message):
-    """An order to check a finished run's files against its seal.
+class CheckMessage(_Message):
+    """Asks to hash a finished run's files and hold them against its manifest.
 
     Attributes:
-        fingerprint: of the training that the run is expected to hold.
+        fingerprint: of the training that the run is expected to hold; None where any will do.
     """
 
-    fingerprint: str
+    fingerprint: str | None
 
 
-class EmbeddingJob(_Message):
-    """An order to embed a few questions, on a CPU and in fp32."""
+class EmbeddingMessage(_Message):
+    """Asks to embed a few questions, on a CPU and in fp32."""
 
-    model: ModelReference
+    model: ModelInfo
     questions: list[str]
 
 
-class Outcome(_Message):
-    """What a container gives back.
+class Outcome(Stored):
+    """What a container gives back. An older release's container may have written it.
 
     Attributes:
         error: one line that the user can act on; None when all went well. Such an error is not retried.

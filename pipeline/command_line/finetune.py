@@ -1,0 +1,69 @@
+"""Evaluate, train, evaluate without Dagster, on any compute: what `finetune` and `modal run` do."""
+
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import nullcontext
+
+from rich.console import Console
+
+from pipeline.command_line.terminal import live_progress, print_results
+from pipeline.compute.base import Compute, Usage
+from pipeline.compute.driver import Caller
+from pipeline.core.errors import PipelineError
+from pipeline.core.progress import ignore
+from pipeline.evaluation.report import EvaluationReport
+from pipeline.evaluation.results_csv import reference_print
+from pipeline.models.loading import resolve_device
+from pipeline.orchestration.steps import plan_of
+from pipeline.settings.run_config import RunSettings
+from pipeline.training import distributed
+from pipeline.training.job import RunIdentity
+from pipeline.workflow import Results, evaluate_train_evaluate
+
+
+def run(settings: RunSettings, compute: Compute, shows_progress: bool = True) -> Results:
+    """Do it all, and print the results, which are returned.
+
+    Args:
+        shows_progress: draw a bar; else whoever runs this shows the progress.
+
+    Raises:
+        PipelineError: for what the user can put right.
+    """
+    if distributed.processes() > 1 and compute.kind != "local":
+        raise PipelineError(
+            f"{distributed.processes()} processes can't share the compute {compute.kind!r}: start one, or unset "
+            "PIPELINE_COMPUTE"
+        )
+    is_main = distributed.is_main()
+    console, terminal = Console(quiet=not is_main), Console(stderr=True, quiet=not is_main)
+
+    def say(line: str) -> None:
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+    def print_reference(stage: str, report: EvaluationReport) -> None:
+        say(f"{stage} train eval {reference_print(report.oracle)}")
+
+    plan = plan_of(settings)
+    if distributed.processes() > 1:
+        distributed.join(resolve_device(plan.training.device))
+    identity = RunIdentity(owner=uuid.uuid4().hex, unix_time=int(time.time()))
+    with live_progress(terminal) if shows_progress else nullcontext(ignore) as progress:
+        results = evaluate_train_evaluate(
+            plan, compute, identity, progress, _TellsCost(say), lambda report: print_reference("pre", report)
+        )
+    print_reference("post", results.post_train)
+    print_results(console, results.baseline, results.post_train, results.model)
+    return results
+
+
+class _TellsCost(Caller):
+    """Keeps no records: an interrupt ends the work. Says what remote work took."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+
+    def took(self, usage: Usage) -> None:
+        cost = f"about {usage.cost} (prices of {usage.cost.prices_as_of})" if usage.cost else "at an unknown price"
+        self._say(f"{usage.gpu_seconds:.0f} GPU seconds on {usage.gpu}, {cost}")

@@ -1,0 +1,16 @@
+"""What this machine says of itself as a place to compute."""
+
+from pathlib import Path
+
+from pipeline.compute.backend import Backend
+from pipeline.compute.base import Compute
+
+
+def _create(runs_folder: Path) -> Compute:
+    # Imports torch, which the definitions must not.
+    from pipeline.compute.local.compute import LocalCompute
+
+    return LocalCompute(runs_folder)
+
+
+BACKEND = Backend(kind="local", title="this machine", create=_create)

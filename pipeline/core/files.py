@@ -1,0 +1,126 @@
+"""Files and folders: written whole or not at all, hashed, claimed by one owner."""
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from upath import UPath
+
+PROJECT_ROOT = Path(__file__).resolve().parents[2]
+VERSION_LENGTH = 16
+"""Hex digits of a data version: 64 bits, short enough to read in the UI."""
+
+
+def json_text(value: Any) -> str:
+    """Deterministic, readable JSON with a final newline."""
+    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def content_version(value: Any) -> str:
+    """Version of a JSON-like value: the head of the SHA-256 of its canonical form."""
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:VERSION_LENGTH]
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def folder_sha256(folder: Path, ignore: Sequence[str] = ()) -> dict[str, str]:
+    """SHA-256 of each file below `folder`, by relative POSIX path in sorted order, `ignore`d names left out."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in ignore)
+    return {path.relative_to(folder).as_posix(): file_sha256(path) for path in files}
+
+
+@contextmanager
+def replacing(path: "UPath | Path") -> "Iterator[UPath | Path]":
+    """Give a temporary name beside `path` to write to, and rename it to `path` when the block ends well.
+
+    On a local disk the bytes are flushed before the rename, so that `path` holds the old or the new file
+    even after a power cut. An object store shows a file only when its upload is complete, so there the
+    name itself is handed out.
+    """
+    if not isinstance(path, Path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield path
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: "UPath | Path", text: str) -> None:
+    """Write a UTF-8 text file atomically, replacing what was there."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: "UPath | Path", content: bytes) -> None:
+    """Write a file atomically, replacing what was there."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def add_to_folder(folder: Path, files: Mapping[str, bytes], replace: bool = True) -> None:
+    """Write files below a folder, each atomically; unless `replace`, those that are there already stay as they are."""
+    for name, content in files.items():
+        if replace or not (folder / name).exists():
+            write_bytes(folder / name, content)
+
+
+OWNER_FILE = ".owner"
+
+
+def claim_folder(parent: Path, stem: str, number: int, owner: str, former_owner: str | None = None) -> Path:
+    """Make or find the folder `<stem>-<number>` that belongs to `owner`; count up while others hold the number.
+
+    A claim is a folder that already holds its owner's name, renamed into place: it is there whole or not
+    at all, and two processes never get the same one. The same owner gets the same folder again.
+
+    Args:
+        former_owner: under which an earlier release claimed the folder; it is taken over.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    claim = parent / f".claim-{uuid.uuid4().hex}"
+    claim.mkdir()
+    try:
+        (claim / OWNER_FILE).write_text(owner, encoding="utf-8")
+        while True:
+            folder = parent / f"{stem}-{number}"
+            try:
+                claim.rename(folder)
+            except OSError:
+                if not folder.exists():
+                    raise
+            else:
+                return folder
+            found = _owner_of(folder)
+            if found == owner:
+                return folder
+            if former_owner is not None and found == former_owner:
+                write_text(folder / OWNER_FILE, owner)
+                return folder
+            number += 1
+    finally:
+        shutil.rmtree(claim, ignore_errors=True)
+
+
+def _owner_of(folder: Path) -> str | None:
+    try:
+        return (folder / OWNER_FILE).read_text(encoding="utf-8")
+    except OSError:
+        return None

@@ -1,0 +1,144 @@
+"""Values that are stored as JSON and outlive the code that wrote them, and the upgrade of what older code wrote.
+
+Every stored type has a schema number, which stands in what it writes::
+
+    {"type": "FineTunedModel", "value": {"schema": 1, "model": {"schema": 1, …}, …}}
+
+A field that is added, removed or given another meaning takes three steps: raise `schema_number`, write the upgrade from
+the number before, and renew the snapshot of the stored types in the tests, which fails until then. A value without a
+number is of schema 1: the first release wrote none. A `Stored` inside another one has a number of its own, so an upgrade
+never looks into it. A plain `FrozenModel` inside one has none: raise the number of its holder.
+
+A version that is made from fields of a value must name these fields. If it took all of them, a field that is added would
+give every stored value another version, and none could be read any more.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    model_serializer,
+    model_validator,
+)
+
+from pipeline.core.errors import PipelineError
+
+SCHEMA_KEY = "schema"
+
+Upgrade = Callable[[dict[str, Any]], dict[str, Any]]
+"""From the fields of one schema number to those of the next."""
+
+FROM_STORE = {"from_store": True}
+"""Context in which pydantic reads values that were stored, as parts of what is not stored itself too."""
+
+
+class FrozenModel(BaseModel):
+    """A value whose fields are checked once, and don't change. Its validator is built when it is first used: most types
+    are only named while the definitions load."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+
+class Stored(FrozenModel):
+    """A frozen value that is stored as JSON.
+
+    Attributes:
+        schema_number: of the fields as they are now.
+        upgrades: from each earlier number to the next.
+    """
+
+    schema_number: ClassVar[int] = 1
+    upgrades: ClassVar[Mapping[int, Upgrade]] = {}
+
+    @classmethod
+    def from_stored(cls, stored: Any) -> Self:
+        """The value of what any release up to this one has written.
+
+        Raises:
+            PipelineError: when a newer release wrote it.
+            pydantic.ValidationError: when it is no such value.
+        """
+        return cls.model_validate(stored, context=FROM_STORE)
+
+    @classmethod
+    def from_stored_json(cls, text: str | bytes) -> Self:
+        """As `from_stored`, from JSON."""
+        return cls.model_validate_json(text, context=FROM_STORE)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _upgraded(cls, fields: Any, info: ValidationInfo) -> Any:
+        if not isinstance(fields, dict) or not (info.context or {}).get("from_store"):
+            return fields
+        number, values = fields.get(SCHEMA_KEY, 1), {key: fields[key] for key in fields if key != SCHEMA_KEY}
+        if not isinstance(number, int) or number < 1:
+            raise ValueError(f"{number!r} is no schema number")
+        if number > cls.schema_number:
+            raise PipelineError(
+                f"a {cls.__name__} of schema {number} was written by a newer release of this project; this one reads "
+                f"up to {cls.schema_number}: upgrade the project"
+            )
+        for older in range(number, cls.schema_number):
+            values = cls.upgrades[older](values)
+        return values
+
+    @model_serializer(mode="wrap")
+    def _with_schema(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {SCHEMA_KEY: self.schema_number, **handler(self)}
+
+
+class StoredValue(Stored, ABC):
+    """A stored value that an asset is, with a version.
+
+    Attributes:
+        stored_name: what the value is called where it is stored. It stays when the class is renamed.
+    """
+
+    stored_name: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def data_version(self) -> str:
+        """Content hash of what the value stands for, whatever machine made it."""
+
+
+class Interval(FrozenModel):
+    """A figure with its 95 % interval.
+
+    Attributes:
+        estimate: on the data as they are.
+        low, high: between which 95 % of the resampled figures lie.
+    """
+
+    estimate: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.estimate:.4f} ({self.low:.4f} to {self.high:.4f})"
+
+    @property
+    def signed(self) -> str:
+        """For a difference."""
+        return f"{self.estimate:+.4f} ({self.low:+.4f} to {self.high:+.4f})"
+
+
+class Cost(FrozenModel):
+    """What remote work is estimated to have cost, its GPU alone.
+
+    Attributes:
+        amount: in `currency`.
+        prices_as_of: date of the price table.
+    """
+
+    amount: float
+    currency: str
+    prices_as_of: str
+
+    def __str__(self) -> str:
+        return f"{self.amount:,.2f} {self.currency}"

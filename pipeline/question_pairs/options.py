@@ -1,0 +1,124 @@
+"""Where question pairs come from and how they are split: the settings of the dataset."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from pipeline.core.values import FrozenModel
+
+PAIR_COLUMNS = ("pair_id", "question1_id", "question2_id", "question1", "question2", "is_duplicate")
+"""The parts of a pair, for which a file may have column names of its own."""
+
+Keep = Literal["keep", "drop"]
+
+
+class PairSource(FrozenModel):
+    """Where the question pairs come from, and what is done with those that are broken or stand there twice."""
+
+    source: Literal["bundled_sample", "file", "hub"] = Field(
+        default="bundled_sample",
+        description="`bundled_sample`: about 4,000 generated Quora-like pairs, no download. "
+        "`file`: question pairs of your own in `path`. `hub`: a dataset of the Hugging Face hub.",
+    )
+    path: str | None = Field(
+        default=None,
+        description="File, folder of files or fsspec URL of question pairs: TSV, CSV, Parquet, Arrow or JSON lines, "
+        "plain or compressed by gzip, zstd or bzip2. A relative path starts at the working directory.",
+    )
+    hub_id: str = Field(
+        default="quora-competitions/quora",
+        min_length=1,
+        description="Id of the dataset on the Hugging Face hub; by default Quora's whole release, 404,290 pairs.",
+    )
+    hub_config: str | None = Field(
+        default="default",
+        description="Configuration of the hub dataset: the folder that its files are in. Empty: the only one it has.",
+    )
+    hub_revision: str = Field(
+        default="refs/convert/parquet",
+        min_length=1,
+        description="Branch, tag or commit. By default the hub's own conversion to Parquet, which datasets that were "
+        "published as a script need too; `main`: the files as they were uploaded.",
+    )
+    hub_split: str = Field(default="train", min_length=1, description="Split of the hub dataset to read.")
+    columns: dict[str, str] = Field(
+        default={},
+        description="Your names of columns, where they are others than those known: `{question1: first, question2: "
+        "second, is_duplicate: same}`; also pair_id, question1_id and question2_id.",
+    )
+    max_rejected_share: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Share of rows that may be broken (no label, a label other than 0, 1, true or false, a wrong "
+        "number of fields, a NUL byte). They are left out and counted; more of them are refused.",
+    )
+    repeated_pairs: Keep = Field(
+        default="keep",
+        description="Pairs that an earlier row has in the same order: `keep` them, or `drop` all but the first.",
+    )
+    mirrored_pairs: Keep = Field(
+        default="keep",
+        description="Pairs whose first row has the two questions the other way round: `keep` or `drop` them.",
+    )
+    contradictory_pairs: Literal["keep", "drop", "fail"] = Field(
+        default="keep",
+        description="Rows with the same two questions and different labels: `keep` them, `drop` them all, or `fail`.",
+    )
+    max_bytes: int = Field(
+        default=2 << 30,
+        ge=1 << 10,
+        le=1 << 40,
+        description="Bytes of decompressed data beyond which a file is refused, so that a wrong one fills no memory.",
+    )
+    fraction: float = Field(
+        default=1.0, gt=0, le=1, description="Share of the pairs to use, from the first on; the others are dropped."
+    )
+    sample_seed: int = Field(
+        default=42,
+        ge=0,
+        le=2**32 - 1,
+        description="Seed of the bundled sample: another seed draws other pairs.",
+    )
+
+    @model_validator(mode="after")
+    def _settings_go_together(self) -> "PairSource":
+        if self.source == "file" and not self.path:
+            raise ValueError("source 'file' needs `path`: name the file of question pairs")
+        if self.source != "file" and self.path:
+            raise ValueError(f"`path` is set to {self.path!r} but source is {self.source!r}: set source to 'file'")
+        if unknown := [part for part in self.columns if part not in PAIR_COLUMNS]:
+            raise ValueError(
+                f"`columns` names the part {unknown[0]!r}, but the parts are: {', '.join(PAIR_COLUMNS)} (each with "
+                "your column's name behind it)"
+            )
+        return self
+
+
+class SplitPlan(FrozenModel):
+    """How the pairs are divided."""
+
+    strategy: Literal["reference", "question_disjoint"] = Field(
+        default="question_disjoint",
+        description="`question_disjoint`: no question stands on two sides, the honest figure. "
+        "`reference`: row for row `datasets.Dataset.train_test_split`, for comparison with published results.",
+    )
+    eval_fraction: float = Field(
+        default=0.1,
+        gt=0,
+        lt=1,
+        description="Share of all pairs in the eval split; the reference system used 0.1.",
+    )
+    dev_fraction: float = Field(
+        default=0.1,
+        ge=0,
+        lt=1,
+        description="Share of the training pairs set aside in the dev split, to watch and select on. 0: none, as the "
+        "reference system; then the last model is the model.",
+    )
+    seed: int = Field(default=42, ge=0, le=2**32 - 1, description="Seed of the shuffle; the reference system used 42.")
+    train_limit: int | None = Field(
+        default=None,
+        ge=1,
+        description="Train on the first so many training pairs only. Dev and eval stay whole.",
+    )

@@ -1,0 +1,7 @@
+"""Names of the files that people open."""
+
+PAGE_FILE_NAME = "report.html"
+"""In a run folder, and beside a stored report."""
+
+CALIBRATION_FILE_NAME = "duplicate_probability.json"
+"""In a run folder, beside the result files."""

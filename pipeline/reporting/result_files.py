@@ -1,0 +1,53 @@
+"""Results as files: what is put beside a fine-tuned model, and what is stored beside a report."""
+
+from collections.abc import Iterator
+
+from pipeline.core.files import json_text
+from pipeline.evaluation.report import EvaluationReport
+from pipeline.evaluation.results_csv import csv_row, csv_text, results_file_name
+from pipeline.models.fine_tuned import FineTunedModel
+from pipeline.reporting.model_card import model_card
+from pipeline.reporting.page import page
+from pipeline.reporting.places import CALIBRATION_FILE_NAME, PAGE_FILE_NAME
+from pipeline.reporting.plots import pictures
+
+_BULKY = {"cosine_scores", "labels", "mistakes", "training", "baseline"}
+"""Left out of the JSON in a run folder, where the training and the baseline have files of their own."""
+
+
+def card_files(model: FineTunedModel) -> dict[str, bytes]:
+    """The card of a model that has no report yet, by its path below the run folder."""
+    return {_card(model): model_card(model).encode()}
+
+
+def result_files(model: FineTunedModel, baseline: EvaluationReport, post_train: EvaluationReport) -> dict[str, bytes]:
+    """Both result files, the report's page and the card with the results, by their paths below the run folder."""
+    files = {_card(model): model_card(model, (baseline, post_train)).encode()}
+    for report in (baseline, post_train):
+        name = results_file_name(report.stage)
+        files[name.removesuffix(".csv") + ".json"] = json_text(report.model_dump(mode="json", exclude=_BULKY)).encode()
+        files[name] = results_csv(report).encode()
+    if post_train.calibration:
+        probability = {"model": post_train.model.version, **post_train.calibration.model_dump(exclude={"bins"})}
+        files[CALIBRATION_FILE_NAME] = json_text(probability).encode()
+    files[PAGE_FILE_NAME] = page(post_train, pictures(post_train)).encode()
+    return files
+
+
+def results_csv(report: EvaluationReport) -> str:
+    """The reference system's file: its header, and one row with -1 for epoch and steps; oracle thresholds."""
+    return csv_text([csv_row(report.oracle)])
+
+
+def report_files(report: EvaluationReport) -> Iterator[tuple[str, bytes]]:
+    """What is stored beside a report's JSON: (name, content) of the CSV, the page and each picture as SVG and PNG."""
+    yield results_file_name(report.stage), results_csv(report).encode()
+    drawn = pictures(report)
+    yield PAGE_FILE_NAME, page(report, drawn).encode()
+    for picture in drawn:
+        yield f"pictures/{picture.name}.svg", picture.svg.encode()
+        yield f"pictures/{picture.name}.png", picture.png
+
+
+def _card(model: FineTunedModel) -> str:
+    return f"{model.model.name}/README.md"

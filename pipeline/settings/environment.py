@@ -1,0 +1,82 @@
+"""Every environment variable: they choose *where* things are, config files choose *what* is done.
+
+A place to compute has variables of its own, which stand in its folder and are listed here.
+"""
+
+import os
+from pathlib import Path
+
+from pipeline.compute.backend import Variable
+from pipeline.compute.choice import backends
+from pipeline.core.errors import PipelineError
+from pipeline.core.files import PROJECT_ROOT
+from pipeline.core.store import VersionStore
+from pipeline.settings.run_config import project_config
+
+_OWN = (
+    Variable(
+        "PIPELINE_HOME",
+        "`.pipeline/` in the project",
+        "values of all assets by data version: a folder or an fsspec URL",
+    ),
+    Variable("PIPELINE_RUNS_FOLDER", "`runs/` in `PIPELINE_HOME`", "run folders; must be on a local disk"),
+    Variable(
+        "PIPELINE_COMPUTE",
+        "`local`",
+        "where models are trained and evaluated: `local`, `modal`, or the dotted name of a module with a `BACKEND`",
+    ),
+    Variable("PIPELINE_RETRAIN_CONFIG", "`configs/best.yaml`", "run config of `retrain`, its schedule and its sensor"),
+    Variable("PIPELINE_RETRAIN_CRON", "`0 3 * * 0`", "when `weekly_retrain` is due, UTC"),
+)
+
+_OTHERS = (
+    Variable("DAGSTER_HOME", "`.dagster/` with `make`; none otherwise", "Dagster's own history of runs"),
+    Variable("HF_TOKEN", "none", "for private or gated base models and hub datasets"),
+)
+"""Variables of libraries that users of this project meet."""
+
+
+def variables() -> list[Variable]:
+    """Every variable that a user may set, those of all places to compute included."""
+    return [*_OWN, *(variable for place in backends() for variable in place.variables), *_OTHERS]
+
+
+def home() -> str:
+    """The folder or URL that holds the values of all assets."""
+    return os.environ.get("PIPELINE_HOME") or str(PROJECT_ROOT / ".pipeline")
+
+
+def runs_folder() -> Path:
+    """The folder on this machine in which run folders are made.
+
+    Raises:
+        PipelineError: for a URL: training writes checkpoints on a disk.
+    """
+    folder = os.environ.get("PIPELINE_RUNS_FOLDER") or f"{home().rstrip('/')}/runs"
+    path = VersionStore(folder).root
+    if not isinstance(path, Path):
+        raise PipelineError(
+            f"run folders can't be made in {folder}: set PIPELINE_RUNS_FOLDER to a folder on this machine"
+        )
+    return path
+
+
+def compute_kind() -> str:
+    """Where models are trained and evaluated."""
+    return os.environ.get("PIPELINE_COMPUTE") or "local"
+
+
+def retrain_config() -> Path:
+    """The run config of `retrain`."""
+    chosen = os.environ.get("PIPELINE_RETRAIN_CONFIG")
+    return Path(chosen) if chosen else project_config("best")
+
+
+def retrain_cron() -> str:
+    """When `weekly_retrain` is due."""
+    return os.environ.get("PIPELINE_RETRAIN_CRON") or "0 3 * * 0"
+
+
+def dagster_home() -> str | None:
+    """The folder of Dagster's own history of runs; None where runs leave none."""
+    return os.environ.get("DAGSTER_HOME")

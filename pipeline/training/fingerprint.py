@@ -1,0 +1,24 @@
+"""What decides whether two trainings are the same: whether a finished one is reused, and a checkpoint is resumed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.core.files import content_version
+from pipeline.training.recipe import Recipe
+
+NOT_DECISIVE = frozenset({"allow_slow", "keep_checkpoints"})
+"""Knobs that change neither the weights nor what a checkpoint holds."""
+
+ADDED_KNOBS: Mapping[str, Any] = {}
+"""Knobs that were added after the first release, and the value that gives the behaviour before. At that value a knob is
+left out of the hash, so that earlier trainings keep their fingerprints."""
+
+
+def training_fingerprint(recipe: Recipe, train_version: str, dev_version: str, base_model_version: str) -> str:
+    """Hash of all that decides the weights but the code: recipe, pairs and base model."""
+    knobs = {
+        name: value
+        for name, value in recipe.model_dump(exclude=set(NOT_DECISIVE)).items()
+        if name not in ADDED_KNOBS or value != ADDED_KNOBS[name]
+    }
+    return content_version([knobs, train_version, dev_version, base_model_version])

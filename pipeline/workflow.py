@@ -1,0 +1,130 @@
+"""Evaluate, train, evaluate: the steps of the pipeline over any compute, one by one and as a whole."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pipeline.compute.base import Compute, MeasuringJob
+from pipeline.compute.driver import Caller, measure, train
+from pipeline.core.progress import OnProgress
+from pipeline.evaluation.options import EvaluationOptions
+from pipeline.evaluation.report import EvaluationReport
+from pipeline.evaluation.report_builder import build_report
+from pipeline.models.base_model import resolve_base_model
+from pipeline.models.fine_tuned import FineTunedModel
+from pipeline.models.info import ModelInfo
+from pipeline.models.options import BaseModelChoice
+from pipeline.question_pairs.options import PairSource, SplitPlan
+from pipeline.question_pairs.schema import Splits
+from pipeline.question_pairs.sources import load_pairs
+from pipeline.question_pairs.splits import split_pairs
+from pipeline.reporting.result_files import card_files, result_files
+from pipeline.training import distributed
+from pipeline.training.job import RunIdentity, TrainingJob
+from pipeline.training.recipe import Orders, TrainingOrder
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The settings of a whole run."""
+
+    pairs: PairSource
+    splits: SplitPlan
+    base_model: BaseModelChoice
+    baseline: EvaluationOptions
+    training: TrainingOrder
+    post_train: EvaluationOptions
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a whole run leaves behind."""
+
+    model: FineTunedModel
+    baseline: EvaluationReport
+    post_train: EvaluationReport
+
+
+def measure_base_model(
+    compute: Compute,
+    model: ModelInfo,
+    splits: Splits,
+    options: EvaluationOptions,
+    on_progress: OnProgress,
+    caller: Caller | None = None,
+) -> EvaluationReport:
+    """The report of a base model.
+
+    Raises:
+        PipelineError: when it can't be measured.
+    """
+    measured = measure(compute, MeasuringJob(model, splits.eval, splits.dev, options), on_progress, caller)
+    return build_report("pre_train", model, measured, splits)
+
+
+def fine_tune(
+    compute: Compute,
+    job: TrainingJob,
+    run: RunIdentity,
+    on_progress: OnProgress,
+    caller: Caller | None = None,
+    orders: Orders | None = None,
+) -> FineTunedModel:
+    """Train, and put the card of a model without a report beside the weights, unless it has a card already.
+
+    Raises:
+        PipelineError: when it can't be done.
+    """
+    model = train(compute, job, run, on_progress, caller, orders)
+    distributed.from_main(lambda: compute.add_files(model, card_files(model), replace=False))
+    return model
+
+
+def measure_fine_tuned(
+    compute: Compute,
+    model: FineTunedModel,
+    baseline: EvaluationReport,
+    splits: Splits,
+    options: EvaluationOptions,
+    on_progress: OnProgress,
+    caller: Caller | None = None,
+) -> EvaluationReport:
+    """The report of a fine-tuned model against its baseline; the results are put beside the model.
+
+    Raises:
+        PipelineError: when it can't be measured, or compared with the baseline.
+    """
+    job = MeasuringJob(model.model, splits.eval, splits.dev, options)
+    measured = measure(compute, job, on_progress, caller)
+    report = build_report("post_train", model.model, measured, splits, baseline, model)
+    compute.add_files(model, result_files(model, baseline, report))
+    return report
+
+
+def evaluate_train_evaluate(
+    plan: Plan,
+    compute: Compute,
+    run: RunIdentity,
+    on_progress: OnProgress,
+    caller: Caller | None = None,
+    on_baseline: Callable[[EvaluationReport], None] = lambda report: None,
+) -> Results:
+    """The whole run, without Dagster. In several processes the first one measures and writes.
+
+    Args:
+        on_baseline: called with the baseline's report as soon as it is there.
+
+    Raises:
+        PipelineError: when a step can't be done.
+    """
+    splits = split_pairs(load_pairs(plan.pairs), plan.splits)
+    base_model = resolve_base_model(plan.base_model)
+    baseline = distributed.from_main(
+        lambda: measure_base_model(compute, base_model, splits, plan.baseline, on_progress, caller)
+    )
+    on_baseline(baseline)
+    job = TrainingJob(splits.train, splits.dev, base_model, plan.training.recipe)
+    model = fine_tune(compute, job, run, on_progress, caller, plan.training.orders)
+    post_train = distributed.from_main(
+        lambda: measure_fine_tuned(compute, model, baseline, splits, plan.post_train, on_progress, caller)
+    )
+    return Results(model, baseline, post_train)

@@ -1,0 +1,103 @@
+"""Which files a result makes: their names, what is in them, and that a card copies no question of the data."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from made_reports import a_training, before_and_after, made
+
+from pipeline.core.files import add_to_folder
+from pipeline.evaluation.report import EvaluationReport
+from pipeline.evaluation.results_csv import read_results, results_file_name
+from pipeline.models.fine_tuned import FineTunedModel
+from pipeline.question_pairs.options import PairSource
+from pipeline.question_pairs.sources import load_pairs
+from pipeline.reporting.places import CALIBRATION_FILE_NAME, PAGE_FILE_NAME
+from pipeline.reporting.result_files import card_files, result_files
+
+CARD = "some-model-ft/README.md"
+
+
+@pytest.fixture(scope="module")
+def reports() -> tuple[EvaluationReport, EvaluationReport]:
+    return before_and_after()
+
+
+@pytest.fixture(scope="module")
+def training(reports: tuple[EvaluationReport, EvaluationReport]) -> FineTunedModel:
+    assert reports[1].training is not None
+    return reports[1].training
+
+
+@pytest.fixture(scope="module")
+def files(training: FineTunedModel, reports: tuple[EvaluationReport, EvaluationReport]) -> dict[str, bytes]:
+    return result_files(training, *reports)
+
+
+def questions_in(card: str) -> list[str]:
+    """Questions of the data that a card copies."""
+    pairs = load_pairs(PairSource()).pairs
+    return sorted({question for name in ("question1", "question2") for question in pairs[name] if question in card})
+
+
+def test_the_files_of_a_run_folder_bear_the_reference_systems_names(
+    files: dict[str, bytes], reports: tuple[EvaluationReport, EvaluationReport], tmp_path: Path
+) -> None:
+    assert sorted(files) == [
+        "binary_classification_evaluation_post_train_results.csv",
+        "binary_classification_evaluation_post_train_results.json",
+        "binary_classification_evaluation_pre_train_results.csv",
+        "binary_classification_evaluation_pre_train_results.json",
+        CALIBRATION_FILE_NAME,
+        PAGE_FILE_NAME,
+        CARD,
+    ]
+    add_to_folder(tmp_path, files)
+    baseline, post = reports
+    for report in reports:
+        assert read_results(tmp_path / results_file_name(report.stage)) == [(-1, -1, report.oracle)]
+        beside = json.loads((tmp_path / results_file_name(report.stage)).with_suffix(".json").read_text())
+        assert (beside["eval_version"], beside["model"]["version"]) == (report.eval_version, report.model.version)
+        # Rows of the data and the scores of each stay with the report.
+        assert not beside.keys() & {"mistakes", "cosine_scores", "labels", "training", "baseline"}
+    assert (baseline.model.version, post.model.version) == ("m1", "m2")
+
+
+def test_the_calibration_says_of_which_model_it_is(
+    files: dict[str, bytes], reports: tuple[EvaluationReport, EvaluationReport]
+) -> None:
+    calibration = reports[1].calibration
+    assert calibration is not None
+    written = json.loads(files[CALIBRATION_FILE_NAME])
+    assert (written["model"], written["slope"]) == ("m2", calibration.slope)
+
+
+def test_without_a_dev_split_there_is_no_calibration() -> None:
+    baseline, post = before_and_after(dev_fraction=0)
+    assert post.training is not None
+    assert CALIBRATION_FILE_NAME not in result_files(post.training, baseline, post)
+
+
+def test_a_card_names_the_data_and_holds_no_question_of_it(files: dict[str, bytes], training: FineTunedModel) -> None:
+    for found in (card_files(training), files):
+        card = found[CARD].decode()
+        assert "bundled sample, seed 42" in card
+        assert made(0.1)[1].train.data_version in card
+        assert questions_in(card) == []
+
+
+def test_the_first_card_has_the_results_on_the_dev_split_and_the_second_one_the_report_s(
+    files: dict[str, bytes], training: FineTunedModel, reports: tuple[EvaluationReport, EvaluationReport]
+) -> None:
+    (first,) = card_files(training).values()
+    assert "| 0.5 | 10 | 0.6100 |\n| 1 | 20 | 0.7200 |" in first.decode()
+    card = files[CARD].decode()
+    assert "0.6100" not in card
+    assert str(reports[1].intervals["ap"]) in card
+    assert re.search(rf"value: {reports[1].cosine.ap}", card)
+
+
+def test_the_card_of_a_training_without_a_dev_split_says_that_nothing_is_measured() -> None:
+    training = a_training("t1").model_copy(update={"dev_evaluations": []})
+    assert "Not measured yet" in card_files(training)[CARD].decode()
