@@ -6,11 +6,11 @@ Every stored type has a schema number, which stands in what it writes::
 
 A field that is added, removed or given another meaning takes three steps: raise `schema_number`, write the upgrade from
 the number before, and renew the snapshot of the stored types in the tests, which fails until then. A value without a
-number is of schema 1: the first release wrote none. A `Stored` inside another one has a number of its own, so an upgrade
+number is of schema 1: the first release wrote none. A `Stored` in another one has a number of its own, and an upgrade
 never looks into it. A plain `FrozenModel` inside one has none: raise the number of its holder.
 
-A version that is made from fields of a value must name these fields. If it took all of them, a field that is added would
-give every stored value another version, and none could be read any more.
+A version that is made from fields of a value must name these fields. If it took all of them, an added field would give
+every stored value another version, and none could be read any more.
 """
 
 from abc import ABC, abstractmethod

@@ -1,5 +1,7 @@
 """Jobs, schedule and sensors: what runs the assets without a person choosing them. All off until switched on."""
 
+import time
+
 import dagster as dg
 
 from pipeline.core.errors import PipelineError, reason_of
@@ -100,9 +102,10 @@ def new_question_pairs(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     try:
         watch = Watch.from_stored_json(context.cursor) if context.cursor else Watch(known=found, seen=found)
     except (ValueError, PipelineError) as error:
-        # What was known is lost. To launch a run for nothing is the smaller harm.
+        # What was known is lost. To launch a run for nothing is the smaller harm. Dagster launches none whose key was
+        # used before: the count goes on from a number that no earlier one has reached.
         context.log.warning(f"the cursor of this sensor can't be read ({reason_of(error)}): it starts anew")
-        watch = Watch(known="", seen="")
+        watch = Watch(known="", seen="", launched=int(time.time()))
     shown = found[:12]
     if found == watch.known:
         skip, watch = f"unchanged: {shown}", watch.model_copy(update={"seen": found})

@@ -101,13 +101,13 @@ def settings_page(classes: StepSettings, variables: Sequence[Variable]) -> str:
         "|---|---|---|",
         *(f"| `{variable.name}` | {variable.default} | {variable.meaning} |" for variable in variables),
         "",
-        "# Steps",
+        "## Steps",
         "",
         "As config files, `--set step.setting=value` and the Launchpad take them.",
     ]
     for step, cls in classes.items():
         properties = cls.model_json_schema()["properties"]
-        lines += ["", f"## `{step}`", "", _first_paragraph(cls.__doc__ or step), ""]
+        lines += ["", f"### `{step}`", "", _first_paragraph(cls.__doc__ or step), ""]
         lines += ["| setting | default | allowed | |", "|---|---|---|---|"]
         for name, field in cls.model_fields.items():
             default = _yaml(field.get_default(call_default_factory=True))

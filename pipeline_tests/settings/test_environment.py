@@ -100,5 +100,5 @@ def test_every_variable_that_the_code_reads_is_explained() -> None:
 def test_the_page_of_settings_lists_every_variable() -> None:
     printed = CliRunner().invoke(cli, ["config", "--markdown"], catch_exceptions=False)
     assert printed.exit_code == 0
-    rows = [line for line in printed.stdout.partition("\n# ")[0].splitlines() if line.startswith("| `")]
+    rows = [line for line in printed.stdout.partition("\n## Steps")[0].splitlines() if line.startswith("| `")]
     assert rows == [f"| `{variable.name}` | {variable.default} | {variable.meaning} |" for variable in variables()]
