@@ -15,7 +15,7 @@ import click
 import torch
 from sentence_transformers.sentence_transformer.evaluation import BinaryClassificationEvaluator
 
-from pipeline.evaluation.measuring import measure
+from pipeline.evaluation.measure import measure
 from pipeline.evaluation.options import EvaluationOptions
 from pipeline.evaluation.report_builder import build_report
 from pipeline.models.base_model import resolve_base_model

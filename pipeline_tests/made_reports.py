@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.evaluation.figures import LOWER_IS_BETTER, SIMILARITIES
 from pipeline.evaluation.measurement import Measurement
+from pipeline.evaluation.metric_values import LOWER_IS_BETTER, SIMILARITIES
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.evaluation.report_builder import build_report
 from pipeline.models.base_model import model_folder_version

@@ -23,12 +23,12 @@ from pipeline.core.store import Pointer, VersionStore, stored_text
 from pipeline.models.base_model import resolve_base_model
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.options import BaseModelChoice
+from pipeline.orchestration.asset_values import load_value
 from pipeline.orchestration.resources import ReportHistory
 from pipeline.orchestration.steps import PRODUCTION
-from pipeline.orchestration.stored import load_value
 from pipeline.orchestration.upkeep import live_containers
 from pipeline.orchestration.work_records import recorded_calls
-from pipeline.quality.production import ProductionModel, current_production, earlier_production
+from pipeline.quality.production_record import ProductionModel, current_production, earlier_production
 from pipeline.question_pairs.options import PairSource
 from pipeline.question_pairs.schema import PairTable
 from pipeline.question_pairs.sources import load_pairs

@@ -15,7 +15,7 @@ from pipeline.models.options import BaseModelChoice
 from pipeline.question_pairs.options import PairSource
 from pipeline.question_pairs.schema import Splits
 from pipeline.question_pairs.sources import load_pairs
-from pipeline.reporting.places import PAGE_FILE_NAME
+from pipeline.reporting.file_names import PAGE_FILE_NAME
 from pipeline.training.job import RunIdentity, TrainingJob
 from pipeline.training.recipe import Recipe
 from pipeline.workflow import fine_tune, measure_base_model, measure_fine_tuned

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.command_line.options import config_option, set_option
+from pipeline.command_line.click_options import config_option, set_option
 from pipeline.compute.choice import create_compute
 from pipeline.core.errors import PipelineError
 from pipeline.orchestration.steps import STEP_SETTINGS, load_settings

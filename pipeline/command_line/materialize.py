@@ -17,9 +17,9 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.files import PROJECT_ROOT
 from pipeline.core.store import VersionStore
 from pipeline.definitions import defs
+from pipeline.orchestration.asset_values import load_value
 from pipeline.orchestration.steps import PRODUCTION, steps_of
-from pipeline.orchestration.stored import load_value
-from pipeline.quality.production import ProductionModel, current_production
+from pipeline.quality.production_record import ProductionModel, current_production
 from pipeline.settings import environment
 from pipeline.settings.run_config import RunSettings
 

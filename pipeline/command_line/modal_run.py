@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
+from pipeline.command_line.click_options import config_option, set_option
 from pipeline.command_line.finetune import run
-from pipeline.command_line.options import config_option, set_option
 from pipeline.compute.base import Compute
 from pipeline.core.errors import PipelineError
-from pipeline.core.locations import remote_place
+from pipeline.core.locations import remote_location
 from pipeline.orchestration.steps import load_settings
 
 _RECIPE = ("epochs", "batch_size", "loss")
@@ -30,7 +30,7 @@ _RECIPE = ("epochs", "batch_size", "loss")
 def command(compute: Compute, /, config_path: Path | None, overrides: tuple[str, ...], **short: Any) -> None:
     """Evaluate, train, evaluate, and print both results: what the reference's `modal run main.py` does."""
     results = run(load_settings(config_path, overrides, _values(short)), compute, shows_progress=False)
-    if place := remote_place(results.model.model.location):
+    if place := remote_location(results.model.model.location):
         volume, model = place.container, place.path
         click.echo(f"Volume {volume}; bring the model down: mkdir -p dump && modal volume get {volume} {model} dump")
 

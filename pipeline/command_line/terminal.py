@@ -32,8 +32,8 @@ from pipeline.core.progress import (
 )
 from pipeline.evaluation.report import THRESHOLDS, EvaluationReport
 from pipeline.models.fine_tuned import FineTunedModel
-from pipeline.quality.production import InProduction, ProductionModel
-from pipeline.reporting.places import PAGE_FILE_NAME
+from pipeline.quality.production_record import InProduction, ProductionModel
+from pipeline.reporting.file_names import PAGE_FILE_NAME
 
 
 class _Bar:

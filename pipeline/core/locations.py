@@ -10,7 +10,7 @@ _WAYS_OUT: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
-class RemotePlace:
+class RemoteLocation:
     """A location that is not on this machine.
 
     Attributes:
@@ -37,10 +37,10 @@ def register_scheme(scheme: str, way_out: str) -> None:
     _WAYS_OUT[scheme] = way_out
 
 
-def remote_place(location: str) -> RemotePlace | None:
+def remote_location(location: str) -> RemoteLocation | None:
     """The place that a location names; None for a folder on this machine, or a hub id."""
     scheme, separator, rest = location.partition("://")
     if not separator:
         return None
     container, _, path = rest.partition("/")
-    return RemotePlace(scheme, container, PurePosixPath(path))
+    return RemoteLocation(scheme, container, PurePosixPath(path))

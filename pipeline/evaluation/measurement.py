@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.values import FrozenModel
-from pipeline.evaluation.figures import SIMILARITIES
+from pipeline.evaluation.metric_values import SIMILARITIES
 
 
 class TaskMetrics(FrozenModel):

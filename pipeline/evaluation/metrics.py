@@ -16,7 +16,7 @@ from sklearn.metrics import (
 )
 
 from pipeline.core.errors import PipelineError
-from pipeline.evaluation.figures import LOWER_IS_BETTER, SIMILARITIES, SimilarityMetrics, ThresholdMetrics
+from pipeline.evaluation.metric_values import LOWER_IS_BETTER, SIMILARITIES, SimilarityMetrics, ThresholdMetrics
 
 
 def metrics_at(

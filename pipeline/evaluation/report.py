@@ -10,8 +10,8 @@ from pydantic import AwareDatetime
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import content_version
 from pipeline.core.values import FrozenModel, Interval, StoredValue
-from pipeline.evaluation.figures import SimilarityMetrics, ThresholdMetrics
 from pipeline.evaluation.measurement import TaskMetrics
+from pipeline.evaluation.metric_values import SimilarityMetrics, ThresholdMetrics
 from pipeline.evaluation.results_csv import Stage
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.info import ModelInfo

@@ -9,8 +9,8 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.values import Interval
 from pipeline.evaluation.bootstrap import Bootstrap, Resampled, interval
 from pipeline.evaluation.calibration import calibrate
-from pipeline.evaluation.figures import LOWER_IS_BETTER, SIMILARITIES, SimilarityMetrics, ThresholdMetrics
 from pipeline.evaluation.measurement import Measurement
+from pipeline.evaluation.metric_values import LOWER_IS_BETTER, SIMILARITIES, SimilarityMetrics, ThresholdMetrics
 from pipeline.evaluation.metrics import (
     has_both_classes,
     is_called_duplicate,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.core.errors import PipelineError
-from pipeline.evaluation.figures import SIMILARITIES, SimilarityMetrics
+from pipeline.evaluation.metric_values import SIMILARITIES, SimilarityMetrics
 
 Stage = Literal["pre_train", "post_train"]
 

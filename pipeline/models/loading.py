@@ -10,7 +10,7 @@ from sentence_transformers.sentence_transformer.model_card import SentenceTransf
 from transformers.utils import logging as transformers_logging
 
 from pipeline.core.errors import PipelineError, Product
-from pipeline.core.locations import remote_place
+from pipeline.core.locations import remote_location
 from pipeline.models.base_model import download_model, model_folder_version
 from pipeline.models.info import ModelInfo
 from pipeline.models.options import Device
@@ -26,7 +26,7 @@ def load_model(info: ModelInfo, device: str, max_seq_length: int | None = None) 
     Raises:
         PipelineError: when the folder is gone or its files are not those that were referenced.
     """
-    if place := remote_place(info.location):
+    if place := remote_location(info.location):
         raise PipelineError(f"the model {info.name} lies at {place}, not on this machine: {place.way_out}")
     folder = download_model(info.location, info.revision)[0] if info.kind == "hub" else Path(info.location)
     if info.kind != "hub":

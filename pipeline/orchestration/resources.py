@@ -11,8 +11,8 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.store import VersionStore
 from pipeline.core.values import StoredValue
 from pipeline.evaluation.report import EvaluationReport
+from pipeline.orchestration.asset_values import REPORT_FILE_NAME, load_value, store_value, write_value
 from pipeline.orchestration.failures import one_line_failures
-from pipeline.orchestration.stored import REPORT_FILE_NAME, load_value, store_value, write_value
 from pipeline.question_pairs.schema import PairTable
 from pipeline.settings import environment
 

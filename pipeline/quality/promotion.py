@@ -9,7 +9,7 @@ from pipeline.evaluation.report import EvaluationReport
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.quality.findings import Finding, skipped
 from pipeline.quality.options import PromotionRules
-from pipeline.quality.production import InProduction, ProductionModel, UnreadableRecord
+from pipeline.quality.production_record import InProduction, ProductionModel, UnreadableRecord
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from huggingface_hub import HfApi
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.hub_errors import HUB_ERRORS, hub_error
-from pipeline.core.locations import remote_place
+from pipeline.core.locations import remote_location
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.reporting.options import Publication
 
@@ -18,7 +18,7 @@ def publish(model: FineTunedModel, publication: Publication) -> str:
         PipelineError: when the model isn't on this machine, the hub can't be reached or refuses, or the repository is
             public and shall not be.
     """
-    if place := remote_place(model.model.location):
+    if place := remote_location(model.model.location):
         raise PipelineError(
             f"the model lies at {place}, not on this machine: bring its folder here, and push it with `hf upload`"
         )

@@ -6,9 +6,9 @@ from pipeline.core.files import json_text
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.evaluation.results_csv import csv_row, csv_text, results_file_name
 from pipeline.models.fine_tuned import FineTunedModel
+from pipeline.reporting.file_names import CALIBRATION_FILE_NAME, PAGE_FILE_NAME
 from pipeline.reporting.model_card import model_card
 from pipeline.reporting.page import page
-from pipeline.reporting.places import CALIBRATION_FILE_NAME, PAGE_FILE_NAME
 from pipeline.reporting.plots import pictures
 
 _BULKY = {"cosine_scores", "labels", "mistakes", "training", "baseline"}

@@ -20,7 +20,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import content_version, write_text
 from pipeline.core.progress import OnProgress, ignore
-from pipeline.evaluation.figures import SimilarityMetrics
+from pipeline.evaluation.metric_values import SimilarityMetrics
 from pipeline.evaluation.results_csv import EPOCH_RESULTS_FILE_NAME, csv_row, csv_text
 from pipeline.models.base_model import model_folder_version
 from pipeline.models.fine_tuned import DevEvaluation, FineTunedModel

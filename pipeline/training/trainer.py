@@ -25,8 +25,8 @@ from transformers.trainer import TRAINER_STATE_NAME
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import CheckpointSaved, DevEvaluated, OnProgress, TrainingStep
-from pipeline.evaluation.figures import SIMILARITIES, SimilarityMetrics
-from pipeline.evaluation.pairs import evaluate_pairs
+from pipeline.evaluation.metric_values import SIMILARITIES, SimilarityMetrics
+from pipeline.evaluation.pair_metrics import evaluate_pairs
 from pipeline.models.packing import to_device
 from pipeline.models.precision import Hardware, has_tf32
 from pipeline.question_pairs.schema import PairTable

@@ -7,8 +7,8 @@ from sklearn.metrics import average_precision_score, f1_score
 from pipeline.core.errors import PipelineError
 from pipeline.evaluation.bootstrap import Bootstrap, interval
 from pipeline.evaluation.calibration import calibrate
-from pipeline.evaluation.figures import SIMILARITIES
 from pipeline.evaluation.measurement import Measurement
+from pipeline.evaluation.metric_values import SIMILARITIES
 
 
 def scored(n: int = 200) -> tuple[np.ndarray, np.ndarray]:

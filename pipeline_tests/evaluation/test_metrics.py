@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from sentence_transformers.sentence_transformer.evaluation import BinaryClassificationEvaluator
 
 from pipeline.core.errors import PipelineError
-from pipeline.evaluation.figures import LOWER_IS_BETTER, SIMILARITIES
+from pipeline.evaluation.metric_values import LOWER_IS_BETTER, SIMILARITIES
 from pipeline.evaluation.metrics import embedding_metrics, pair_scores, similarity_metrics
-from pipeline.evaluation.pairs import evaluate_pairs
+from pipeline.evaluation.pair_metrics import evaluate_pairs
 from pipeline.models.encoding import embed_questions
 from pipeline.question_pairs.schema import DataOrigin, PairTable
 

@@ -8,8 +8,8 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.evaluation import BinaryClassificationEvaluator
 from sklearn.metrics import average_precision_score, f1_score, precision_score, recall_score
 
-from pipeline.evaluation.figures import LOWER_IS_BETTER, SIMILARITIES, SimilarityMetrics
-from pipeline.evaluation.measuring import measure
+from pipeline.evaluation.measure import measure
+from pipeline.evaluation.metric_values import LOWER_IS_BETTER, SIMILARITIES, SimilarityMetrics
 from pipeline.evaluation.metrics import embedding_metrics, is_called_duplicate, pair_scores, similarity_metrics
 from pipeline.evaluation.options import EvaluationOptions
 from pipeline.models.base_model import resolve_base_model

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from made_reports import before_and_after
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.values import Interval
-from pipeline.evaluation.figures import SIMILARITIES, SimilarityMetrics, ThresholdMetrics
+from pipeline.evaluation.metric_values import SIMILARITIES, SimilarityMetrics, ThresholdMetrics
 from pipeline.evaluation.report import COMPARED, EvaluationReport, compare
 from pipeline.evaluation.results_csv import REFERENCE_COLUMNS, csv_row, csv_text, read_results
 from pipeline.models.info import ModelInfo
@@ -208,3 +209,24 @@ def test_the_data_version_ignores_speed_and_machine(changes: dict[str, Any]) -> 
 )
 def test_the_data_version_changes_with_the_result_and_what_it_was_measured_on(changes: dict[str, Any]) -> None:
     assert a_report(**changes).data_version != a_report().data_version
+
+
+def test_a_metric_that_is_added_gives_no_stored_report_another_version() -> None:
+    class More(ThresholdMetrics):
+        recall_at_high_precision: float = 0.5
+
+    class MoreOracle(SimilarityMetrics):
+        recall_at_high_precision: float = 0.5
+
+    class Wider(Interval):
+        median: float = 0.5
+
+    report = before_and_after()[1]
+    more = report.model_copy(
+        update={
+            "operating": {name: More(**values.model_dump()) for name, values in report.operating.items()},
+            "oracle": {name: MoreOracle(**values.model_dump()) for name, values in report.oracle.items()},
+            "gains": {name: Wider(**value.model_dump()) for name, value in report.gains.items()},
+        }
+    )
+    assert more.data_version == report.data_version

@@ -5,7 +5,7 @@ import pytest
 from made_reports import FINE_TUNED, MODEL, a_training, before_and_after, made
 
 from pipeline.core.errors import PipelineError
-from pipeline.evaluation.figures import SIMILARITIES
+from pipeline.evaluation.metric_values import SIMILARITIES
 from pipeline.evaluation.report_builder import build_report
 
 

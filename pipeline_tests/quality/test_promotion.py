@@ -9,7 +9,7 @@ from made_reports import a_training, before_and_after
 from pipeline.core.errors import PipelineError
 from pipeline.core.values import Interval
 from pipeline.quality.options import PromotionRules
-from pipeline.quality.production import InProduction, ProductionModel, UnreadableRecord
+from pipeline.quality.production_record import InProduction, ProductionModel, UnreadableRecord
 from pipeline.quality.promotion import Candidate, judge
 
 MODEL = a_training("t1")

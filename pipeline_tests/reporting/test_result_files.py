@@ -13,7 +13,7 @@ from pipeline.evaluation.results_csv import read_results, results_file_name
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.question_pairs.options import PairSource
 from pipeline.question_pairs.sources import load_pairs
-from pipeline.reporting.places import CALIBRATION_FILE_NAME, PAGE_FILE_NAME
+from pipeline.reporting.file_names import CALIBRATION_FILE_NAME, PAGE_FILE_NAME
 from pipeline.reporting.result_files import card_files, result_files
 
 CARD = "some-model-ft/README.md"

@@ -11,8 +11,8 @@ from pipeline.compute.base import Compute, MeasuringJob, Usage, Work, WorkRecord
 from pipeline.compute.interrupts import interrupts_let_through
 from pipeline.core.files import add_to_folder
 from pipeline.core.progress import OnProgress
+from pipeline.evaluation.measure import measure
 from pipeline.evaluation.measurement import Measurement
-from pipeline.evaluation.measuring import measure
 from pipeline.evaluation.options import EvaluationOptions
 from pipeline.models.encoding import embed_questions
 from pipeline.models.fine_tuned import FineTunedModel

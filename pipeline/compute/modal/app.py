@@ -15,7 +15,7 @@ import modal
 import pyarrow.parquet as pq
 
 from pipeline.compute.modal.attempts import count_attempt, forget_attempts
-from pipeline.compute.modal.code import app_name, dependencies, deployment_version, sent_files
+from pipeline.compute.modal.code_hashes import app_name, dependencies, deployment_version, sent_files
 from pipeline.compute.modal.messages import CheckMessage, EmbeddingMessage, MeasuringMessage, Outcome, TrainingMessage
 from pipeline.compute.modal.settings import (
     CPU_CORES,
@@ -30,7 +30,7 @@ from pipeline.compute.modal.settings import (
 )
 from pipeline.core.errors import PipelineError, reason_of
 from pipeline.core.files import PROJECT_ROOT
-from pipeline.core.locations import remote_place
+from pipeline.core.locations import remote_location
 from pipeline.core.progress import (
     CheckpointSaved,
     LogLine,
@@ -121,7 +121,7 @@ def evaluate(job_text: str) -> tuple[str, bytes]:
     measured = []
 
     def work() -> Outcome:
-        from pipeline.evaluation.measuring import measure
+        from pipeline.evaluation.measure import measure
         from pipeline.models.loading import load_model, quiet_libraries, resolve_device
 
         quiet_libraries()
@@ -237,7 +237,7 @@ def _local(model: ModelInfo) -> ModelInfo:
         return model
     if model.kind == "bundled":
         location = str(bundled_folder())
-    elif place := remote_place(model.location):
+    elif place := remote_location(model.location):
         location = os.fspath(RUN_MOUNT / place.path)
     else:
         location = f"{INPUTS_MOUNT}/models/{model.version}"

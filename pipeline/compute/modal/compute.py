@@ -13,7 +13,7 @@ from pipeline.compute.base import Compute, EarlierWork, MeasuringJob, Usage, Wor
 from pipeline.compute.interrupts import interrupts_held, interrupts_let_through
 from pipeline.compute.modal import app as modal_app
 from pipeline.compute.modal.calls import LogSpan, cancel, follow, is_running
-from pipeline.compute.modal.code import training_version
+from pipeline.compute.modal.code_hashes import training_version
 from pipeline.compute.modal.errors import one_line_modal_errors
 from pipeline.compute.modal.messages import CheckMessage, EmbeddingMessage, MeasuringMessage, Outcome, TrainingMessage
 from pipeline.compute.modal.prices import PriceTable, require_same_memory, which_gpu
@@ -28,7 +28,7 @@ from pipeline.compute.modal.volumes import (
 )
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import add_to_folder, content_version
-from pipeline.core.locations import remote_place
+from pipeline.core.locations import remote_location
 from pipeline.core.progress import OnProgress, ignore
 from pipeline.core.values import Cost
 from pipeline.evaluation.measurement import Measurement
@@ -329,14 +329,14 @@ def _usage(outcome: Outcome, span: LogSpan) -> Usage:
 
 def _for_containers(model: ModelInfo) -> ModelInfo:
     """The model to send: one of this machine is uploaded by content first."""
-    if model.kind in ("folder", "fine_tuned") and not remote_place(model.location):
+    if model.kind in ("folder", "fine_tuned") and not remote_location(model.location):
         upload_model(model)
     return model
 
 
 def _volume_of(location: str) -> str | None:
     """The Volume of a location; None for one that is in none."""
-    place = remote_place(location)
+    place = remote_location(location)
     return place.container if place else None
 
 

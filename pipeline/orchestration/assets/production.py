@@ -17,7 +17,7 @@ from pipeline.orchestration.failures import one_line_failures
 from pipeline.orchestration.steps import PRODUCTION
 from pipeline.quality.findings import Finding
 from pipeline.quality.options import PromotionRules
-from pipeline.quality.production import InProduction, ProductionModel, current_production, earlier_production
+from pipeline.quality.production_record import InProduction, ProductionModel, current_production, earlier_production
 from pipeline.quality.promotion import Candidate, judge
 from pipeline.reporting.tables import escaped
 

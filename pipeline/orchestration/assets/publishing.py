@@ -14,7 +14,7 @@ from pipeline.orchestration.assets.common import OWNERS
 from pipeline.orchestration.assets.production import GROUP
 from pipeline.orchestration.failures import one_line_failures
 from pipeline.orchestration.steps import PRODUCTION
-from pipeline.quality.production import UnreadableRecord, current_production
+from pipeline.quality.production_record import UnreadableRecord, current_production
 from pipeline.reporting.options import Publication
 
 published_model = dg.AssetSpec(

@@ -11,7 +11,7 @@ from modal_training import Training, fresh_compute
 
 from pipeline.compute.base import MeasuringJob, WorkRecord
 from pipeline.compute.driver import measure
-from pipeline.core.locations import remote_place
+from pipeline.core.locations import remote_location
 from pipeline.core.progress import CheckpointSaved, ProgressEvent, ignore
 from pipeline.evaluation.options import EvaluationOptions
 
@@ -40,7 +40,7 @@ def compute(training: Training, monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 def test_a_training_runs_on_a_gpu_and_its_model_is_evaluated_there(training: Training, compute: "ModalCompute") -> None:
     result = training.run(compute, download_model=True)
     assert result.device.startswith("cuda")
-    assert remote_place(result.run_folder)
+    assert remote_location(result.run_folder)
     (usage,) = training.usages
     assert usage.gpu_seconds > 0
     assert usage.cost

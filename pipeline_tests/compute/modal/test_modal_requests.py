@@ -14,7 +14,7 @@ from modal_loopback import LoopbackModal, wait_until
 from modal_loopback.control_plane import REQUEST_TYPES
 from modal_training import Training, fresh_compute
 
-from pipeline.compute.modal.code import sent_files
+from pipeline.compute.modal.code_hashes import sent_files
 from pipeline.core.files import PROJECT_ROOT
 
 pytestmark = pytest.mark.slow

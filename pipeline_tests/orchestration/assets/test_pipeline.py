@@ -12,7 +12,7 @@ from tiny_model import make_tiny_model
 from pipeline.core.store import VersionStore
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.models.fine_tuned import FineTunedModel
-from pipeline.orchestration.stored import load_value
+from pipeline.orchestration.asset_values import load_value
 from pipeline.question_pairs.schema import PairTable
 from pipeline.reporting.leaderboard import Leaderboard
 

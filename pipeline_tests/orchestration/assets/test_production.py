@@ -17,9 +17,9 @@ from pipeline.core.store import VersionStore
 from pipeline.core.values import Interval
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.models.fine_tuned import FineTunedModel
+from pipeline.orchestration.asset_values import load_value, store_value
 from pipeline.orchestration.steps import PRODUCTION
-from pipeline.orchestration.stored import load_value, store_value
-from pipeline.quality.production import ProductionModel, current_production
+from pipeline.quality.production_record import ProductionModel, current_production
 from pipeline.question_pairs.schema import PairTable
 from pipeline.reporting import result_files
 
@@ -264,8 +264,8 @@ from datetime import UTC, datetime
 from pipeline.core.store import VersionStore
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.models.fine_tuned import FineTunedModel
-from pipeline.orchestration.stored import store_value
-from pipeline.quality.production import current_production
+from pipeline.orchestration.asset_values import store_value
+from pipeline.quality.production_record import current_production
 from pipeline.quality.promotion import Candidate
 
 store, asset = VersionStore(sys.argv[1]), "production_model"

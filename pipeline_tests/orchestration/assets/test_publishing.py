@@ -19,10 +19,10 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.files import PROJECT_ROOT
 from pipeline.core.store import VersionStore
 from pipeline.definitions import defs
+from pipeline.orchestration.asset_values import store_value
 from pipeline.orchestration.assets.publishing import publish_job
 from pipeline.orchestration.resources import ComputeResource, StoreResource
 from pipeline.orchestration.steps import PRODUCTION
-from pipeline.orchestration.stored import store_value
 from pipeline.quality.promotion import Candidate
 from pipeline.reporting.hub_upload import publish as push
 from pipeline.reporting.options import Publication

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from upath import UPath
 
 from pipeline.core.errors import PipelineError
-from pipeline.orchestration.stored import write_value
+from pipeline.orchestration.asset_values import write_value
 from pipeline.question_pairs.options import PairSource, SplitPlan
 from pipeline.question_pairs.schema import PairTable
 from pipeline.question_pairs.sources import load_audited, load_pairs

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.core.code import code_version, import_closure
+from pipeline.core.code_version import code_version, import_closure
 from pipeline.core.files import PROJECT_ROOT
 
 SOURCE = '''"""A module."""
@@ -176,7 +176,7 @@ import json, sys
 from pathlib import Path
 root, folder = map(Path, sys.argv[1:])
 sys.path.insert(0, str(root))
-from pipeline.core.code import code_version, import_closure
+from pipeline.core.code_version import code_version, import_closure
 files = sorted(path.relative_to(root) for path in (root / "pipeline").rglob("*.py"))
 closure = import_closure("pipeline.training.fine_tune", root)
 print(json.dumps({

@@ -2,7 +2,7 @@
 
 from sentence_transformers import SentenceTransformer
 
-from pipeline.evaluation.figures import SimilarityMetrics
+from pipeline.evaluation.metric_values import SimilarityMetrics
 from pipeline.evaluation.metrics import embedding_metrics
 from pipeline.models.encoding import embed_questions
 from pipeline.question_pairs.questions import QuestionIndex

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from modal_training import Training
 
-from pipeline.compute.modal.code import dependencies, deployment_version, sent_files, training_version
-from pipeline.core.code import import_closure
+from pipeline.compute.modal.code_hashes import dependencies, deployment_version, sent_files, training_version
+from pipeline.core.code_version import import_closure
 from pipeline.core.files import PROJECT_ROOT
 
 # --- what an edit does ------------------------------------------------------------------------------------------
@@ -71,7 +71,7 @@ def test_comments_and_docstrings_anywhere_deploy_nothing_and_train_nothing(proje
         ("core/files.py", True, True),
         # A model is measured there; the report is made from the measurement on the machine that orders the work.
         ("evaluation/tasks.py", True, False),
-        ("evaluation/measuring.py", True, False),
+        ("evaluation/measure.py", True, False),
         ("compute/modal/app.py", True, False),
         ("compute/modal/attempts.py", True, False),
         ("evaluation/slices.py", False, False),

@@ -13,7 +13,7 @@ from pipeline.core.values import StoredValue
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.info import ModelInfo
-from pipeline.quality.production import ProductionModel
+from pipeline.quality.production_record import ProductionModel
 from pipeline.question_pairs.schema import PairTable
 from pipeline.reporting.leaderboard import Leaderboard
 

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from pipeline.compute.modal.settings import ModalSettings
-from pipeline.core.code import code_version, import_closure
+from pipeline.core.code_version import code_version, import_closure
 from pipeline.core.files import PROJECT_ROOT, content_version
 
 _APP = "pipeline.compute.modal.app"
