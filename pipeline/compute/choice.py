@@ -59,6 +59,8 @@ def create_compute(kind: str, runs_folder: Path) -> Compute:
     Raises:
         PipelineError: when there is none, or a setting of it makes no sense.
     """
+    # All of them, so that a model which lies with another one is named with the way to reach it.
+    backends()
     place = backend(kind)
     place.check()
     return place.create(runs_folder)
