@@ -11,10 +11,10 @@ reads what it made itself before it reads what is current, so it never picks up 
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -111,18 +111,22 @@ class VersionStore:
             PipelineError: when its file is gone, or isn't what was written.
         """
         path = self.folder(asset) / pointer.file
-        try:
-            stored = json.loads(path.read_text(encoding="utf-8"))
-            if (name := stored["type"]) != kind.stored_name:
-                raise ValueError(f"it holds a {name}, not a {kind.stored_name}")
-            value = kind.from_stored(stored["value"])
-        except PipelineError as error:
-            raise PipelineError(f"{asset}: can't read {path}: {error}") from error
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise unreadable(asset, path, error) from error
-        if value.data_version != pointer.version:
-            raise changed(asset, path)
-        return value
+        name, fields = _stored(path, asset)
+        if name != kind.stored_name:
+            raise unreadable(asset, path, ValueError(f"it holds a {name}, not a {kind.stored_name}"))
+        return _checked(kind, fields, asset, path, pointer)
+
+    def read_any(self, asset: str, kinds: Mapping[str, type[StoredValue]], pointer: Pointer) -> StoredValue:
+        """As `read`, of whichever of `kinds` (by their stored names) the file holds.
+
+        Raises:
+            PipelineError: also when it holds a type that isn't among them.
+        """
+        path = self.folder(asset) / pointer.file
+        name, fields = _stored(path, asset)
+        if name not in kinds:
+            raise PipelineError(f"{asset}: {path} holds a {name}, which this release doesn't know: upgrade the project")
+        return _checked(kinds[name], fields, asset, path, pointer)
 
     def versions(self, asset: str, file: str) -> Iterator[Pointer]:
         """Every version of an asset that is stored as a folder with this file in it, whichever run made it."""
@@ -143,6 +147,29 @@ def unreadable(asset: str, path: "UPath | Path", error: Exception) -> PipelineEr
 def changed(asset: str, path: "UPath | Path") -> PipelineError:
     """The error for a stored file whose content has another version than its name."""
     return PipelineError(f"{asset}: the content of {path} has changed since it was written", make_again=asset)
+
+
+def _stored(path: "UPath | Path", asset: str) -> tuple[str, Any]:
+    """The stored name and the fields of the value in a file."""
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        return str(stored["type"]), stored["value"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise unreadable(asset, path, error) from error
+
+
+def _checked(kind: type[ValueT], fields: Any, asset: str, path: "UPath | Path", pointer: Pointer) -> ValueT:
+    """The value of these fields, if it has the version that the pointer says."""
+    try:
+        value = kind.from_stored(fields)
+        version = value.data_version
+    except PipelineError as error:
+        raise PipelineError(f"{asset}: can't read {path}: {error}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise unreadable(asset, path, error) from error
+    if version != pointer.version:
+        raise changed(asset, path)
+    return value
 
 
 def _read_pointer(path: "UPath | Path", asset: str) -> Pointer:

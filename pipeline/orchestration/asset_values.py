@@ -1,12 +1,10 @@
 """Stores the values of assets by version, and reads them: question pairs as Parquet, all else as JSON."""
 
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from pipeline.core.errors import PipelineError
 from pipeline.core.files import replacing, write_bytes, write_text
 from pipeline.core.store import Pointer, VersionStore, changed, stored_text, unreadable
 from pipeline.core.values import StoredValue
@@ -73,7 +71,7 @@ def load_value(store: VersionStore, asset: str, run_ids: Sequence[str] = ()) -> 
     path = store.folder(asset) / pointer.file
     if path.suffix == ".parquet":
         return _read_pairs(path, asset, pointer)
-    return store.read(asset, _kind_of(path, asset), pointer)
+    return store.read_any(asset, _KINDS, pointer)
 
 
 def _read_pairs(path: "UPath | Path", asset: str, pointer: Pointer) -> PairTable:
@@ -87,13 +85,3 @@ def _read_pairs(path: "UPath | Path", asset: str, pointer: Pointer) -> PairTable
     if table.data_version != pointer.version:
         raise changed(asset, path)
     return table
-
-
-def _kind_of(path: "UPath | Path", asset: str) -> type[StoredValue]:
-    try:
-        name = json.loads(path.read_text(encoding="utf-8"))["type"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise unreadable(asset, path, error) from error
-    if name not in _KINDS:
-        raise PipelineError(f"{asset}: {path} holds a {name}, which this release doesn't know: upgrade the project")
-    return _KINDS[name]
