@@ -10,6 +10,7 @@ gc.freeze()
 
 from pipeline.orchestration import automation, checks, upkeep  # noqa: E402
 from pipeline.orchestration.assets import dataset, model, production, publishing, reports  # noqa: E402
+from pipeline.orchestration.executor import step_executor  # noqa: E402
 from pipeline.orchestration.resources import default_resources  # noqa: E402
 
 defs = dg.Definitions(
@@ -25,7 +26,5 @@ defs = dg.Definitions(
     schedules=[automation.weekly_retrain, *upkeep.SCHEDULES],
     sensors=[automation.new_question_pairs, automation.reports_follow, *upkeep.SENSORS],
     resources=default_resources(),
-    # One step at a time: baseline and training would fight over the same cores or the same GPU. A process for
-    # each step, so that a step's memory is given back and its death doesn't take the run with it.
-    executor=dg.multiprocess_executor.configured({"max_concurrent": 1}),
+    executor=step_executor,
 )

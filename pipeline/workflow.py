@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pipeline.compute.base import Compute, MeasuringJob
 from pipeline.compute.driver import Caller, measure, train
-from pipeline.core.progress import OnProgress
+from pipeline.core.progress import OnProgress, StepStarted
 from pipeline.evaluation.options import EvaluationOptions
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.evaluation.report_builder import build_report
@@ -116,6 +116,7 @@ def evaluate_train_evaluate(
     Raises:
         PipelineError: when a step can't be done.
     """
+    on_progress(StepStarted("reading the question pairs"))
     splits = split_pairs(load_pairs(plan.pairs), plan.splits)
     base_model = resolve_base_model(plan.base_model)
     baseline = distributed.from_main(

@@ -1,21 +1,31 @@
 """What several test modules share: small inputs, and a home folder of the test's own."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from modal_loopback.fixture import modal_loopback  # noqa: F401  (a fixture)
+from effort import exhaustive
+from hypothesis import is_hypothesis_test
+from modal_loopback.fixture import forked_containers, modal_loopback  # noqa: F401  (fixtures)
 from small_data import write_small_pairs
+from tiny_model import make_tiny_model
 
-from pipeline.core.files import PROJECT_ROOT
+from pipeline.core.files import PROJECT_ROOT, folder_sha256
 
 pytest_plugins = ["pytester"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put files with slow tests first: where files are shared out among processes, quick ones fill up the end."""
+    """Put files with slow tests first: where files are shared out among processes, quick ones fill up the end.
+
+    Property-based tests try more with `make prove`.
+    """
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+    for item in items:
+        if isinstance(item, pytest.Function) and is_hypothesis_test(item.obj):
+            item.add_marker(exhaustive)
 
 
 @pytest.fixture
@@ -36,15 +46,25 @@ def small_pairs(tmp_path: Path) -> Path:
     return write_small_pairs(tmp_path / "pairs.tsv")
 
 
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of `make_tiny_model`, which all tests of a process share."""
+    folder = make_tiny_model(tmp_path_factory.mktemp("tiny_model"))
+    before = folder_sha256(folder)
+    yield folder
+    assert folder_sha256(folder) == before, "a test has changed the model that all tests share"
+
+
 @pytest.fixture
-def small_config(tmp_path: Path, small_pairs: Path) -> Path:
-    """A run config that trains for seconds."""
+def small_config(tmp_path: Path, small_pairs: Path, tiny_model: Path) -> Path:
+    """A run config that trains for a moment."""
     path = tmp_path / "small.yaml"
     path.write_text(
         f"""
 ops:
   raw_quora_dataset: {{config: {{source: file, path: {small_pairs}}}}}
   splits: {{config: {{strategy: reference, eval_fraction: 0.2, dev_fraction: 0.2}}}}
+  base_model: {{config: {{model: {tiny_model}}}}}
   fine_tuned_model: {{config: {{epochs: 2, batch_size: 16, max_seq_length: 16, checkpoint_steps: 5}}}}
 """
     )

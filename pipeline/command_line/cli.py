@@ -1,21 +1,21 @@
-"""`python -m pipeline`: materialise with a live progress bar, or fine-tune without Dagster."""
+"""`python -m pipeline`: materialise with live progress, or fine-tune without Dagster."""
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
+from rich.console import Console
 
+from pipeline.command_line import materialize
 from pipeline.command_line.click_options import config_option, set_option
+from pipeline.command_line.live_progress import live_progress
 from pipeline.compute.choice import create_compute
 from pipeline.core.errors import PipelineError
 from pipeline.orchestration.steps import STEP_SETTINGS, load_settings
 from pipeline.question_pairs.options import PairSource, SplitPlan
 from pipeline.settings import environment
 from pipeline.settings.run_config import settings_page
-
-if TYPE_CHECKING:
-    pass
+from pipeline.training import distributed
 
 _INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells give it."""
@@ -82,27 +82,29 @@ def pairs(config_path: Path | None, overrides: tuple[str, ...]) -> None:
 # --- materialise, with Dagster ---------------------------------------------------------------------------------
 
 
-@cli.command()
+@cli.command("materialize")
 @config_option
-@click.option("--select", default="*", show_default=True, help="Assets to materialise, in Dagster's selection syntax.")
+@click.option(
+    "--select",
+    default=materialize.EVERYTHING,
+    show_default=True,
+    help="Assets to materialise, in Dagster's selection syntax.",
+)
 @set_option
-@click.option("--verbose", is_flag=True, help="Show Dagster's event log instead of the progress bar.")
-def materialize(config_path: Path | None, select: str, overrides: tuple[str, ...], verbose: bool) -> None:
-    """Materialise assets in a Dagster run, with a live progress bar.
+@click.option("--verbose", is_flag=True, help="Show Dagster's event log instead of the progress.")
+def materialize_command(config_path: Path | None, select: str, overrides: tuple[str, ...], verbose: bool) -> None:
+    """Materialise assets in a Dagster run, and show its progress.
 
     The run is recorded in DAGSTER_HOME, where the UI shows it; without that variable in a throw-away instance.
     """
     settings = load_settings(config_path, overrides)
-    # Imports Dagster, which the other commands don't need.
-    from pipeline.command_line.materialize import run
-
-    run(settings, select, verbose)
+    materialize.run(settings, select, verbose)
 
 
 # --- fine-tune, without Dagster --------------------------------------------------------------------------------
 
 
-@cli.command()
+@cli.command("finetune")
 @config_option
 @set_option
 @click.option(
@@ -110,16 +112,17 @@ def materialize(config_path: Path | None, select: str, overrides: tuple[str, ...
     type=click.Path(path_type=Path, file_okay=False),
     help="Where run folders are made on this machine. [default: PIPELINE_RUNS_FOLDER, else runs/ in PIPELINE_HOME]",
 )
-def finetune(config_path: Path | None, overrides: tuple[str, ...], output: Path | None) -> None:
+def finetune_command(config_path: Path | None, overrides: tuple[str, ...], output: Path | None) -> None:
     """Evaluate, train, evaluate, and print both results: what the reference's `python main.py` does.
 
     Works without Dagster, on the compute that PIPELINE_COMPUTE names; only the run folder is kept. On several
     GPUs of one machine: `torchrun --nproc-per-node 4 -m pipeline finetune …`; the batch is shared out among them.
     """
     settings = load_settings(config_path, overrides)
-    # Imports torch, which the other commands don't need.
-    from pipeline.command_line.finetune import run
+    with live_progress(Console(stderr=True, quiet=not distributed.is_main())) as progress:
+        runs_folder = output.absolute() if output else environment.runs_folder()
+        compute = create_compute(environment.compute_kind(), runs_folder)
+        # Imports torch, which the other commands don't need, and which takes seconds.
+        from pipeline.command_line import finetune
 
-    run(
-        settings, create_compute(environment.compute_kind(), output.absolute() if output else environment.runs_folder())
-    )
+        finetune.run(settings, compute, progress)

@@ -3,15 +3,14 @@
 import time
 import uuid
 from collections.abc import Callable
-from contextlib import nullcontext
 
 from rich.console import Console
 
-from pipeline.command_line.terminal import live_progress, print_results
+from pipeline.command_line.results import print_results
 from pipeline.compute.base import Compute, Usage
 from pipeline.compute.driver import Caller
 from pipeline.core.errors import PipelineError
-from pipeline.core.progress import ignore
+from pipeline.core.progress import OnProgress, ignore
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.evaluation.results_csv import reference_print
 from pipeline.models.loading import resolve_device
@@ -22,11 +21,8 @@ from pipeline.training.job import RunIdentity
 from pipeline.workflow import Results, evaluate_train_evaluate
 
 
-def run(settings: RunSettings, compute: Compute, shows_progress: bool = True) -> Results:
-    """Do it all, and print the results, which are returned.
-
-    Args:
-        shows_progress: draw a bar; else whoever runs this shows the progress.
+def run(settings: RunSettings, compute: Compute, on_progress: OnProgress = ignore) -> Results:
+    """Do it all; print the baseline's figures as soon as they are there, and both results at the end.
 
     Raises:
         PipelineError: for what the user can put right.
@@ -36,8 +32,7 @@ def run(settings: RunSettings, compute: Compute, shows_progress: bool = True) ->
             f"{distributed.processes()} processes can't share the compute {compute.kind!r}: start one, or unset "
             "PIPELINE_COMPUTE"
         )
-    is_main = distributed.is_main()
-    console, terminal = Console(quiet=not is_main), Console(stderr=True, quiet=not is_main)
+    console = Console(quiet=not distributed.is_main())
 
     def say(line: str) -> None:
         console.print(line, soft_wrap=True, highlight=False, markup=False)
@@ -49,10 +44,9 @@ def run(settings: RunSettings, compute: Compute, shows_progress: bool = True) ->
     if distributed.processes() > 1:
         distributed.join(resolve_device(plan.training.device))
     identity = RunIdentity(owner=uuid.uuid4().hex, unix_time=int(time.time()))
-    with live_progress(terminal) if shows_progress else nullcontext(ignore) as progress:
-        results = evaluate_train_evaluate(
-            plan, compute, identity, progress, _TellsCost(say), lambda report: print_reference("pre", report)
-        )
+    results = evaluate_train_evaluate(
+        plan, compute, identity, on_progress, _TellsCost(say), lambda report: print_reference("pre", report)
+    )
     print_reference("post", results.post_train)
     print_results(console, results.baseline, results.post_train, results.model)
     return results

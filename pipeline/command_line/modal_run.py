@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from pipeline.command_line.click_options import config_option, set_option
-from pipeline.command_line.finetune import run
 from pipeline.compute.base import Compute
 from pipeline.core.errors import PipelineError
 from pipeline.core.locations import remote_location
@@ -29,7 +28,12 @@ _RECIPE = ("epochs", "batch_size", "loss")
 @click.pass_obj
 def command(compute: Compute, /, config_path: Path | None, overrides: tuple[str, ...], **short: Any) -> None:
     """Evaluate, train, evaluate, and print both results: what the reference's `modal run main.py` does."""
-    results = run(load_settings(config_path, overrides, _values(short)), compute, shows_progress=False)
+    settings = load_settings(config_path, overrides, _values(short))
+    # Imports torch, so not before the settings are known to be good.
+    from pipeline.command_line.finetune import run
+
+    # Modal shows what the containers print.
+    results = run(settings, compute)
     if place := remote_location(results.model.model.location):
         volume, model = place.container, place.path
         click.echo(f"Volume {volume}; bring the model down: mkdir -p dump && modal volume get {volume} {model} dump")

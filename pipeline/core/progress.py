@@ -1,7 +1,7 @@
-"""Typed progress events, the sinks that carry them, and the bar that renders them.
+"""Typed progress events, and the sinks that carry them.
 
 A step of a Dagster run has no terminal of its own. It appends events as JSON lines to the file that
-`PIPELINE_PROGRESS_FILE` names; the command line follows that file and draws the bar. In Dagster's event log
+`PIPELINE_PROGRESS_FILE` names; the command line follows that file and shows them. In Dagster's event log
 the same events become a bounded number of log lines.
 """
 
@@ -11,9 +11,24 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 PROGRESS_FILE_VARIABLE = "PIPELINE_PROGRESS_FILE"
+
+
+@dataclass(frozen=True)
+class StepStarted:
+    """A step of the run began."""
+
+    step: str
+
+
+@dataclass(frozen=True)
+class StepEnded:
+    """A step of the run ended."""
+
+    step: str
+    succeeded: bool
 
 
 @dataclass(frozen=True)
@@ -26,12 +41,23 @@ class Advanced:
 
 
 @dataclass(frozen=True)
+class TrainingResumed:
+    """The training goes on from a checkpoint of an earlier attempt."""
+
+    step: int
+    total_steps: int
+    path: str
+
+
+@dataclass(frozen=True)
 class TrainingStep:
-    """The optimiser took a step.
+    """The optimiser took a step, and its loss is known.
 
     Attributes:
         loss: mean loss since the last reported step (summed over a batch's pairs, as the loss defines it).
-        pairs_per_second: training pairs visited per second since the last reported step.
+        pairs_per_second: training pairs visited per second since the last reported step, without the pauses for
+            evaluations and checkpoints.
+        seconds_left: estimate for the rest of the training, evaluations included.
     """
 
     step: int
@@ -40,6 +66,23 @@ class TrainingStep:
     loss: float
     learning_rate: float
     pairs_per_second: float
+    seconds_left: float
+
+
+@dataclass(frozen=True)
+class TrainingAdvanced:
+    """The optimiser took a step between two of `TrainingStep`."""
+
+    step: int
+    total_steps: int
+
+
+@dataclass(frozen=True)
+class DevEvaluationAdvanced:
+    """The evaluation of the model in training advanced: `done` of `total` questions are embedded."""
+
+    done: int
+    total: int
 
 
 @dataclass(frozen=True)
@@ -66,12 +109,21 @@ class LogLine:
     text: str
 
 
-ProgressEvent = Advanced | TrainingStep | DevEvaluated | CheckpointSaved | LogLine
+ProgressEvent = (
+    StepStarted
+    | StepEnded
+    | Advanced
+    | TrainingResumed
+    | TrainingStep
+    | TrainingAdvanced
+    | DevEvaluationAdvanced
+    | DevEvaluated
+    | CheckpointSaved
+    | LogLine
+)
 OnProgress = Callable[[ProgressEvent], None]
 
-_EVENT_TYPES: dict[str, type[Any]] = {
-    cls.__name__: cls for cls in (Advanced, TrainingStep, DevEvaluated, CheckpointSaved, LogLine)
-}
+_EVENT_TYPES: dict[str, type[Any]] = {cls.__name__: cls for cls in get_args(ProgressEvent)}
 
 
 def ignore(event: ProgressEvent) -> None:
@@ -100,8 +152,18 @@ def from_json_line(line: str) -> ProgressEvent:
 def describe(event: ProgressEvent) -> str:
     """One line for a log."""
     match event:
+        case StepStarted():
+            return f"{event.step} has started"
+        case StepEnded():
+            return f"{event.step} {'is done' if event.succeeded else 'has failed'}"
         case Advanced():
             return f"{event.stage}: {event.done:,} of {event.total:,}"
+        case TrainingResumed():
+            return f"the training goes on from step {event.step:,} of {event.total_steps:,}, checkpoint {event.path}"
+        case TrainingAdvanced():
+            return f"step {event.step:,} of {event.total_steps:,}"
+        case DevEvaluationAdvanced():
+            return f"evaluating on dev_split: {event.done:,} of {event.total:,}"
         case TrainingStep():
             return (
                 f"step {event.step:,} of {event.total_steps:,} (epoch {event.epoch:.2f}): loss {event.loss:.4f}, "
@@ -151,6 +213,8 @@ class LogLines:
                 due = self._pace.is_due("training", done, total)
             case Advanced(stage=stage, done=done, total=total):
                 due = self._pace.is_due(stage, done, total)
+            case TrainingAdvanced() | DevEvaluationAdvanced():
+                due = False
             case _:
                 due = True
         if due:

@@ -2,6 +2,7 @@
 
 from sentence_transformers import SentenceTransformer
 
+from pipeline.core.progress import OnProgress, ignore
 from pipeline.evaluation.metric_values import SimilarityMetrics
 from pipeline.evaluation.metrics import embedding_metrics
 from pipeline.models.encoding import embed_questions
@@ -10,7 +11,7 @@ from pipeline.question_pairs.schema import PairTable
 
 
 def evaluate_pairs(
-    model: SentenceTransformer, table: PairTable, token_budget: int = 4_096
+    model: SentenceTransformer, table: PairTable, token_budget: int = 4_096, on_progress: OnProgress = ignore
 ) -> dict[str, SimilarityMetrics]:
     """Metrics of each similarity on the pairs of a table; embedded in fp32, each distinct text once.
 
@@ -18,5 +19,5 @@ def evaluate_pairs(
         PipelineError: when the table is empty or has one class only, or embeddings are not finite.
     """
     index = QuestionIndex.of(table)
-    embeddings = embed_questions(model, index.texts, token_budget)
+    embeddings = embed_questions(model, index.texts, token_budget, on_progress)
     return embedding_metrics(embeddings[index.first], embeddings[index.second], table.labels)

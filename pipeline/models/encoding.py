@@ -1,5 +1,6 @@
 """Turns questions into embeddings: sorted by length, packed where the model can take that, and padded elsewhere."""
 
+import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 
@@ -15,8 +16,7 @@ from pipeline.models.precision import Precision
 _TOKENS_OF_A_QUESTION = 32
 """What a padded question counts for: how many it has is known only when the library has tokenised it."""
 
-_REPORTED_EVERY = 2_048
-"""Questions embedded between two progress events."""
+_SECONDS_BETWEEN_EVENTS = 0.2
 
 
 def embed_questions(
@@ -41,12 +41,15 @@ def embed_questions(
     batches = _padded_batches if why_not_packed(model) else _packed_batches
     done, order, parts = 0, [], []
     half = torch.autocast(model.device.type, dtype=torch.bfloat16) if precision == "bf16" else nullcontext()
+    on_progress(Advanced(stage, 0, len(questions)))
+    reported = time.monotonic()
     with half:
         for indices, part in batches(model, questions, token_budget):
             order.append(indices)
             parts.append(part)
-            before, done = done, done + len(indices)
-            if done // _REPORTED_EVERY > before // _REPORTED_EVERY or done == len(questions):
+            done += len(indices)
+            if done == len(questions) or time.monotonic() - reported >= _SECONDS_BETWEEN_EVENTS:
+                reported = time.monotonic()
                 on_progress(Advanced(stage, done, len(questions)))
     stacked = np.concatenate(parts).astype(np.float32, copy=False)
     embeddings = np.empty_like(stacked)
@@ -61,7 +64,7 @@ def _packed_batches(
     tokens = tokenize(model, questions)
     order = np.argsort(tokens.lengths, kind="stable")
     with packed_attention(model) as packing, torch.inference_mode():
-        for chosen in _by_budget(order, tokens.lengths, token_budget):
+        for chosen in _from_both_ends(list(_by_budget(order, tokens.lengths, token_budget))):
             features = to_device(pack(tokens, chosen, packing.first_position), model.device)
             yield chosen, model(features)["sentence_embedding"].float().cpu().numpy()
 
@@ -72,8 +75,7 @@ def _padded_batches(
     """As `_packed_batches`, by the model's own `encode`; questions of like length together need little padding."""
     order = np.argsort([len(question) for question in questions], kind="stable")
     size = max(1, token_budget // _TOKENS_OF_A_QUESTION)
-    for start in range(0, len(order), size):
-        chosen = order[start : start + size]
+    for chosen in _from_both_ends([order[start : start + size] for start in range(0, len(order), size)]):
         texts = [questions[i] for i in chosen]
         yield chosen, model.encode(texts, batch_size=size, show_progress_bar=False, convert_to_numpy=True)
 
@@ -87,3 +89,17 @@ def _by_budget(order: np.ndarray, lengths: np.ndarray, budget: int) -> Iterator[
         stop = max(start + 1, int(np.searchsorted(ends, used + budget, side="right")))
         yield order[start:stop]
         start = stop
+
+
+def _from_both_ends(batches: list[np.ndarray]) -> Iterator[np.ndarray]:
+    """The last batch, the first, the last but one and so on.
+
+    The longest questions come first, so a lack of memory shows at once; and as short and long ones take turns, as many
+    questions are done in the first half of the time as in the second.
+    """
+    first, last = 0, len(batches) - 1
+    while first <= last:
+        yield batches[last]
+        if first < last:
+            yield batches[first]
+        first, last = first + 1, last - 1

@@ -1,14 +1,12 @@
 """Several processes that train together, as `torchrun` and `accelerate launch` start them.
 
-The first process decides and writes; the others hear of it. In a single process all of this does nothing.
+The first process decides and writes; the others hear of it. In a single process all of this does nothing, and torch is
+not imported.
 """
 
 import os
 from collections.abc import Callable
 from typing import TypeVar, cast
-
-from accelerate import PartialState
-from accelerate.utils import broadcast_object_list
 
 from pipeline.core.errors import PipelineError
 
@@ -28,6 +26,8 @@ def is_main() -> bool:
 def join(device: str) -> None:
     """Meet the other processes, if there are any; on a CPU by gloo, on CUDA by NCCL."""
     if processes() > 1:
+        from accelerate import PartialState
+
         PartialState(cpu=device == "cpu")
 
 
@@ -45,6 +45,8 @@ def from_main(decide: Callable[[], T]) -> T:
             outcome[0] = decide()
         except PipelineError as error:
             outcome[0] = error
+    from accelerate.utils import broadcast_object_list
+
     broadcast_object_list(outcome)
     if isinstance(outcome[0], PipelineError):
         raise outcome[0]
@@ -54,4 +56,6 @@ def from_main(decide: Callable[[], T]) -> T:
 def wait() -> None:
     """Wait until every process has come here."""
     if processes() > 1:
+        from accelerate import PartialState
+
         PartialState().wait_for_everyone()

@@ -19,7 +19,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import content_version, write_text
-from pipeline.core.progress import OnProgress, ignore
+from pipeline.core.progress import LogLine, OnProgress, TrainingResumed, ignore
 from pipeline.evaluation.metric_values import SimilarityMetrics
 from pipeline.evaluation.results_csv import EPOCH_RESULTS_FILE_NAME, csv_row, csv_text
 from pipeline.models.base_model import model_folder_version
@@ -66,6 +66,7 @@ def fine_tune(job: TrainingJob, run_folder: RunFolder, on_progress: OnProgress =
     recipe = job.recipe
     _require_enough_pairs(job)
     if finished := distributed.from_main(lambda: run_folder.finished_result(job.fingerprint)):
+        on_progress(LogLine(f"this training is finished already: {run_folder.path}"))
         return finished
     quiet_libraries()
     device = resolve_device(recipe.device)
@@ -82,7 +83,7 @@ def fine_tune(job: TrainingJob, run_folder: RunFolder, on_progress: OnProgress =
                     )
                 if device == "cpu" and not recipe.allow_slow and session.plan.steps > _PROBE_FROM_STEPS:
                     _refuse_if_slow(session.trainer)
-                seconds = _train(session, recipe)
+                seconds = _train(session, recipe, on_progress)
                 return distributed.from_main(partial(_finish, session, job, run_folder, seconds))
         except RuntimeError as error:
             if not should_reduce_batch_size(error):
@@ -244,10 +245,12 @@ def _untraced(trainer: PairTrainer) -> Iterator[None]:
     trainer.model.train(was_training)
 
 
-def _train(session: _Session, recipe: Recipe) -> float:
+def _train(session: _Session, recipe: Recipe, on_progress: OnProgress) -> float:
     """Train to the end, from the newest usable checkpoint if there is one; returns the seconds that it took."""
     resume_from = distributed.from_main(session.store.prepare)
     trainer = session.trainer
+    if resume_from:
+        on_progress(TrainingResumed(int(resume_from.name), session.plan.steps, str(resume_from)))
     start = time.perf_counter()
     if resume_from and _has_stopped(resume_from, recipe.patience):
         trainer.restore(resume_from)

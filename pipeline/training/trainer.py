@@ -24,7 +24,16 @@ from transformers import PrinterCallback, TrainerCallback, TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.progress import CheckpointSaved, DevEvaluated, OnProgress, TrainingStep
+from pipeline.core.progress import (
+    Advanced,
+    CheckpointSaved,
+    DevEvaluated,
+    DevEvaluationAdvanced,
+    OnProgress,
+    ProgressEvent,
+    TrainingAdvanced,
+    TrainingStep,
+)
 from pipeline.evaluation.metric_values import SIMILARITIES, SimilarityMetrics
 from pipeline.evaluation.pair_metrics import evaluate_pairs
 from pipeline.models.packing import to_device
@@ -203,13 +212,17 @@ class _DevEvaluator(SentenceEvaluator):
         self, model: SentenceTransformer, output_path: str | None = None, epoch: float = -1, steps: int = -1
     ) -> dict[str, float]:
         # With several processes the library calls this in the first one, and broadcasts the result.
-        metrics = evaluate_pairs(model, self._dev)
+        metrics = evaluate_pairs(model, self._dev, on_progress=self._advanced)
         self._on_progress(DevEvaluated(self._plan.epoch_after(steps), steps, metrics["cosine"].ap))
         return {
             f"{name}_{metric}": value
             for name, values in metrics.items()
             for metric, value in values.model_dump().items()
         }
+
+    def _advanced(self, event: ProgressEvent) -> None:
+        if isinstance(event, Advanced):
+            self._on_progress(DevEvaluationAdvanced(event.done, event.total))
 
     @staticmethod
     def metrics_of(entry: Mapping[str, Any]) -> dict[str, SimilarityMetrics]:
@@ -249,20 +262,22 @@ class _Watcher(TrainerCallback):
         self._recipe = recipe
         self._evaluation_steps = evaluation_steps
         self._on_progress = on_progress
-        self._last = (0, 0.0)
+        self._clock = _Clock()
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self._last = (state.global_step, time.perf_counter())
+        self._clock.begin(int(state.global_step))
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        step = int(state.global_step)
         if self._trainer.average:
             self._trainer.average.update()
-        if state.global_step in self._evaluation_steps:
+        if step in self._evaluation_steps:
             control.should_evaluate = True
+        if self._clock.stepped(step):
+            self._on_progress(TrainingAdvanced(step, self._trainer.plan.steps))
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        # Pairs per second are of the training, without the evaluation.
-        self._last = (state.global_step, time.perf_counter())
+        self._clock.evaluated()
         *before, score = dev_scores(state.log_history)
         if self._recipe.keep == "best" and score > max(before, default=-math.inf):
             control.should_save = True
@@ -278,11 +293,12 @@ class _Watcher(TrainerCallback):
                 f"the training diverged: the loss is {loss} at step {step:,}; lower learning_rate "
                 f"(now {args.learning_rate:g}) or max_grad_norm"
             )
-        now = time.perf_counter()
-        rate = (plan.pairs_after(step) - plan.pairs_after(self._last[0])) / (now - self._last[1])
-        self._last = (step, now)
+        since, seconds = self._clock.reported(step)
+        rate = (plan.pairs_after(step) - plan.pairs_after(since)) / seconds
+        evaluations = sum(planned >= step for planned in self._evaluation_steps)
+        left = self._clock.seconds_of(plan.steps - step, evaluations)
         learning_rate = float(logs["learning_rate"])
-        self._on_progress(TrainingStep(step, plan.steps, plan.epoch_after(step), loss, learning_rate, rate))
+        self._on_progress(TrainingStep(step, plan.steps, plan.epoch_after(step), loss, learning_rate, rate, left))
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         step = int(state.global_step)
@@ -297,7 +313,54 @@ class _Watcher(TrainerCallback):
 
         distributed.wait()
         path = distributed.from_main(commit)
+        self._clock.paused()
         self._on_progress(CheckpointSaved(step, str(path)))
+
+
+class _Clock:
+    """Measures how long steps and evaluations take, each without the other and without the writing of checkpoints."""
+
+    _SECONDS_BETWEEN_EVENTS = 1.0
+
+    def __init__(self) -> None:
+        self.begin(0)
+
+    def begin(self, step: int) -> None:
+        """The training begins, or goes on, after this step."""
+        now = time.perf_counter()
+        self._step = self._first = self._reported = step
+        self._since, self._event_at = now, now
+        self._seconds = self._seconds_at_report = self._evaluation_seconds = 0.0
+
+    def stepped(self, step: int) -> bool:
+        """Note a step; tells whether it is time for an event."""
+        now = time.perf_counter()
+        self._seconds += now - self._since
+        self._step, self._since = step, now
+        if now - self._event_at < self._SECONDS_BETWEEN_EVENTS:
+            return False
+        self._event_at = now
+        return True
+
+    def reported(self, step: int) -> tuple[int, float]:
+        """The step of the report before this one, and the seconds that the steps since then took."""
+        before, seconds = self._reported, self._seconds - self._seconds_at_report
+        self._reported, self._seconds_at_report = step, self._seconds
+        self._event_at = time.perf_counter()
+        return before, seconds
+
+    def evaluated(self) -> None:
+        """Note the end of an evaluation, which began after the last step."""
+        self._evaluation_seconds = time.perf_counter() - self._since
+        self.paused()
+
+    def paused(self) -> None:
+        """Leave out the time since the last step."""
+        self._since = time.perf_counter()
+
+    def seconds_of(self, steps: int, evaluations: int) -> float:
+        """How long so many steps and evaluations take, as far as is known."""
+        return steps * self._seconds / (self._step - self._first) + evaluations * self._evaluation_seconds
 
 
 def _is_evaluation(entry: Mapping[str, Any], step: int) -> bool:

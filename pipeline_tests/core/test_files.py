@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from effort import tries
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -158,7 +159,7 @@ def test_processes_of_one_owner_at_once_get_one_folder(tmp_path: Path) -> None:
 JSON_VALUES = st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5) | st.none(), max_size=6)
 
 
-@settings(derandomize=True, deadline=None, max_examples=50)
+@settings(derandomize=True, deadline=None, max_examples=tries(50))
 @given(JSON_VALUES)
 def test_the_version_of_a_value_does_not_depend_on_the_order_of_its_keys(value: dict[str, object]) -> None:
     turned = dict(reversed(value.items()))

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from effort import tries
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sentence_transformers.sentence_transformer.evaluation import BinaryClassificationEvaluator
@@ -92,7 +93,7 @@ scored_pairs = st.one_of(
 )
 
 
-@settings(derandomize=True, deadline=None, max_examples=1_000)
+@settings(derandomize=True, deadline=None, max_examples=tries(200, 5_000))
 @given(rows=scored_pairs, lower_is_better=st.booleans())
 def test_best_accuracy_and_f1_are_those_of_a_sweep_over_all_thresholds(
     rows: list[tuple[float, bool]], lower_is_better: bool

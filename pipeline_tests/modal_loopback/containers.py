@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from grpclib.server import Server
 from modal_proto import api_pb2 as pb
 
-from .private_root import Bind, in_private_root
+from .forked import ForkedProcess, can_fork, fork_container
+from .private_root import Bind, in_private_root, mounting
 from .state import Function, Input, World
 from .volume_store import WorkingCopy
 
@@ -27,6 +28,7 @@ _INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "OMP_
 # What an image may not set, since the container runs this machine's interpreter.
 _OWN_VARIABLES = {"PATH", "PYTHONPATH", "LD_LIBRARY_PATH"}
 _LONGEST_LINE_BYTES = 2**24
+_ENTRYPOINT = "modal._container_entrypoint"
 
 
 class Container:
@@ -74,7 +76,7 @@ class Container:
         self._folder = world.folder / "containers" / self.task_id
         self._control_plane = control_plane
         self._exited = exited
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: asyncio.subprocess.Process | ForkedProcess | None = None
         self._latest_input: Input | None = None
         self._over = asyncio.Event()
 
@@ -131,14 +133,8 @@ class Container:
         server = Server([self._control_plane(self)])
         await server.start(path=str(socket))
         try:
-            self._process = await asyncio.create_subprocess_exec(
-                *in_private_root([sys.executable, "-m", "modal._container_entrypoint"], root, sources / "root", binds),
-                env=self._environment(sources, arguments, socket),
-                start_new_session=True,
-                limit=_LONGEST_LINE_BYTES,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
+            self._process = await self._start(
+                root, sources / "root", binds, self._environment(sources, arguments, socket)
             )
             if self.is_stopping:  # it was told to end before there was a process
                 self.kill()
@@ -157,6 +153,22 @@ class Container:
         finally:
             server.close()
             await server.wait_closed()
+
+    async def _start(
+        self, root: Path, working_folder: Path, binds: list[Bind], environment: dict[str, str]
+    ) -> "asyncio.subprocess.Process | ForkedProcess":
+        if can_fork(environment):
+            mounts = mounting(["true"], root, working_folder, binds)
+            return await fork_container(mounts, root, working_folder, environment, _ENTRYPOINT, _LONGEST_LINE_BYTES)
+        return await asyncio.create_subprocess_exec(
+            *in_private_root([sys.executable, "-m", _ENTRYPOINT], root, working_folder, binds),
+            env=environment,
+            start_new_session=True,
+            limit=_LONGEST_LINE_BYTES,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
 
     def _mounted_files(self, sources: Path) -> list[Bind]:
         """Lay out the local files that the image adds; what lies under /root reaches Python by its path."""

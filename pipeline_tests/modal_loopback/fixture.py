@@ -2,17 +2,28 @@
 
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from .forked import FOLDER_VARIABLE
 from .loopback import LoopbackModal, run_loopback_modal
 from .private_root import missing_for_private_roots
 
 
+@pytest.fixture(scope="session")
+def forked_containers() -> Iterator[None]:
+    """Let the servers of all tests fork containers that use torch from a process that has imported it once."""
+    # Paths of sockets are short.
+    with tempfile.TemporaryDirectory(prefix="forks-") as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv(FOLDER_VARIABLE, f"{os.getpid()}:{folder}")
+        yield
+
+
 @pytest.fixture
-def modal_loopback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackModal]:
+def modal_loopback(forked_containers: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackModal]:
     """A server of the test's own. The test fails if an RPC was asked for that the server doesn't implement."""
     if problem := missing_for_private_roots():
         pytest.skip(problem)

@@ -22,9 +22,13 @@ class Bind:
 
 def in_private_root(command: Sequence[str], root: Path, working_folder: Path, binds: Sequence[Bind]) -> list[str]:
     """Wrap a command so that it runs in a private root. The process keeps its id: every wrapper replaces itself."""
+    return [*_namespace(), *mounting(command, root, working_folder, binds)]
+
+
+def mounting(command: Sequence[str], root: Path, working_folder: Path, binds: Sequence[Bind]) -> list[str]:
+    """Wrap a command so that it first mounts a private root, in the mount namespace that it is started in."""
     mounts = [word for bind in binds for word in (str(bind.source), bind.target, "ro" if bind.is_read_only else "rw")]
-    script = ["sh", str(_SCRIPT), str(root), str(working_folder), *mounts, "--", *command]
-    return [*_namespace(), *script]
+    return ["sh", str(_SCRIPT), str(root), str(working_folder), *mounts, "--", *command]
 
 
 @cache

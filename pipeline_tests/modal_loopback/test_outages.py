@@ -93,7 +93,7 @@ def test_a_test_that_asked_for_an_unimplemented_rpc_fails(
         """
         import modal
         import pytest
-        from modal_loopback.fixture import modal_loopback
+        from modal_loopback.fixture import forked_containers, modal_loopback
 
         def test_that_swallows_the_error(modal_loopback):
             with pytest.raises(Exception):

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from effort import tries
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
@@ -129,7 +130,7 @@ def test_questions_must_come_shortest_first(bundled: SentenceTransformer) -> Non
         pack(tokens, np.argsort(-tokens.lengths, kind="stable"))
 
 
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=tries(50), deadline=None, derandomize=True)
 @given(
     lengths=st.lists(st.integers(1, 9), min_size=1, max_size=12).map(sorted),
     heads=st.integers(1, 3),

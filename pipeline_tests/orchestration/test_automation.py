@@ -17,7 +17,6 @@ import pytest
 import yaml
 from dagster_runs import ASSETS, run
 from dagster_server import running
-from tiny_model import make_tiny_model
 
 from pipeline.core.files import PROJECT_ROOT
 from pipeline.definitions import defs
@@ -144,6 +143,10 @@ def test_the_bundled_sample_never_changes(monkeypatch: pytest.MonkeyPatch) -> No
     assert "bundled sample" in reason(tick(None))
 
 
+def test_the_sensor_looks_every_minute() -> None:
+    assert new_question_pairs.minimum_interval_seconds == 60
+
+
 def test_everything_is_off_until_switched_on() -> None:
     on = {sensor.name for sensor in defs.sensors or [] if sensor.default_status == dg.DefaultSensorStatus.RUNNING}
     # Launches nothing: it ends what would go on costing money.
@@ -168,24 +171,24 @@ def test_what_computes_shares_one_pool() -> None:
 
 
 @pytest.mark.slow
-def test_reports_follow_a_model_that_was_materialised_alone(
-    pipeline_home: Path, small_config: Path, tmp_path: Path
-) -> None:
-    tiny = (f"base_model.model={make_tiny_model(tmp_path)}",)
+def test_reports_follow_a_model_that_was_materialised_alone(pipeline_home: Path, small_config: Path) -> None:
     alone = dg.AssetSelection.assets("fine_tuned_model")
     project = dg.Definitions([*ASSETS, *CHECKS], resources=defs.resources)
     with dg.DagsterInstance.ephemeral() as instance:
-        run(pipeline_home, small_config, instance, dg.AssetSelection.all(), tiny)
+        run(pipeline_home, small_config, instance)
         settled = dg.evaluate_automation_conditions(project, instance, REPORTS)
         again = dg.evaluate_automation_conditions(project, instance, REPORTS, cursor=settled.cursor)
         assert again.total_requested == 0
-        run(pipeline_home, small_config, instance, alone, (*tiny, "fine_tuned_model.seed=7"))
+        run(pipeline_home, small_config, instance, alone, ("fine_tuned_model.seed=7",))
         after = dg.evaluate_automation_conditions(project, instance, REPORTS, cursor=again.cursor)
     assert after.get_num_requested(dg.AssetKey("post_train_eval_report")) == 1
     assert after.get_num_requested(dg.AssetKey("baseline_eval_report")) == 0
 
 
 # --- with a real daemon ----------------------------------------------------------------------------------------
+
+HASTY = ["-m", "hasty_definitions", "-d", str(PROJECT_ROOT / "pipeline_tests")]
+"""Sensors that look every four seconds; the project's look every minute."""
 
 
 @pytest.fixture
@@ -194,9 +197,6 @@ def dagster_home(tmp_path: Path, pipeline_home: Path, small_config: Path, monkey
     home = tmp_path / "dagster_home"
     home.mkdir()
     shutil.copy(PROJECT_ROOT / "deploy" / "dagster.yaml", home)
-    settings = yaml.safe_load(small_config.read_text())
-    settings["ops"]["base_model"] = {"config": {"model": str(make_tiny_model(tmp_path))}}
-    small_config.write_text(yaml.safe_dump(settings))
     monkeypatch.setenv("DAGSTER_HOME", str(home))
     monkeypatch.setenv("PIPELINE_RETRAIN_CONFIG", str(small_config))
     monkeypatch.setenv("PIPELINE_RETRAIN_CRON", "* * * * *")
@@ -209,14 +209,14 @@ def dagster_home(tmp_path: Path, pipeline_home: Path, small_config: Path, monkey
 def daemon(dagster_home: Path, tmp_path: Path) -> Iterator[Path]:
     """A running `dagster-daemon`; gives its log."""
     log = tmp_path / "daemon.log"
-    with running(["dagster-daemon", "run", "-w", "workspace.yaml"], os.environ, log) as process:
+    with running(["dagster-daemon", "run", *HASTY], os.environ, log) as process:
         yield log
         assert process.poll() is None, log.read_text()
 
 
 def switch(kind: str, name: str, verb: str) -> None:
     """As a person does it on the command line."""
-    command = [sys.executable, "-m", "dagster", kind, verb, name, "-w", "workspace.yaml"]
+    command = [sys.executable, "-m", "dagster", kind, verb, name, *HASTY]
     result = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False, timeout=120)
     assert result.returncode == 0, result.stderr
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from effort import tries
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -23,7 +24,7 @@ def audited(tmp_path: Path, body: str, **settings: Any) -> AuditedPairs:
     return load_audited(PairSource(source="file", path=str(path), **settings))
 
 
-@settings(derandomize=True, deadline=None, max_examples=200)
+@settings(derandomize=True, deadline=None, max_examples=tries(200))
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.booleans()), max_size=12))
 def test_repetitions_are_what_a_plain_search_finds(rows: list[tuple[int, int, bool]]) -> None:
     first, second, labels = (np.array([row[at] for row in rows], dtype=kind) for at, kind in enumerate("qq?"))

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from effort import tries
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -38,7 +39,7 @@ def dressed(words: str, before: str, after: str, case: str) -> str:
 
 TEXTS = st.builds(dressed, WORDS, OUTER, OUTER, st.sampled_from(["as it is", "upper", "lower"]))
 PAIRS = st.lists(st.tuples(TEXTS, TEXTS, st.booleans()), min_size=1, max_size=12)
-checked = settings(derandomize=True, deadline=None, max_examples=150)
+checked = settings(derandomize=True, deadline=None, max_examples=tries(150))
 
 
 def table(rows: list[tuple[str, str, bool]], ids: list[tuple[int, int]] | None = None) -> PairTable:

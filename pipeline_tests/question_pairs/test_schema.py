@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from effort import tries
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -45,7 +46,7 @@ EXAMPLE: list[Row] = [
 ]
 
 
-@settings(derandomize=True, deadline=None, max_examples=60)
+@settings(derandomize=True, deadline=None, max_examples=tries(60))
 @given(ROWS)
 def test_a_trip_through_parquet_keeps_version_rows_and_origin(rows: list[Row]) -> None:
     table = table_of(rows)
@@ -57,7 +58,7 @@ def test_a_trip_through_parquet_keeps_version_rows_and_origin(rows: list[Row]) -
     assert back.origin == ORIGIN
 
 
-@settings(derandomize=True, deadline=None, max_examples=60)
+@settings(derandomize=True, deadline=None, max_examples=tries(60))
 @given(ROWS, ROWS, ROWS, st.integers(min_value=1, max_value=5))
 def test_slices_and_chunks_have_the_version_of_their_rows(
     before: list[Row], rows: list[Row], after: list[Row], chunk: int
@@ -72,7 +73,7 @@ def test_slices_and_chunks_have_the_version_of_their_rows(
     assert table_version(joined) == expected
 
 
-@settings(derandomize=True, deadline=None, max_examples=100)
+@settings(derandomize=True, deadline=None, max_examples=tries(100))
 @given(ROWS, st.data())
 def test_a_change_of_any_cell_changes_the_version(rows: list[Row], data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(rows) - 1))
@@ -84,14 +85,14 @@ def test_a_change_of_any_cell_changes_the_version(rows: list[Row], data: st.Data
     assert table_of(other).data_version != table_of(rows).data_version
 
 
-@settings(derandomize=True, deadline=None, max_examples=100)
+@settings(derandomize=True, deadline=None, max_examples=tries(100))
 @given(ROWS, st.data())
 def test_the_version_is_equal_only_for_equal_rows_in_equal_order(rows: list[Row], data: st.DataObject) -> None:
     shuffled = data.draw(st.permutations(rows))
     assert (table_of(shuffled).data_version == table_of(rows).data_version) == (shuffled == rows)
 
 
-@settings(derandomize=True, deadline=None, max_examples=60)
+@settings(derandomize=True, deadline=None, max_examples=tries(60))
 @given(st.lists(TEXT, min_size=2, max_size=4), st.lists(TEXT, min_size=2, max_size=4))
 def test_where_one_text_ends_and_the_next_begins_counts(one: list[str], two: list[str]) -> None:
     versions = [table_version(pa.table({"text": pa.array(texts, pa.large_string())})) for texts in (one, two)]
@@ -122,7 +123,7 @@ def test_the_width_of_types_does_not_count_but_names_do() -> None:
 FLOATS = st.lists(st.floats(allow_nan=False, width=32), min_size=1, max_size=6)
 
 
-@settings(derandomize=True, deadline=None, max_examples=100)
+@settings(derandomize=True, deadline=None, max_examples=tries(100))
 @given(FLOATS, FLOATS)
 def test_floats_have_the_version_of_their_values_whatever_their_width(one: list[float], two: list[float]) -> None:
     wide, narrow = (pa.table({"score": pa.array(one, kind)}) for kind in (pa.float64(), pa.float32()))
@@ -215,7 +216,7 @@ def test_a_table_of_something_else_is_refused(rename: bool) -> None:
     assert foreign.schema.names[0] in str(caught.value)
 
 
-@settings(derandomize=True, deadline=None, max_examples=60)
+@settings(derandomize=True, deadline=None, max_examples=tries(60))
 @given(st.lists(st.tuples(st.sampled_from(["a", "b", "A", "", "é"]) | TEXT, st.sampled_from(["a", "b", ""]) | TEXT)))
 def test_texts_are_numbered_in_order_of_first_appearance(texts: list[tuple[str, str]]) -> None:
     one = pa.chunked_array([pa.array([pair[0] for pair in texts], pa.large_string())])

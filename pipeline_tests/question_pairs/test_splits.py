@@ -7,6 +7,7 @@ import datasets
 import numpy as np
 import pandas as pd
 import pytest
+from effort import tries
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -117,7 +118,7 @@ def test_a_dev_side_comes_out_of_training_alone() -> None:
     assert rows["train"] == [row for row in without["train"] if row not in dev]
 
 
-@settings(derandomize=True, deadline=None, max_examples=60)
+@settings(derandomize=True, deadline=None, max_examples=tries(60))
 @given(
     n=st.integers(min_value=20, max_value=300),
     eval_fraction=st.floats(min_value=0.01, max_value=0.6),
@@ -136,7 +137,7 @@ def test_every_row_lands_on_exactly_one_side(
     assert rows_of(split_pairs(strangers(n), plan)) == rows_of(splits)
 
 
-@settings(derandomize=True, deadline=None, max_examples=40)
+@settings(derandomize=True, deadline=None, max_examples=tries(40))
 @given(
     n=st.integers(min_value=20, max_value=200),
     limit=st.integers(min_value=1, max_value=300),
@@ -154,7 +155,7 @@ def test_a_limit_keeps_the_head_of_training_and_touches_nothing_else(
     assert splits.notes["training pairs left out by train_limit"] == max(0, len(whole["train"]) - limit)
 
 
-@settings(derandomize=True, deadline=None, max_examples=60)
+@settings(derandomize=True, deadline=None, max_examples=tries(60))
 @given(
     sizes=st.lists(st.integers(min_value=1, max_value=4), min_size=30, max_size=100),
     linked_by=st.sampled_from(["id", "text"]),

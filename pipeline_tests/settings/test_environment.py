@@ -77,7 +77,10 @@ def uses(module: ast.Module) -> Iterator[tuple[ast.expr, bool]]:
             case ast.Subscript(value=ast.Attribute(attr="environ"), slice=name, ctx=context):
                 found += 1
                 yield name, isinstance(context, ast.Load)
-    # There is no other way to a variable: no copy of them all, no `getenv`, no import of the name.
+            case ast.Call(func=ast.Name(id="dict"), args=[ast.Attribute(attr="environ")]):
+                # A copy of all, which is only held against another one.
+                found += 1
+    # There is no other way to a variable: no `getenv`, no import of the name.
     assert len(re.findall(r"\b(?:environb?|getenvb?)\b", ast.unparse(module))) == found
 
 

@@ -5,6 +5,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import torch
+from effort import tries
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,7 +27,7 @@ def table(rows: list[tuple[str, str, bool]]) -> PairTable:
     return PairTable(pd.DataFrame(columns), DataOrigin(source="made up", synthetic=True))
 
 
-plans = settings(max_examples=60, deadline=None, derandomize=True)
+plans = settings(max_examples=tries(60), deadline=None, derandomize=True)
 arguments = given(
     lengths=st.lists(st.integers(2, 40), min_size=8, max_size=80).map(np.array),
     epochs=st.integers(1, 3),

@@ -14,7 +14,14 @@ from sentence_transformers import SentenceTransformer
 from transformers import AutoModel
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.progress import CheckpointSaved, DevEvaluated, ProgressEvent, TrainingStep
+from pipeline.core.progress import (
+    CheckpointSaved,
+    DevEvaluated,
+    LogLine,
+    ProgressEvent,
+    TrainingResumed,
+    TrainingStep,
+)
 from pipeline.evaluation.results_csv import EPOCH_RESULTS_FILE_NAME, read_results
 from pipeline.models.base_model import resolve_base_model
 from pipeline.models.fine_tuned import FineTunedModel
@@ -173,7 +180,7 @@ def test_a_finished_folder_gives_its_result_without_training(undisturbed: Undist
     events: list[ProgressEvent] = []
     again = fine_tune(job, undisturbed.folder, events.append)
     assert again == undisturbed.result
-    assert events == []
+    assert events == [LogLine(f"this training is finished already: {undisturbed.folder.path}")]
 
 
 @pytest.mark.slow
@@ -221,6 +228,7 @@ def test_an_interrupted_training_resumes_to_the_same_weights(
     assert not folder.manifest.exists()
     events: list[ProgressEvent] = []
     resumed = fine_tune(job, folder, events.append)
+    assert events[0] == TrainingResumed(interrupted_at, 12, str(folder.checkpoints / str(interrupted_at)))
     assert steps(events) == list(range(interrupted_at + 1, 13))
     assert weights(resumed) == undisturbed.weights
     assert dev_scores(resumed) == dev_scores(undisturbed.result)

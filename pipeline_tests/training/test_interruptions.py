@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_model import make_tiny_model
+from effort import exhaustive, tries
 
 from pipeline.core.progress import TrainingStep, from_json_line, to_json_line
 from pipeline.question_pairs.sample.generator import bundled_sample
 from pipeline.question_pairs.schema import DataOrigin, PairTable
 
-KILLS = 20
+KILLS = tries(5, 40)
 RECIPE = {
     "epochs": 2,
     "batch_size": 8,
@@ -78,9 +78,10 @@ def steps(runs: Path) -> list[int]:
     return [event.step for line in lines if isinstance(event := from_json_line(line), TrainingStep)]
 
 
+@exhaustive
 @pytest.mark.slow
-def test_killed_at_twenty_random_moments_and_resumed_the_weights_are_the_same(tmp_path: Path) -> None:
-    model = make_tiny_model(tmp_path)
+def test_killed_at_random_moments_and_resumed_the_weights_are_the_same(tmp_path: Path, tiny_model: Path) -> None:
+    model = tiny_model
     # The first start also pays for the server.
     finish(model, tmp_path / "warm-up")
     began = time.monotonic()
@@ -103,5 +104,5 @@ def test_killed_at_twenty_random_moments_and_resumed_the_weights_are_the_same(tm
         later = steps(runs)[before:]
         resumed_at.append(later[0] if later else STEPS + 1)
         assert later == list(range(resumed_at[-1], STEPS + 1))
-    # Some had no checkpoint yet, most went on from one of several.
-    assert len(set(resumed_at)) > 4, resumed_at
+    # They went on from different checkpoints, or began anew.
+    assert len(set(resumed_at)) > 2, resumed_at

@@ -9,7 +9,6 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
-from tiny_model import make_tiny_model
 
 from pipeline.core.files import PROJECT_ROOT
 
@@ -38,7 +37,6 @@ def finetune(home: Path, config: Path, launcher: list[str], *overrides: str) -> 
 def config(tmp_path: Path, small_config: Path) -> Path:
     """`small_config` with a tiny model; without dropout, since processes draw it apart."""
     settings = yaml.safe_load(small_config.read_text())
-    settings["ops"]["base_model"] = {"config": {"model": str(make_tiny_model(tmp_path))}}
     settings["ops"]["fine_tuned_model"]["config"] |= {
         "dropout": 0.0,
         "group_size": 8,

@@ -4,12 +4,10 @@ from pathlib import Path
 
 from pipeline.compute.backend import Backend
 from pipeline.compute.base import Compute
+from pipeline.compute.local.compute import LocalCompute
 
 
 def _create(runs_folder: Path) -> Compute:
-    # Imports torch, which the definitions must not.
-    from pipeline.compute.local.compute import LocalCompute
-
     return LocalCompute(runs_folder)
 
 

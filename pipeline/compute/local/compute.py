@@ -1,4 +1,7 @@
-"""Trains and measures in this process, on this machine's CPU or GPU."""
+"""Trains and measures in this process, on this machine's CPU or GPU.
+
+Torch is imported where work begins: steps that only verify or add files do without it, and start in a moment.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,15 +14,11 @@ from pipeline.compute.base import Compute, MeasuringJob, Usage, Work, WorkRecord
 from pipeline.compute.interrupts import interrupts_let_through
 from pipeline.core.files import add_to_folder
 from pipeline.core.progress import OnProgress
-from pipeline.evaluation.measure import measure
 from pipeline.evaluation.measurement import Measurement
 from pipeline.evaluation.options import EvaluationOptions
-from pipeline.models.encoding import embed_questions
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.info import ModelInfo
-from pipeline.models.loading import load_model, quiet_libraries, resolve_device
 from pipeline.training import distributed
-from pipeline.training.fine_tune import fine_tune
 from pipeline.training.job import RunIdentity, TrainingJob
 from pipeline.training.manifest import verify_model
 from pipeline.training.run_folder import RunFolder
@@ -64,6 +63,9 @@ class LocalCompute(Compute):
         self, job: TrainingJob, run: RunIdentity, earlier: WorkRecord | None = None
     ) -> Work[FineTunedModel]:
         """See `Compute.start_training`. The run folder of the same run and training is found again by its owner."""
+        from pipeline.models.loading import resolve_device
+        from pipeline.training.fine_tune import fine_tune
+
         distributed.join(resolve_device(job.recipe.device))
         folder = distributed.from_main(lambda: RunFolder.claim(self.runs_folder, run, job.fingerprint))
         return _InThisProcess(lambda on_progress: fine_tune(job, folder, on_progress))
@@ -72,6 +74,9 @@ class LocalCompute(Compute):
         """See `Compute.start_measuring`."""
 
         def do(on_progress: OnProgress) -> Measurement:
+            from pipeline.evaluation.measure import measure
+            from pipeline.models.loading import load_model, quiet_libraries, resolve_device
+
             quiet_libraries()
             model = load_model(job.model, resolve_device(job.options.device))
             stage = f"evaluating {job.model.name}"
@@ -94,5 +99,8 @@ class LocalCompute(Compute):
 
     def embed(self, model: ModelInfo, questions: list[str]) -> np.ndarray:
         """See `Compute.embed`."""
+        from pipeline.models.encoding import embed_questions
+        from pipeline.models.loading import load_model, quiet_libraries, resolve_device
+
         quiet_libraries()
         return embed_questions(load_model(model, resolve_device("auto")), questions, EvaluationOptions().token_budget)

@@ -37,6 +37,7 @@ from pipeline.core.progress import (
     LogLines,
     OnProgress,
     ProgressEvent,
+    TrainingAdvanced,
     TrainingStep,
     to_json_line,
 )
@@ -209,7 +210,7 @@ def _reporting(for_people: bool, volume: str = "", commit: Callable[[], None] = 
         if for_people:
             for_eyes(event)
             return
-        if isinstance(event, TrainingStep) and event.step < event.total_steps:
+        if isinstance(event, TrainingStep | TrainingAdvanced) and event.step < event.total_steps:
             if time.monotonic() - last_step < _SECONDS_BETWEEN_STEPS:
                 return
             last_step = time.monotonic()

@@ -11,9 +11,6 @@ from pipeline.question_pairs.schema import PAIR_SCHEMA, PairTable
 from pipeline.reporting.tables import escaped
 
 OWNERS = ["team:embeddings"]
-COMPUTE_POOL = "compute"
-"""Steps that need a GPU or all cores: `deploy/` gives them one place, so that a second training waits."""
-
 _TYPE_NAMES = {pa.large_string(): "string", pa.bool_(): "bool"}
 _PREVIEW_ROWS = 8
 _PREVIEW_WIDTH = 120

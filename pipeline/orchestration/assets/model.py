@@ -9,7 +9,8 @@ from pipeline.compute.choice import backend
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.info import ModelInfo
 from pipeline.models.options import BaseModelChoice
-from pipeline.orchestration.assets.common import COMPUTE_POOL, OWNERS, training_progress_into
+from pipeline.orchestration.assets.common import OWNERS, training_progress_into
+from pipeline.orchestration.executor import COMPUTE_POOL
 from pipeline.orchestration.failures import one_line_failures
 from pipeline.orchestration.work_records import StepRecords
 from pipeline.question_pairs.schema import PairTable

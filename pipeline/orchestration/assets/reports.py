@@ -11,7 +11,8 @@ from pipeline.evaluation.results_csv import results_file_name
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.info import ModelInfo
 from pipeline.models.options import BaseModelChoice
-from pipeline.orchestration.assets.common import COMPUTE_POOL, OWNERS, progress_into
+from pipeline.orchestration.assets.common import OWNERS, progress_into
+from pipeline.orchestration.executor import COMPUTE_POOL
 from pipeline.orchestration.failures import one_line_failures
 from pipeline.orchestration.resources import ReportHistory
 from pipeline.orchestration.work_records import StepRecords

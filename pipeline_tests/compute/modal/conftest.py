@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from modal_loopback import LoopbackModal
 from modal_training import Training, fresh_compute
-from tiny_model import make_tiny_model
 
 from pipeline.models.base_model import resolve_base_model
 from pipeline.models.options import BaseModelChoice
@@ -20,13 +19,13 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Training:
+def training(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Training:
     """40 steps of a tiny model, a checkpoint at every fifth."""
     # Threads of several processes on a few cores spend their time waiting for each other.
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     pairs = PairTable(bundled_sample(), DataOrigin(source="bundled sample", synthetic=True))
     return Training(
-        base_model=resolve_base_model(BaseModelChoice(model=str(make_tiny_model(tmp_path)))),
+        base_model=resolve_base_model(BaseModelChoice(model=str(tiny_model))),
         train=pairs.take(np.arange(160)),
         dev=pairs.take(np.arange(160, 224)),
         recipe=Recipe(epochs=2, batch_size=8, learning_rate=1e-3, checkpoint_steps=5, device="cpu", allow_slow=True),

@@ -81,7 +81,7 @@ def test_comments_and_docstrings_anywhere_deploy_nothing_and_train_nothing(proje
         ("question_pairs/sources.py", False, False),
         ("question_pairs/sample/generator.py", False, False),
         ("quality/rules.py", False, False),
-        ("command_line/terminal.py", False, False),
+        ("command_line/results.py", False, False),
         ("settings/run_config.py", False, False),
         ("orchestration/assets/model.py", False, False),
         ("orchestration/work_records.py", False, False),

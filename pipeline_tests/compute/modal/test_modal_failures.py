@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from effort import exhaustive, tries
 from modal_loopback import LoopbackModal, wait_until
 from modal_training import VOLUME, Training, fresh_compute
 
@@ -67,7 +68,7 @@ def test_a_failed_build_says_how_to_see_its_log(
 def test_a_time_limit_names_its_setting(
     training: Training, modal_compute: "ModalCompute", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PIPELINE_MODAL_TIMEOUT_HOURS", "0.005")
+    monkeypatch.setenv("PIPELINE_MODAL_TIMEOUT_HOURS", "0.002")
     compute = fresh_compute(monkeypatch, tmp_path / "runs")
     training.recipe = training.recipe.model_copy(update={"epochs": 1000, "checkpoint_steps": 10})
     message = error_of(lambda: training.run(compute))
@@ -176,14 +177,15 @@ def test_what_a_container_refuses_is_not_tried_again(
     assert [call.tries for call in modal_loopback.calls()] == [1]
 
 
-@pytest.mark.parametrize("refuses", [True, False])
+# Silence is the harder case: nothing says that the connection is gone.
+@pytest.mark.parametrize(("refuses", "seconds"), [(True, 8), (False, 30)])
 def test_a_network_that_is_away_for_half_a_minute_is_waited_for(
-    training: Training, modal_compute: "ModalCompute", modal_loopback: LoopbackModal, refuses: bool
+    training: Training, modal_compute: "ModalCompute", modal_loopback: LoopbackModal, refuses: bool, seconds: float
 ) -> None:
     def go_away(event: ProgressEvent) -> None:
         if isinstance(event, CheckpointSaved) and not timers:
             modal_loopback.go_silent(refuse=refuses)
-            timers.append(threading.Timer(30, modal_loopback.come_back))
+            timers.append(threading.Timer(seconds, modal_loopback.come_back))
             timers[0].start()
 
     timers: list[threading.Timer] = []
@@ -193,9 +195,14 @@ def test_a_network_that_is_away_for_half_a_minute_is_waited_for(
     assert len(modal_loopback.calls()) == 2
 
 
+@exhaustive
 def test_a_network_that_stays_away_gives_up_in_time_and_names_the_call(
-    training: Training, modal_compute: "ModalCompute", modal_loopback: LoopbackModal
+    training: Training, modal_compute: "ModalCompute", modal_loopback: LoopbackModal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from pipeline.compute.modal import calls
+
+    assert 60 <= calls.OUTAGE_SECONDS <= 120
+    monkeypatch.setattr(calls, "OUTAGE_SECONDS", tries(15, 90))
     gone: list[float] = []
 
     def go_away(event: ProgressEvent) -> None:
@@ -204,7 +211,8 @@ def test_a_network_that_stays_away_gives_up_in_time_and_names_the_call(
             modal_loopback.go_silent()
 
     message = error_of(lambda: long(training).run(modal_compute, go_away))
-    assert time.monotonic() - gone[0] < 120
+    # From the last that was heard on, which is a moment before.
+    assert calls.OUTAGE_SECONDS - 5 < time.monotonic() - gone[0] < calls.OUTAGE_SECONDS + 30
     assert f"the call {training.submitted[-1].call_id} goes on there: re-execute" in message
     modal_loopback.come_back()
     assert [call.state for call in modal_loopback.calls()] == ["running"]

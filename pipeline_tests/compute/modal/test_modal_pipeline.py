@@ -67,7 +67,7 @@ def test_the_whole_graph_gives_the_result_files_of_this_machine(
     # The listing of the seed's Volume, with the JSON beside each result and what applies the model.
     names = {path.name for path in here.iterdir()} - {".owner"}
     assert {name.partition("/")[0] for name in there} == names
-    assert "Cosine AP" in there["sentence-transformers--all-MiniLM-L6-v2-ft/README.md"].read_text()
+    assert "Cosine AP" in there["tiny-ft/README.md"].read_text()
     # One call for each of the three heavy assets; all others are light, and hash files or embed a few questions.
     functions = [call.function for call in modal_loopback.calls()]
     assert [functions.count(name) for name in ("fine_tune", "evaluate")] == [1, 2]

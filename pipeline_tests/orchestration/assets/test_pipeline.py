@@ -7,7 +7,6 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from dagster_runs import EVERYTHING, metadata, run
-from tiny_model import make_tiny_model
 
 from pipeline.core.store import VersionStore
 from pipeline.evaluation.report import EvaluationReport
@@ -51,10 +50,10 @@ def test_materialising_everything_leaves_reports_and_a_model(pipeline_home: Path
 
 @pytest.mark.slow
 def test_the_leaderboard_measures_listed_base_models_once_and_leaves_other_splits_out(
-    pipeline_home: Path, small_config: Path, tmp_path: Path
+    pipeline_home: Path, small_config: Path, tiny_model: Path
 ) -> None:
-    tiny = make_tiny_model(tmp_path)
-    listed = (f"model_leaderboard.base_models=[{tiny}]",)
+    bundled = ("base_model.model=bundled",)
+    listed = (*bundled, f"model_leaderboard.base_models=[{tiny_model}]")
     # Everything but the training: of a model that doesn't exist there is no report to wait for.
     untrained = EVERYTHING - dg.AssetSelection.assets("fine_tuned_model", "post_train_eval_report", "production_model")
     store = VersionStore(str(pipeline_home))
@@ -70,7 +69,7 @@ def test_the_leaderboard_measures_listed_base_models_once_and_leaves_other_split
         assert metadata(result, "model_leaderboard")["models"] == 2
         assert stored.stat().st_mtime_ns == before
 
-        other = run(pipeline_home, small_config, instance, untrained, ("splits.seed=7",))
+        other = run(pipeline_home, small_config, instance, untrained, (*bundled, "splits.seed=7"))
         seen = metadata(other, "model_leaderboard")
         assert (seen["models"], seen["reports_left_out"]) == (1, 2)
     assert (

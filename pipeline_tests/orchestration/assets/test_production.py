@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 from dagster_runs import checks, failures, metadata, run
 from damaged_production import DAMAGES, Damage
+from effort import exhaustive, tries
 from made_reports import before_and_after, finished_training
 
 from pipeline.core.files import PROJECT_ROOT
@@ -268,14 +269,14 @@ from pipeline.orchestration.asset_values import store_value
 from pipeline.quality.production_record import current_production
 from pipeline.quality.promotion import Candidate
 
-store, asset = VersionStore(sys.argv[1]), "production_model"
+store, asset, kills = VersionStore(sys.argv[1]), "production_model", int(sys.argv[2])
 candidates = [
     Candidate(
         store.read("fine_tuned_model", FineTunedModel, store.of_run("fine_tuned_model", run)),
         store.read("post_train_eval_report", EvaluationReport, store.of_run("post_train_eval_report", run)),
         run,
     )
-    for run in sys.argv[2:]
+    for run in sys.argv[3:]
 ]
 
 def promote_for_ever():
@@ -284,7 +285,7 @@ def promote_for_ever():
             record = candidate.promoted(current_production(store, asset), datetime.now(UTC), is_rollback=False)
             store_value(store, asset, record, candidate.run_id)
 
-for _ in range(100):
+for _ in range(kills):
     if not (child := os.fork()):
         promote_for_ever()
     time.sleep(random.uniform(0.01, 0.1))
@@ -293,23 +294,29 @@ for _ in range(100):
     # Reading checks the record's content against the pointer's version.
     print(current_production(store, asset).data_version, flush=True)
 """
-"""Writes as `production_model` and its I/O manager do, in a hundred processes that are killed one after the other."""
+"""Writes as `production_model` and its I/O manager do, in processes that are killed one after the other."""
 
 
+@exhaustive
 @pytest.mark.slow
-def test_the_pointer_is_whole_after_a_hundred_kills(store: VersionStore) -> None:
+def test_the_pointer_is_whole_after_many_kills(store: VersionStore) -> None:
     runs = [trained(store, name, ap) for name, ap in (("first", 0.80), ("second", 0.85))]
     assert promote(store).success
-    command = [sys.executable, "-c", KILLED_WHILE_PROMOTING, store.home, *runs]
+    kills = tries(40, 1_000)
+    command = [sys.executable, "-c", KILLED_WHILE_PROMOTING, store.home, str(kills), *runs]
     result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert result.returncode == 0, result.stderr
     versions = result.stdout.split()
-    assert len(versions) == 100
+    assert len(versions) == kills
     assert len(set(versions)) > 1, "nothing was written before the kills"
     assert promote(store).success
 
 
+BUNDLED = ("base_model.model=bundled",)
+"""A model that is good before, so that it can become worse."""
+
 BAD_TRAINING = (
+    *BUNDLED,
     "fine_tuned_model.learning_rate=1e-3",
     "fine_tuned_model.loss=cosent",
     "fine_tuned_model.epochs=4",
@@ -328,7 +335,7 @@ def test_a_model_trained_on_shuffled_labels_is_measured_recorded_and_not_promote
         "baseline_eval_report", "fine_tuned_model", "post_train_eval_report", "model_leaderboard", "production_model"
     )
     with dg.DagsterInstance.ephemeral() as instance:
-        run(home, small_config, instance, rest)
+        run(home, small_config, instance, rest, BUNDLED)
         train = load_value(store, "train_split")
         assert isinstance(train, PairTable)
         shuffled = train.pairs["is_duplicate"].sample(frac=1, random_state=1).to_numpy()

@@ -1,0 +1,53 @@
+"""What commands end with: the comparison of two reports, and where things lie."""
+
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.evaluation.report import THRESHOLDS, EvaluationReport
+from pipeline.models.fine_tuned import FineTunedModel
+from pipeline.quality.production_record import InProduction, ProductionModel
+from pipeline.reporting.file_names import PAGE_FILE_NAME
+
+
+def print_results(
+    console: Console, baseline: EvaluationReport, post_train: EvaluationReport, model: FineTunedModel
+) -> None:
+    """What every command ends with: what was gained, and where things lie."""
+    print_comparison(console, baseline, post_train)
+    print_places(console, model)
+
+
+def print_places(console: Console, model: FineTunedModel) -> None:
+    """Where the model, its results and the report lie."""
+    for name, place in (
+        ("Model", model.model.location),
+        ("Results", f"{model.run_folder}/binary_classification_evaluation_{{pre,post}}_train_results.csv"),
+        ("Report", f"{model.run_folder}/{PAGE_FILE_NAME}"),
+    ):
+        console.print(f"{name:<8} {place}", soft_wrap=True, highlight=False, markup=False)
+
+
+def print_production(console: Console, current: InProduction) -> None:
+    """Which model is in production, if there is one."""
+    place = "nothing was accepted yet"
+    if current is not None:
+        place = current.model.model.location if isinstance(current, ProductionModel) else current.said
+    console.print(f"In use   {place}", soft_wrap=True, highlight=False, markup=False)
+
+
+def print_comparison(console: Console, baseline: EvaluationReport, post: EvaluationReport) -> None:
+    """A table of both reports by cosine, with the difference and its interval."""
+    table = Table(
+        title=f"{post.origin.source}: {post.pairs:,} eval pairs, {post.positive_rate:.1%} duplicates",
+        title_justify="left",
+    )
+    table.add_column("cosine")
+    for column in ("baseline", "post-train", "difference (95 % interval)"):
+        table.add_column(column, justify="right")
+    for label, metric in (("average precision", "ap"), ("accuracy", "accuracy"), ("F1", "f1")):
+        before, after = getattr(baseline.cosine, metric), getattr(post.cosine, metric)
+        table.add_row(label, f"{before:.4f}", f"{after:.4f}", post.gains[metric].signed)
+    for label, metric in (("threshold (accuracy)", "accuracy_threshold"), ("threshold (F1)", "f1_threshold")):
+        table.add_row(label, f"{getattr(baseline.cosine, metric):.4f}", f"{getattr(post.cosine, metric):.4f}", "")
+    console.print(table)
+    console.print(THRESHOLDS[post.threshold_kind], soft_wrap=True, markup=False, highlight=False)
