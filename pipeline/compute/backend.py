@@ -75,6 +75,7 @@ class Backend:
         cancel: ends recorded work, by its call id, when nobody waits for it any more; None where work ends with its
             caller.
         pruning: how old training runs are deleted; None where nothing is billed.
+        preload: modules that a step imports here to train or evaluate, and that take seconds.
     """
 
     kind: str
@@ -87,3 +88,4 @@ class Backend:
     place_name: str = "place"
     cancel: Callable[[str], None] | None = None
     pruning: Pruning | None = None
+    preload: tuple[str, ...] = ()

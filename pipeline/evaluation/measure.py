@@ -7,8 +7,8 @@ from sentence_transformers import SentenceTransformer
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import OnProgress, ignore
 from pipeline.evaluation.measurement import Measurement
-from pipeline.evaluation.metrics import pair_scores
 from pipeline.evaluation.options import EvaluationOptions
+from pipeline.evaluation.pair_scores import pair_scores
 from pipeline.evaluation.tasks import task_metrics
 from pipeline.models.encoding import embed_questions
 from pipeline.models.loading import describe_device

@@ -1,11 +1,6 @@
 """Binary-classification metrics of similarity scores, as sentence-transformers defines them, without its loops."""
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
-import torch
-from sentence_transformers import util
 from sklearn.metrics import (
     average_precision_score,
     f1_score,
@@ -16,7 +11,7 @@ from sklearn.metrics import (
 )
 
 from pipeline.core.errors import PipelineError
-from pipeline.evaluation.metric_values import LOWER_IS_BETTER, SIMILARITIES, SimilarityMetrics, ThresholdMetrics
+from pipeline.evaluation.metric_values import SimilarityMetrics, ThresholdMetrics
 
 
 def metrics_at(
@@ -75,40 +70,6 @@ def require_both_classes(labels: np.ndarray) -> None:
         )
 
 
-def pair_scores(embeddings1: np.ndarray, embeddings2: np.ndarray) -> dict[str, np.ndarray]:
-    """Scores of row-aligned embeddings by each of `SIMILARITIES`; distances are positive numbers.
-
-    Args:
-        embeddings1: float32 of shape (n, dimensions).
-        embeddings2: likewise.
-
-    Returns:
-        A float32 array of shape (n,) for each similarity.
-
-    Raises:
-        PipelineError: when there are no rows, or a value is NaN or infinite: such rows would count as perfect.
-    """
-    if not len(embeddings1):
-        raise PipelineError("there are no pairs to evaluate: bring at least one")
-    for embeddings in (embeddings1, embeddings2):
-        broken = ~np.isfinite(embeddings).all(axis=1)
-        if broken.any():
-            raise PipelineError(
-                f"the model gave NaN or infinite embeddings for {int(broken.sum()):,} of {len(broken):,} questions: "
-                "its training has diverged or its weights are damaged"
-            )
-    first, second = torch.from_numpy(embeddings1), torch.from_numpy(embeddings2)
-    functions: dict[str, Callable[[Any, Any], Any]] = {
-        "cosine": util.pairwise_cos_sim,
-        "manhattan": util.pairwise_manhattan_sim,
-        "euclidean": util.pairwise_euclidean_sim,
-        "dot": util.pairwise_dot_score,
-    }
-    scores = {name: functions[name](first, second).numpy() for name in SIMILARITIES}
-    # The library's similarities grow with likeness: it negates distances.
-    return {name: -values if name in LOWER_IS_BETTER else values for name, values in scores.items()}
-
-
 def similarity_metrics(scores: np.ndarray, labels: np.ndarray, lower_is_better: bool = False) -> SimilarityMetrics:
     """Best accuracy and best F1 over all thresholds, and average precision.
 
@@ -153,13 +114,3 @@ def similarity_metrics(scores: np.ndarray, labels: np.ndarray, lower_is_better: 
         f1_threshold=float(thresholds[best]),
         ap=float(average_precision_score(labels, direction * scores)),
     )
-
-
-def embedding_metrics(
-    embeddings1: np.ndarray, embeddings2: np.ndarray, labels: np.ndarray
-) -> dict[str, SimilarityMetrics]:
-    """The metrics of each of `SIMILARITIES` for row-aligned embeddings of shape (n, dimensions) and labels (n,)."""
-    return {
-        name: similarity_metrics(scores, labels, lower_is_better=name in LOWER_IS_BETTER)
-        for name, scores in pair_scores(embeddings1, embeddings2).items()
-    }

@@ -4,7 +4,7 @@ from sentence_transformers import SentenceTransformer
 
 from pipeline.core.progress import OnProgress, ignore
 from pipeline.evaluation.metric_values import SimilarityMetrics
-from pipeline.evaluation.metrics import embedding_metrics
+from pipeline.evaluation.pair_scores import embedding_metrics
 from pipeline.models.encoding import embed_questions
 from pipeline.question_pairs.questions import QuestionIndex
 from pipeline.question_pairs.schema import PairTable

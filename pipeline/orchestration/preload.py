@@ -3,6 +3,7 @@
 Steps are forked only where their environment is the server's, so what was read from it holds for them too.
 """
 
+import gc
 import importlib
 from contextlib import suppress
 
@@ -25,6 +26,9 @@ def preload(modules: tuple[str, ...]) -> None:
         for module in modules:
             with suppress(Exception):
                 importlib.import_module(module)
+    # What is imported stays. Garbage collections of the steps shall not look through it, nor copy its memory by that.
+    gc.collect()
+    gc.freeze()
 
 
 preload(_MODULES)

@@ -14,8 +14,9 @@ from sentence_transformers.sentence_transformer.evaluation import BinaryClassifi
 
 from pipeline.core.errors import PipelineError
 from pipeline.evaluation.metric_values import LOWER_IS_BETTER, SIMILARITIES
-from pipeline.evaluation.metrics import embedding_metrics, pair_scores, similarity_metrics
+from pipeline.evaluation.metrics import similarity_metrics
 from pipeline.evaluation.pair_metrics import evaluate_pairs
+from pipeline.evaluation.pair_scores import embedding_metrics, pair_scores
 from pipeline.models.encoding import embed_questions
 from pipeline.question_pairs.schema import DataOrigin, PairTable
 

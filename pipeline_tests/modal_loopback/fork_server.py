@@ -8,6 +8,7 @@ python fork_server.py SOCKET PID: serve until the process of that number has end
 """
 
 import ctypes
+import gc
 import importlib
 import io
 import json
@@ -46,6 +47,9 @@ def serve(path: str, parent: int) -> None:
     """Fork a process for each connection; it is told the process's number, and at its end the exit status."""
     for library in LIBRARIES:
         importlib.import_module(library)
+    # Garbage collections of the containers shall not look through what stays, nor copy its memory by that.
+    gc.collect()
+    gc.freeze()
     running: dict[int, socket.socket] = {}
     with socket.socket(socket.AF_UNIX) as listener, selectors.DefaultSelector() as selector:
         listener.bind(path)

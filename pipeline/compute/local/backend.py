@@ -11,4 +11,9 @@ def _create(runs_folder: Path) -> Compute:
     return LocalCompute(runs_folder)
 
 
-BACKEND = Backend(kind="local", title="this machine", create=_create)
+BACKEND = Backend(
+    kind="local",
+    title="this machine",
+    create=_create,
+    preload=("pipeline.training.fine_tune", "pipeline.evaluation.measure"),
+)
