@@ -32,9 +32,7 @@ from pipeline.core.progress import (
     describe,
     follow,
 )
-
-CHECKS_SUFFIX = "_checks"
-"""Steps that only check what another one made end without a line of their own."""
+from pipeline.orchestration.steps import CHECKS_SUFFIX
 
 _BAR_WIDTHS = (10, 30)
 _LABEL_MINIMUM = 8
@@ -123,6 +121,7 @@ class Progress:
     def _end(self, step: str, succeeded: bool) -> None:
         self.now = Now(step)
         seconds = time.monotonic() - self._steps.pop(step, self.now.began)
+        # A check's result is no result of its own: what it finds wrong is said at the end.
         if succeeded and not step.endswith(CHECKS_SUFFIX):
             self._say(f"{self._done} {step}  {seconds:.1f} s")
 

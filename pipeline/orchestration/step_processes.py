@@ -18,7 +18,7 @@ from types import FrameType
 from typing import Any
 
 _EXECUTOR = "dagster._core.executor.multiprocess"
-"""Dagster's executor adds it, if it isn't there."""
+"""Named here to come second: else Dagster puts it first, where an interrupt would end the server with a traceback."""
 
 _LIGHT = ["pipeline.orchestration.preload", _EXECUTOR]
 _WITH_COMPUTE = ["pipeline.orchestration.preload_compute", _EXECUTOR]

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 PRODUCTION = "production_model"
 """The asset whose values are the records of what is in production."""
 
+CHECKS_SUFFIX = "_checks"
+"""How the name of a step ends that only checks what another one makes."""
+
 STEP_SETTINGS: StepSettings = {
     "raw_quora_dataset": PairSource,
     "raw_quora_dataset_checks": DatasetLimits,
@@ -40,7 +43,7 @@ _SPLITS = {"train_split", "dev_split", "eval_split"}
 def steps_of(assets: Collection[str]) -> list[str]:
     """The steps that a run of these assets has, their checks included."""
     makers = {"splits" if asset in _SPLITS else asset for asset in assets}
-    return [step for step in STEP_SETTINGS if step.removesuffix("_checks") in makers]
+    return [step for step in STEP_SETTINGS if step.removesuffix(CHECKS_SUFFIX) in makers]
 
 
 def load_settings(
