@@ -8,10 +8,11 @@ import pytest
 from effort import exhaustive
 from hypothesis import is_hypothesis_test
 from modal_loopback.fixture import forked_containers, modal_loopback  # noqa: F401  (fixtures)
+from shared_folders import unchanged
 from small_data import write_small_pairs
 from tiny_model import make_tiny_model
 
-from pipeline.core.files import PROJECT_ROOT, folder_sha256
+from pipeline.core.files import PROJECT_ROOT
 
 pytest_plugins = ["pytester"]
 
@@ -49,10 +50,8 @@ def small_pairs(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder of `make_tiny_model`, which all tests of a process share."""
-    folder = make_tiny_model(tmp_path_factory.mktemp("tiny_model"))
-    before = folder_sha256(folder)
-    yield folder
-    assert folder_sha256(folder) == before, "a test has changed the model that all tests share"
+    with unchanged(make_tiny_model(tmp_path_factory.mktemp("tiny_model"))) as folder:
+        yield folder
 
 
 @pytest.fixture

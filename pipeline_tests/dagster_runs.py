@@ -1,5 +1,6 @@
 """Runs of the project's own assets and checks in this process, with a home folder of the test's own."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,15 @@ ASSETS = [
     if isinstance(asset, dg.AssetsDefinition)
 ]
 EVERYTHING = dg.AssetSelection.all()
+
+Config = dict[str, dict[str, Any]]
+"""Settings by step."""
+
+
+def write_run_config(path: Path, config: Config) -> Path:
+    """Write a file for `--config`; returns its path."""
+    path.write_text(json.dumps({"ops": {step: {"config": settings} for step, settings in config.items()}}))
+    return path
 
 
 def run(

@@ -1,8 +1,10 @@
 """Reports made from the bundled sample and random scores: no model has to be loaded."""
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+from small_data import sample_pairs
 
 from pipeline.evaluation.measurement import Measurement
 from pipeline.evaluation.metric_values import LOWER_IS_BETTER, SIMILARITIES
@@ -11,9 +13,8 @@ from pipeline.evaluation.report_builder import build_report
 from pipeline.models.base_model import model_folder_version
 from pipeline.models.fine_tuned import DevEvaluation, FineTunedModel
 from pipeline.models.info import ModelInfo
-from pipeline.question_pairs.options import PairSource, SplitPlan
+from pipeline.question_pairs.options import SplitPlan
 from pipeline.question_pairs.schema import Splits
-from pipeline.question_pairs.sources import load_pairs
 from pipeline.question_pairs.splits import split_pairs
 from pipeline.training.manifest import write_manifest
 
@@ -23,7 +24,7 @@ FINE_TUNED = ModelInfo(kind="fine_tuned", name="some-model-ft", location="/run/s
 
 def made(dev_fraction: float, likeness: float = 1) -> tuple[Measurement, Splits]:
     """Splits of the bundled sample, and scores that grow with the label: by `likeness` standard deviations."""
-    splits = split_pairs(load_pairs(PairSource()), SplitPlan(strategy="reference", dev_fraction=dev_fraction))
+    splits = split_pairs(sample_pairs(), SplitPlan(strategy="reference", dev_fraction=dev_fraction))
     random = np.random.default_rng(0)
 
     def scores(labels: np.ndarray) -> dict[str, np.ndarray]:
@@ -43,7 +44,7 @@ def a_training(train_version: str, seconds: float = 60.0) -> FineTunedModel:
         recipe={"loss": "cosent", "epochs": 1, "patience": None},
         train_version=train_version,
         dev_version="v1",
-        origin=load_pairs(PairSource()).origin,
+        origin=sample_pairs().origin,
         train_pairs=100,
         pair_visits=200,
         steps=20,
@@ -62,6 +63,7 @@ def a_training(train_version: str, seconds: float = 60.0) -> FineTunedModel:
     )
 
 
+@cache
 def before_and_after(dev_fraction: float = 0.1) -> tuple[EvaluationReport, EvaluationReport]:
     """A baseline's report and the better one of a fine-tuned model, which stands beside it."""
     measured, data = made(dev_fraction)

@@ -36,14 +36,21 @@ ASSETS = (
 )
 
 
-@pytest.fixture
-def webserver(tmp_path: Path, pipeline_home: Path) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty `PIPELINE_HOME`."""
+    return tmp_path_factory.mktemp("ui") / "home"
+
+
+@pytest.fixture(scope="module")
+def webserver(home: Path) -> Iterator[str]:
     """The address of a `dagster dev` with the project's own settings and empty folders."""
-    home = tmp_path / "dagster_home"
-    home.mkdir()
-    shutil.copy(PROJECT_ROOT / "deploy" / "dagster.yaml", home)
-    environment = {**os.environ, "DAGSTER_HOME": str(home)}
-    with dagster_dev(environment, tmp_path / "dagster-dev.log") as address:
+    dagster_home = home.with_name("dagster_home")
+    dagster_home.mkdir()
+    shutil.copy(PROJECT_ROOT / "deploy" / "dagster.yaml", dagster_home)
+    others = {name: value for name, value in os.environ.items() if not name.startswith(("DAGSTER_", "PIPELINE_"))}
+    environment = {**others, "OMP_NUM_THREADS": "1", "PIPELINE_HOME": str(home), "DAGSTER_HOME": str(dagster_home)}
+    with dagster_dev(environment, home.with_name("dagster-dev.log")) as address:
         yield address
 
 
@@ -59,13 +66,17 @@ def page() -> Iterator[Page]:
         browser.close()
 
 
-def _run_statuses(address: str) -> list[str]:
-    data = ask(address, "{ runsOrError { ... on Runs { results { status } } } }")
-    return [run["status"] for run in data["runsOrError"]["results"]]
+ALL, QUICKSTART = "__ASSET_JOB", "quickstart"
+"""The job of *Materialize all*, and one of the project's."""
+
+
+def _run_statuses(address: str, job: str) -> list[str]:
+    query = "query ($job: String!) { runsOrError(filter: {pipelineName: $job}) { ... on Runs { results { status } } } }"
+    return [run["status"] for run in ask(address, query, job=job)["runsOrError"]["results"]]
 
 
 def test_the_ui_shows_the_lineage_and_materialises_all_with_a_click(
-    webserver: str, page: Page, tmp_path: Path, pipeline_home: Path
+    webserver: str, page: Page, tmp_path: Path, home: Path
 ) -> None:
     pictures = Path(os.environ.get("SCREENSHOTS", tmp_path))
     page.goto(f"{webserver}/asset-groups")
@@ -76,16 +87,16 @@ def test_the_ui_shows_the_lineage_and_materialises_all_with_a_click(
         expect(page.get_by_text(asset, exact=True).first).to_be_attached(timeout=PATIENCE_MS)
     page.get_by_role("button", name="Materialize all").click()
 
-    while not _run_statuses(webserver):
+    while not _run_statuses(webserver, ALL):
         page.wait_for_timeout(200)
     # The graph is drawn without a GPU; meanwhile the cores are for the training.
     page.goto("about:blank")
     deadline = time.monotonic() + RUN_SECONDS
-    while not (statuses := _run_statuses(webserver)) or statuses[0] not in ("SUCCESS", "FAILURE", "CANCELED"):
+    while not (statuses := _run_statuses(webserver, ALL)) or statuses[0] not in ("SUCCESS", "FAILURE", "CANCELED"):
         assert time.monotonic() < deadline, f"the run is still {statuses}"
         time.sleep(1)
     assert statuses == ["SUCCESS"]
-    assert list((pipeline_home / "runs").glob("*/manifest.json"))
+    assert list((home / "runs").glob("*/manifest.json"))
 
     page.goto(f"{webserver}/asset-groups")
     expect(page.get_by_text("Materialized").first).to_be_attached(timeout=PATIENCE_MS)
@@ -121,7 +132,7 @@ def _schedule_status(address: str) -> str:
 
 def _launch_quickstart(address: str) -> str:
     """Start a run; returns its id."""
-    selector = '{repositoryName: "__repository__", repositoryLocationName: "pipeline", jobName: "quickstart"}'
+    selector = '{repositoryName: "__repository__", repositoryLocationName: "pipeline", jobName: "{QUICKSTART}"}'
     launched = "... on LaunchRunSuccess { run { id } }"
     launch = f"launchRun(executionParams: {{selector: {selector}}}) {{ {launched} }}"
     return str(ask(address, f"mutation {{ {launch} }}")["launchRun"]["run"]["id"])
@@ -142,13 +153,13 @@ def test_a_schedule_is_switched_on_and_off_and_a_run_is_terminated_with_clicks(
     run = _launch_quickstart(webserver)
     page.goto(f"{webserver}/runs/{run}")
     deadline = time.monotonic() + PATIENCE_MS / 1_000
-    while _run_statuses(webserver) != ["STARTED"]:
-        assert time.monotonic() < deadline, f"the run is {_run_statuses(webserver)}"
+    while _run_statuses(webserver, QUICKSTART) != ["STARTED"]:
+        assert time.monotonic() < deadline, f"the run is {_run_statuses(webserver, 'quickstart')}"
         time.sleep(0.5)
     page.get_by_role("button", name="Terminate").click()
     page.get_by_role("dialog").get_by_role("button", name="Terminate").click()
-    while _run_statuses(webserver) != ["CANCELED"]:
-        assert time.monotonic() < deadline, f"the run is {_run_statuses(webserver)}"
+    while _run_statuses(webserver, QUICKSTART) != ["CANCELED"]:
+        assert time.monotonic() < deadline, f"the run is {_run_statuses(webserver, 'quickstart')}"
         time.sleep(0.5)
     expect(page.get_by_text("Canceled").first).to_be_visible(timeout=PATIENCE_MS)
     page.screenshot(path=pictures / "terminated.png")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_data import sample_pairs
 from tiny_model import make_tiny_model
 
 from pipeline.compute.local.compute import LocalCompute
@@ -12,9 +13,7 @@ from pipeline.evaluation.options import EvaluationOptions
 from pipeline.evaluation.results_csv import read_results, results_file_name
 from pipeline.models.base_model import resolve_base_model
 from pipeline.models.options import BaseModelChoice
-from pipeline.question_pairs.options import PairSource
 from pipeline.question_pairs.schema import Splits
-from pipeline.question_pairs.sources import load_pairs
 from pipeline.reporting.file_names import PAGE_FILE_NAME
 from pipeline.training.job import RunIdentity, TrainingJob
 from pipeline.training.recipe import Recipe
@@ -25,7 +24,7 @@ RUN = RunIdentity("run", 1)
 
 @pytest.fixture(scope="module")
 def splits() -> Splits:
-    pairs = load_pairs(PairSource())
+    pairs = sample_pairs()
     return Splits(
         train=pairs.take(np.arange(64)), dev=pairs.take(np.arange(64, 96)), eval=pairs.take(np.arange(96, 160))
     )

@@ -23,6 +23,9 @@ def question_keys(texts: pa.Array) -> pa.Array:
 
 def question_key(text: str) -> str:
     """As `question_keys`, of one text."""
+    if text.isascii() and text.isprintable():
+        # Arrow takes 15 microseconds a call, and the sample's generator asks some 40,000 times.
+        return text.strip().lower()
     return str(question_keys(pa.scalar(text, pa.large_string())))
 
 

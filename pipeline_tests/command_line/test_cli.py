@@ -12,7 +12,9 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import dagster as dg
 import pytest
+from dagster_runs import run
 from modal_loopback import wait_until
 
 from pipeline.core.files import PROJECT_ROOT
@@ -240,31 +242,6 @@ def test_dagster_materialises_one_asset_by_name(pipeline_home: Path) -> None:
     assert (pipeline_home / "base_model" / pointer["file"]).is_file()
 
 
-@pytest.mark.slow
-def test_materialize_and_finetune_give_the_same_model_and_results(pipeline_home: Path, small_config: Path) -> None:
-    materialized = pipeline("materialize", "--config", str(small_config))
-    assert materialized.returncode == 0, materialized.stderr
-    for word in ("average precision", "accuracy", "F1", "threshold", "Model", "Results", "UI"):
-        assert word in materialized.stdout
-    assert "Traceback" not in materialized.stderr
-
-    finetuned = pipeline("finetune", "--config", str(small_config))
-    assert finetuned.returncode == 0, finetuned.stderr
-    first, second = weights(pipeline_home)
-    assert first == second
-
-    printed = {
-        name: ast.literal_eval(line.split(" eval ", 1)[1])
-        for line in finetuned.stdout.splitlines()
-        if (name := line.split(" eval ", 1)[0]) in ("pre train", "post train")
-    }
-    assert list(printed["post train"]) == ["cossim", "manhattan", "euclidean", "dot"]
-    row = re.search(r"average precision\D+([\d.]+)\D+([\d.]+)", materialized.stdout)
-    assert row is not None
-    assert float(row[1]) == pytest.approx(printed["pre train"]["cossim"]["ap"], abs=5e-5)
-    assert float(row[2]) == pytest.approx(printed["post train"]["cossim"]["ap"], abs=5e-5)
-
-
 def test_finetune_does_not_import_dagster(pipeline_home: Path) -> None:
     code = (
         "import sys; from pipeline.command_line.cli import main; sys.argv = ['pipeline', 'finetune', '--set', "
@@ -281,9 +258,12 @@ def test_finetune_does_not_import_dagster(pipeline_home: Path) -> None:
 def test_the_run_after_an_interrupted_one_is_undisturbed(
     pipeline_home: Path, small_config: Path, ending: signal.Signals
 ) -> None:
-    up_to_the_model = ["--config", str(small_config), "--select", "+key:fine_tuned_model"]
+    made = dg.AssetSelection.groups("dataset") | dg.AssetSelection.assets("base_model")
+    with dg.DagsterInstance.ephemeral() as instance:
+        run(pipeline_home, small_config, instance, made)
+    the_model = ["--config", str(small_config), "--select", "key:fine_tuned_model"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipeline", "materialize", *up_to_the_model, "--set", "fine_tuned_model.epochs=200"],
+        [sys.executable, "-m", "pipeline", "materialize", *the_model, "--set", "fine_tuned_model.epochs=200"],
         cwd=PROJECT_ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -305,39 +285,45 @@ def test_the_run_after_an_interrupted_one_is_undisturbed(
     assert not (unfinished / "manifest.json").exists()
     wait_until(lambda: not processes_of_session(process.pid), 10)
 
-    after = pipeline("materialize", *up_to_the_model)
+    after = pipeline("materialize", *the_model)
     assert after.returncode == 0, after.stderr
     assert len(weights(pipeline_home)) == 1
     assert not (unfinished / "manifest.json").exists()
 
 
 @pytest.mark.slow
-def test_two_runs_at_once_keep_to_their_own_files(pipeline_home: Path, small_config: Path) -> None:
-    seeds = ("1", "2")
+def test_two_runs_at_once_keep_to_their_own_files_and_finetune_gives_the_same_as_one_of_them(
+    pipeline_home: Path, small_config: Path
+) -> None:
     processes = [
         subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "pipeline",
-                "materialize",
-                "--config",
-                str(small_config),
-                "--set",
-                f"splits.seed={seed}",
-            ],
+            [sys.executable, "-m", "pipeline", "materialize", "--config", str(small_config), "--set", seed],
             cwd=PROJECT_ROOT,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.PIPE,
             text=True,
         )
-        for seed in seeds
+        for seed in ("splits.seed=1", "splits.seed=2")
     ]
-    outputs = [process.communicate(timeout=SECONDS)[0] for process in processes]
+    outputs = [process.communicate(timeout=SECONDS) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
     together = weights(pipeline_home)
     assert len(set(together)) == 2
+    (materialized, said), _ = outputs
+    for word in ("average precision", "accuracy", "F1", "threshold", "Model", "Results", "UI"):
+        assert word in materialized
+    assert "Traceback" not in said
 
-    alone = pipeline("finetune", "--config", str(small_config), "--set", "splits.seed=1")
-    assert alone.returncode == 0, alone.stderr
+    finetuned = pipeline("finetune", "--config", str(small_config), "--set", "splits.seed=1")
+    assert finetuned.returncode == 0, finetuned.stderr
     assert weights(pipeline_home)[-1] in together
+    printed = {
+        name: ast.literal_eval(line.split(" eval ", 1)[1])
+        for line in finetuned.stdout.splitlines()
+        if (name := line.split(" eval ", 1)[0]) in ("pre train", "post train")
+    }
+    assert list(printed["post train"]) == ["cossim", "manhattan", "euclidean", "dot"]
+    row = re.search(r"average precision\D+([\d.]+)\D+([\d.]+)", materialized)
+    assert row is not None
+    assert float(row[1]) == pytest.approx(printed["pre train"]["cossim"]["ap"], abs=5e-5)
+    assert float(row[2]) == pytest.approx(printed["post train"]["cossim"]["ap"], abs=5e-5)

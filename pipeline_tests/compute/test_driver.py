@@ -7,6 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 from made_reports import a_training
+from small_data import sample_pairs
 
 from pipeline.compute.base import Compute, EarlierWork, MeasuringJob, Usage, Work, WorkRecord
 from pipeline.compute.driver import Caller, train
@@ -15,8 +16,6 @@ from pipeline.core.progress import LogLine, OnProgress, ProgressEvent
 from pipeline.evaluation.measurement import Measurement
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.info import ModelInfo
-from pipeline.question_pairs.options import PairSource
-from pipeline.question_pairs.sources import load_pairs
 from pipeline.training.job import RunIdentity, TrainingJob
 from pipeline.training.recipe import Orders, Recipe
 
@@ -118,7 +117,7 @@ def recorded(is_used: bool = False) -> EarlierWork:
 
 @cache
 def a_job() -> TrainingJob:
-    pairs = load_pairs(PairSource())
+    pairs = sample_pairs()
     base_model = ModelInfo(kind="folder", name="m", location="/m", version="1")
     return TrainingJob(pairs, pairs, base_model, Recipe())
 

@@ -3,7 +3,6 @@
 Real Dagster runs from the command line, ended by real signals; judged by what the other process has left.
 """
 
-import json
 import os
 import shutil
 import signal
@@ -15,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dagster_runs import Config, write_run_config
 from modal_loopback import wait_until
 from other_process.processes import is_running
-from small_data import write_small_pairs
-from tiny_model import make_tiny_model
 
 from pipeline.core.files import PROJECT_ROOT
 
@@ -31,18 +29,13 @@ END_SECONDS = 5
 class Runs:
     """Command-line runs that share one Dagster instance, with splits and base model there already."""
 
-    def __init__(self, folder: Path, config: dict[str, dict[str, Any]] | None = None) -> None:
-        self.home = folder / "home"
+    def __init__(self, home: Path, folder: Path, config: Config) -> None:
+        self.home = home
+        self.config = config
         dagster_home = folder / "dagster_home"
         dagster_home.mkdir()
         shutil.copy(PROJECT_ROOT / "deploy" / "dagster.yaml", dagster_home)
         self.log = folder / "run.log"
-        self.config: dict[str, dict[str, Any]] = config or {
-            "raw_quora_dataset": {"source": "file", "path": str(write_small_pairs(folder / "pairs.tsv"))},
-            "splits": {"strategy": "reference", "eval_fraction": 0.2, "dev_fraction": 0.2},
-            "base_model": {"model": str(make_tiny_model(folder))},
-            "fine_tuned_model": {"batch_size": 8, "checkpoint_steps": 20, "device": "cpu", "allow_slow": True},
-        }
         others = {name: value for name, value in os.environ.items() if not name.startswith(("DAGSTER_", "PIPELINE_"))}
         self.environment = {
             **others,
@@ -54,16 +47,10 @@ class Runs:
         }
         self._started: list[subprocess.Popen[bytes]] = []
 
-    def copied_to(self, folder: Path) -> "Runs":
-        """The same values and settings in a home and a Dagster instance of their own."""
-        shutil.copytree(self.home, folder / "home")
-        return Runs(folder, self.config)
-
-    def start(self, select: str = "key:fine_tuned_model", **recipe: Any) -> "subprocess.Popen[bytes]":
-        path = self.log.with_name("run.json")
+    def start(self, **recipe: Any) -> "subprocess.Popen[bytes]":
         steps = {**self.config, "fine_tuned_model": {**self.config["fine_tuned_model"], **recipe}}
-        path.write_text(json.dumps({"ops": {step: {"config": settings} for step, settings in steps.items()}}))
-        command = [sys.executable, "-m", "pipeline", "materialize", "--verbose", "--select", select]
+        path = write_run_config(self.log.with_name("run.json"), steps)
+        command = [sys.executable, "-m", "pipeline", "materialize", "--verbose", "--select", "key:fine_tuned_model"]
         with self.log.open("w") as output:
             process = subprocess.Popen(
                 [*command, "--config", str(path)],
@@ -76,8 +63,8 @@ class Runs:
         self._started.append(process)
         return process
 
-    def finish(self, select: str = "key:fine_tuned_model", **recipe: Any) -> str:
-        assert self.start(select, **recipe).wait() == 0, self.log.read_text()
+    def finish(self, **recipe: Any) -> str:
+        assert self.start(**recipe).wait() == 0, self.log.read_text()
         return self.log.read_text()
 
     def folders(self) -> list[Path]:
@@ -108,36 +95,35 @@ class Runs:
             os.killpg(self.worker(), signal.SIGKILL)
 
 
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Runs:
-    """Splits and a base model, made once."""
-    runs = Runs(tmp_path_factory.mktemp("prepared"))
-    runs.finish("group:dataset or key:base_model")
-    return runs
-
-
 @pytest.fixture
-def runs(prepared: Runs, tmp_path: Path) -> Iterator[Runs]:
-    runs = prepared.copied_to(tmp_path)
+def runs(tmp_path: Path, splits_and_base_model: tuple[Path, Config]) -> Iterator[Runs]:
+    home, config = splits_and_base_model
+    shutil.copytree(home, tmp_path / "home")
+    runs = Runs(tmp_path / "home", tmp_path, config)
     yield runs
     runs.end_all()
 
 
 def test_a_training_whose_caller_was_killed_is_taken_up_and_happens_once(runs: Runs) -> None:
-    process = runs.start(epochs=20)
+    process = runs.start(epochs=6)
     runs.wait_for_checkpoint()
+    worker = runs.worker()
+    # It shall not end before it is found again.
+    os.kill(worker, signal.SIGSTOP)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    worker = runs.worker()
     assert is_running(worker), "the worker must outlive its caller"
 
-    assert f"taking up the process {worker}" in runs.finish(epochs=20)
+    process = runs.start(epochs=6)
+    wait_until(lambda: f"taking up the process {worker}" in runs.log.read_text(), START_SECONDS)
+    os.kill(worker, signal.SIGCONT)
+    assert process.wait() == 0, runs.log.read_text()
     assert (runs.starts(), len(runs.folders())) == (1, 1)
 
     # Its result stands, unless another one is wished for.
-    assert f"the result of the process {worker} stands" in runs.finish(epochs=20)
+    assert f"the result of the process {worker} stands" in runs.finish(epochs=6)
     assert runs.starts() == 1
-    runs.finish(epochs=20, train_anew=True)
+    runs.finish(epochs=6, train_anew=True)
     assert (runs.starts(), len(runs.folders())) == (2, 2)
 
 

@@ -11,6 +11,7 @@ from effort import tries
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from small_data import sample_pairs
 
 from pipeline.core.errors import PipelineError
 from pipeline.question_pairs.options import PairSource, SplitPlan
@@ -26,7 +27,7 @@ STRATEGIES: tuple[Strategy, Strategy] = ("reference", "question_disjoint")
 
 @pytest.fixture(scope="module")
 def sample() -> PairTable:
-    return load_pairs(PairSource())
+    return sample_pairs()
 
 
 def table_of(edges: list[tuple[int, int]], texts: list[tuple[str, str]] | None = None) -> PairTable:

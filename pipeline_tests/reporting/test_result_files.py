@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 from made_reports import a_training, before_and_after, made
+from small_data import sample_pairs
 
 from pipeline.core.files import add_to_folder
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.evaluation.results_csv import read_results, results_file_name
 from pipeline.models.fine_tuned import FineTunedModel
-from pipeline.question_pairs.options import PairSource
-from pipeline.question_pairs.sources import load_pairs
 from pipeline.reporting.file_names import CALIBRATION_FILE_NAME, PAGE_FILE_NAME
 from pipeline.reporting.result_files import card_files, result_files
 
@@ -37,7 +36,7 @@ def files(training: FineTunedModel, reports: tuple[EvaluationReport, EvaluationR
 
 def questions_in(card: str) -> list[str]:
     """Questions of the data that a card copies."""
-    pairs = load_pairs(PairSource()).pairs
+    pairs = sample_pairs().pairs
     return sorted({question for name in ("question1", "question2") for question in pairs[name] if question in card})
 
 

@@ -65,8 +65,8 @@ NO_DEV = made_up_pairs(0, seed=0)
 
 
 @pytest.fixture(scope="module")
-def base_model() -> ModelInfo:
-    return resolve_base_model(BaseModelChoice(model="bundled"))
+def base_model(tiny_model: Path) -> ModelInfo:
+    return resolve_base_model(BaseModelChoice(model=str(tiny_model)))
 
 
 @pytest.fixture(scope="module")
@@ -118,13 +118,13 @@ def steps(events: list[ProgressEvent]) -> list[int]:
 def test_a_run_leaves_checkpoints_a_model_and_a_manifest(undisturbed: Undisturbed) -> None:
     folder = undisturbed.folder.path
     names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
-    assert names == {"checkpoints", "sentence-transformers--all-MiniLM-L6-v2-ft", "manifest.json"}
+    assert names == {"checkpoints", "tiny-ft", "manifest.json"}
     checkpoints = [path.name for path in (folder / "checkpoints").iterdir() if not path.name.startswith(".")]
     # The newest two, and the best on the dev split.
     assert sorted(checkpoints, key=int) == ["6", "8", "12"]
     assert list(folder.rglob("training_args.bin")) == []
     # Its card is written by whoever has it trained.
-    assert not (folder / "sentence-transformers--all-MiniLM-L6-v2-ft" / "README.md").exists()
+    assert not (folder / "tiny-ft" / "README.md").exists()
     result = undisturbed.result
     assert (result.steps, result.train_pairs, result.model.kind) == (12, 48, "fine_tuned")
     assert result.train_version == TRAIN.data_version
@@ -150,7 +150,7 @@ def test_progress_tells_steps_checkpoints_and_dev_results(undisturbed: Undisturb
 def test_the_model_loads_in_both_libraries_and_they_agree(undisturbed: Undisturbed) -> None:
     path = undisturbed.result.model.location
     model = SentenceTransformer(path, device="cpu")
-    assert model.encode(["How can I repair my kettle?"]).shape == (1, 384)
+    assert model.encode(["How can I repair my kettle?"]).shape == (1, 32)
     inner = AutoModel.from_pretrained(path)
     ours = model[0].auto_model.state_dict()
     assert all(torch.equal(tensor, ours[name]) for name, tensor in inner.state_dict().items())

@@ -12,10 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from effort import exhaustive, tries
+from small_data import sample_pairs
 
 from pipeline.core.progress import TrainingStep, from_json_line, to_json_line
-from pipeline.question_pairs.sample.generator import bundled_sample
-from pipeline.question_pairs.schema import DataOrigin, PairTable
 
 KILLS = tries(5, 40)
 RECIPE = {
@@ -29,7 +28,7 @@ RECIPE = {
     "device": "cpu",
     "allow_slow": True,
 }
-STEPS = 40
+STEPS = 24
 
 # A fork of a server that has imported all of it already: a training starts in milliseconds.
 _processes = multiprocessing.get_context("forkserver")
@@ -48,8 +47,8 @@ def train(model: str, runs: str, events: str) -> None:
     from pipeline.training.run_folder import RunFolder
 
     torch.set_num_threads(1)
-    pairs = PairTable(bundled_sample(), DataOrigin(source="bundled sample", synthetic=True))
-    train_split, dev_split = pairs.take(np.arange(160)), pairs.take(np.arange(160, 224))
+    pairs = sample_pairs()
+    train_split, dev_split = pairs.take(np.arange(96)), pairs.take(np.arange(96, 144))
     base = resolve_base_model(BaseModelChoice(model=model))
     job = TrainingJob(train_split, dev_split, base, Recipe.model_validate(RECIPE))
     run_folder = RunFolder.claim(Path(runs), RunIdentity("run", 1700000000), job.fingerprint)

@@ -9,14 +9,13 @@ import pytest
 import torch
 from accelerate.utils.memory import should_reduce_batch_size
 from run_folders import folder_for
+from small_data import sample_pairs
 from tiny_model import make_tiny_model
 
 from pipeline.core.errors import PipelineError
 from pipeline.models.base_model import resolve_base_model
 from pipeline.models.info import ModelInfo
 from pipeline.models.options import BaseModelChoice
-from pipeline.question_pairs.sample.generator import bundled_sample
-from pipeline.question_pairs.schema import DataOrigin, PairTable
 from pipeline.training.fine_tune import fine_tune
 from pipeline.training.job import TrainingJob
 from pipeline.training.recipe import Recipe
@@ -33,7 +32,7 @@ def base_model(tmp_path_factory: pytest.TempPathFactory) -> ModelInfo:
 @pytest.fixture(scope="module")
 def job(base_model: ModelInfo) -> TrainingJob:
     """A training on 64 pairs, without a dev split."""
-    pairs = PairTable(bundled_sample(), DataOrigin(source="bundled sample", synthetic=True))
+    pairs = sample_pairs()
     return TrainingJob(pairs.take(np.arange(64)), pairs.take(np.arange(0)), base_model, RECIPE)
 
 

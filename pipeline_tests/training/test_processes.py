@@ -10,16 +10,26 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+from pipeline.command_line import finetune as finetune_here
+from pipeline.compute.local.compute import LocalCompute
 from pipeline.core.files import PROJECT_ROOT
+from pipeline.orchestration.steps import load_settings
 
 SECONDS = 300
 
 
-def finetune(home: Path, config: Path, launcher: list[str], *overrides: str) -> Path:
-    """Run `python -m pipeline finetune` by a launcher; returns the run folder."""
-    settings = [argument for override in overrides for argument in ("--set", f"fine_tuned_model.{override}")]
+def finetune(home: Path, config: Path, *overrides: str) -> Path:
+    """Do what `finetune` does, in this process; returns the run folder."""
+    settings = load_settings(config, [f"fine_tuned_model.{override}" for override in overrides])
+    finetune_here.run(settings, LocalCompute(home / "runs"))
+    return run_folder(home)
+
+
+def finetune_in_two_processes(home: Path, config: Path) -> Path:
+    """Run `python -m pipeline finetune` by torchrun; returns the run folder."""
+    launcher = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0", "--rdzv-backend", "c10d"]
     result = subprocess.run(
-        [sys.executable, *launcher, "-m", "pipeline", "finetune", "--config", str(config), *settings],
+        [sys.executable, *launcher, "-m", "pipeline", "finetune", "--config", str(config)],
         cwd=PROJECT_ROOT,
         env={**os.environ, "PIPELINE_HOME": str(home)},
         capture_output=True,
@@ -29,6 +39,10 @@ def finetune(home: Path, config: Path, launcher: list[str], *overrides: str) -> 
     )
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("post train eval") == 1
+    return run_folder(home)
+
+
+def run_folder(home: Path) -> Path:
     (manifest,) = home.glob("runs/*/manifest.json")
     return manifest.parent
 
@@ -60,10 +74,9 @@ def assert_same_training(one: Path, other: Path) -> None:
 def test_two_processes_and_accumulated_batches_train_the_same_model(
     pipeline_home: Path, config: Path, tmp_path: Path
 ) -> None:
-    alone = finetune(tmp_path / "alone", config, [])
-    accumulated = finetune(tmp_path / "accumulated", config, [], "gradient_accumulation=2")
-    launcher = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
-    together = finetune(tmp_path / "together", config, [*launcher, "--rdzv-backend", "c10d"])
+    alone = finetune(tmp_path / "alone", config)
+    accumulated = finetune(tmp_path / "accumulated", config, "gradient_accumulation=2")
+    together = finetune_in_two_processes(tmp_path / "together", config)
     assert_same_training(alone, accumulated)
     assert_same_training(alone, together)
     names = {path.name for path in next(together.glob("checkpoints/[0-9]*")).iterdir()}

@@ -8,6 +8,7 @@ import pytest
 import torch
 from run_folders import folder_for
 from safetensors.torch import load_file
+from small_data import sample_pairs
 from tiny_model import make_tiny_model
 
 from pipeline.core.errors import PipelineError
@@ -18,8 +19,6 @@ from pipeline.models.base_model import resolve_base_model
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.info import ModelInfo
 from pipeline.models.options import BaseModelChoice
-from pipeline.question_pairs.sample.generator import bundled_sample
-from pipeline.question_pairs.schema import DataOrigin, PairTable
 from pipeline.training import trainer as training
 from pipeline.training.averaging import FILE_NAME, WeightAverage
 from pipeline.training.fine_tune import fine_tune
@@ -40,7 +39,7 @@ def base_model(tmp_path_factory: pytest.TempPathFactory) -> ModelInfo:
 
 @pytest.fixture(scope="module")
 def job(base_model: ModelInfo) -> TrainingJob:
-    pairs = PairTable(bundled_sample(), DataOrigin(source="bundled sample", synthetic=True))
+    pairs = sample_pairs()
     return TrainingJob(pairs.take(np.arange(64)), pairs.take(np.arange(64, 96)), base_model, RECIPE)
 
 

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 from modal_loopback import LoopbackModal
 from modal_training import Training, fresh_compute
+from small_data import sample_pairs
 
 from pipeline.models.base_model import resolve_base_model
 from pipeline.models.options import BaseModelChoice
-from pipeline.question_pairs.sample.generator import bundled_sample
-from pipeline.question_pairs.schema import DataOrigin, PairTable
 from pipeline.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ def training(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Training:
     """40 steps of a tiny model, a checkpoint at every fifth."""
     # Threads of several processes on a few cores spend their time waiting for each other.
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    pairs = PairTable(bundled_sample(), DataOrigin(source="bundled sample", synthetic=True))
+    pairs = sample_pairs()
     return Training(
         base_model=resolve_base_model(BaseModelChoice(model=str(tiny_model))),
         train=pairs.take(np.arange(160)),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster_runs import run
 from modal_loopback import LoopbackModal
 
 from pipeline.core.files import PROJECT_ROOT
@@ -27,12 +28,12 @@ def config(small_config: Path) -> Path:
     return small_config
 
 
-def materialize(config: Path, home: Path, compute: str) -> str:
+def materialize_on_modal(config: Path, home: Path) -> str:
     (home / "dagster").mkdir(parents=True)
     environment = {
         **os.environ,
         "PIPELINE_HOME": str(home),
-        "PIPELINE_COMPUTE": compute,
+        "PIPELINE_COMPUTE": "modal",
         "PIPELINE_MODAL_GPU": "none",
         "DAGSTER_HOME": str(home / "dagster"),
     }
@@ -53,8 +54,9 @@ def numbers(text: str) -> list[dict[str, float]]:
 def test_the_whole_graph_gives_the_result_files_of_this_machine(
     pipeline_home: Path, config: Path, modal_loopback: LoopbackModal, tmp_path: Path
 ) -> None:
-    printed = materialize(config, pipeline_home, "modal")
-    materialize(config, tmp_path / "here", "local")
+    printed = materialize_on_modal(config, pipeline_home)
+    with dg.DagsterInstance.ephemeral() as instance:
+        run(tmp_path / "here", config, instance)
 
     (volume,) = run_volumes(modal_loopback)
     assert f"modal-volume://{volume}/" in printed
@@ -76,17 +78,18 @@ def test_the_whole_graph_gives_the_result_files_of_this_machine(
 
     calls = {call.function: call.id for call in modal_loopback.calls()}
     with dg.DagsterInstance.from_config(str(pipeline_home / "dagster")) as instance:
-        (run,) = instance.get_runs()
+        (modal_run,) = instance.get_runs()
+        tags = modal_run.tags
         (training,) = [
             tag.removesuffix(".fingerprint")
-            for tag in run.tags
+            for tag in tags
             if tag.startswith("modal/fine_tuned_model.") and tag.endswith(".fingerprint")
         ]
-        assert training == f"modal/fine_tuned_model.{run.tags[f'{training}.fingerprint']}"
-        assert run.tags[f"{training}.call_id"] == calls["fine_tune"]
-        assert run.tags[f"{training}.volume"] == volume
-        assert run.tags[f"{training}.url"] == f"https://modal.com/id/{calls['fine_tune']}"
-        measured = {run.tags[f"modal/{report}_eval_report.call_id"] for report in ("baseline", "post_train")}
+        assert training == f"modal/fine_tuned_model.{tags[f'{training}.fingerprint']}"
+        assert tags[f"{training}.call_id"] == calls["fine_tune"]
+        assert tags[f"{training}.volume"] == volume
+        assert tags[f"{training}.url"] == f"https://modal.com/id/{calls['fine_tune']}"
+        measured = {tags[f"modal/{report}_eval_report.call_id"] for report in ("baseline", "post_train")}
         assert measured == {call.id for call in modal_loopback.calls() if call.function == "evaluate"}
         event = instance.get_latest_materialization_event(dg.AssetKey("fine_tuned_model"))
         assert event
