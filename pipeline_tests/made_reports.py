@@ -1,5 +1,6 @@
 """Reports made from the bundled sample and random scores: no model has to be loaded."""
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from pipeline.models.base_model import model_folder_version
 from pipeline.models.fine_tuned import DevEvaluation, FineTunedModel
 from pipeline.models.info import ModelInfo
 from pipeline.question_pairs.options import PairSource, SplitPlan
-from pipeline.question_pairs.schema import Splits
+from pipeline.question_pairs.schema import PairTable, Splits
 from pipeline.question_pairs.sources import load_pairs
 from pipeline.question_pairs.splits import split_pairs
 from pipeline.training.manifest import write_manifest
@@ -21,9 +22,15 @@ MODEL = ModelInfo(kind="folder", name="some-model", location="/somewhere", versi
 FINE_TUNED = ModelInfo(kind="fine_tuned", name="some-model-ft", location="/run/some-model-ft", version="m2")
 
 
+@cache
+def sample() -> PairTable:
+    """The bundled sample, which takes seconds to generate."""
+    return load_pairs(PairSource())
+
+
 def made(dev_fraction: float, likeness: float = 1) -> tuple[Measurement, Splits]:
     """Splits of the bundled sample, and scores that grow with the label: by `likeness` standard deviations."""
-    splits = split_pairs(load_pairs(PairSource()), SplitPlan(strategy="reference", dev_fraction=dev_fraction))
+    splits = split_pairs(sample(), SplitPlan(strategy="reference", dev_fraction=dev_fraction))
     random = np.random.default_rng(0)
 
     def scores(labels: np.ndarray) -> dict[str, np.ndarray]:
@@ -43,7 +50,7 @@ def a_training(train_version: str, seconds: float = 60.0) -> FineTunedModel:
         recipe={"loss": "cosent", "epochs": 1, "patience": None},
         train_version=train_version,
         dev_version="v1",
-        origin=load_pairs(PairSource()).origin,
+        origin=sample().origin,
         train_pairs=100,
         pair_visits=200,
         steps=20,
@@ -71,6 +78,12 @@ def before_and_after(dev_fraction: float = 0.1) -> tuple[EvaluationReport, Evalu
     return baseline, build_report("post_train", FINE_TUNED, better, data, baseline, training)
 
 
+@cache
+def train_version() -> str:
+    """Data version of the training split that the reports are about."""
+    return made(0.1)[1].train.data_version
+
+
 def finished_training(run_folder: Path, weights: bytes = b"weights") -> FineTunedModel:
     """A finished run folder on disk, with a model of a few bytes that nobody can load."""
     folder = run_folder / "some-model-ft"
@@ -78,6 +91,6 @@ def finished_training(run_folder: Path, weights: bytes = b"weights") -> FineTune
     (folder / "model.safetensors").write_bytes(weights)
     (folder / "1_Pooling" / "config.json").write_text("{}")
     model = FINE_TUNED.model_copy(update={"location": str(folder), "version": model_folder_version(folder)})
-    training = a_training("t1").model_copy(update={"model": model, "run_folder": str(run_folder)})
+    training = a_training(train_version()).model_copy(update={"model": model, "run_folder": str(run_folder)})
     write_manifest(run_folder, "fingerprint", training)
     return training
