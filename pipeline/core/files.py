@@ -1,5 +1,6 @@
 """Files and folders: written whole or not at all, hashed, claimed by one owner."""
 
+import errno
 import hashlib
 import json
 import os
@@ -70,15 +71,23 @@ def replacing(path: "UPath | Path") -> "Iterator[UPath | Path]":
         temporary.unlink(missing_ok=True)
 
 
+_NO_FLUSH = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EACCES, errno.EPERM}
+"""What systems say that have no flush for a folder, such as mounted network disks."""
+
+
 def flush_folder(folder: Path) -> None:
-    """Have the names in a folder of this machine reach the disk."""
+    """Have the names in a folder of this machine reach the disk, where the system has a way to."""
     if os.name != "posix":
         return
-    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_FLUSH:
+            raise
 
 
 def flush_files(folder: Path) -> None:

@@ -204,6 +204,18 @@ def test_an_unreadable_earlier_report_leaves_the_check_out(
     assert figures(found) == (None, 0.01)
 
 
+def test_one_dagster_home_with_two_homes_of_values_fails_no_run(
+    pipeline_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a move or a restore: Dagster knows an earlier report that the home doesn't have."""
+    monkeypatch.setattr(result_files, "pictures", lambda report: [])
+    with dg.DagsterInstance.ephemeral() as instance:
+        measured(pipeline_home, instance, ap=0.8)
+        _, found = measured(tmp_path / "another", instance, ap=0.7)
+    assert found.passed
+    assert (found.description or "").startswith("skipped: the last report can't be read: run ")
+
+
 class CorruptingCompute(LocalCompute):
     """Its disk flips a bit of the weights after the training has finished, when the model's card is put there."""
 
