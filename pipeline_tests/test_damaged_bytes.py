@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from effort import exhaustive, tries
 from made_reports import MODEL, before_and_after, finished_training, made
 
+from pipeline.command_line.cli import cli
 from pipeline.compute.local.compute import LocalCompute
 from pipeline.core.errors import PipelineError
 from pipeline.core.store import VersionStore
@@ -221,3 +223,20 @@ def test_a_damaged_run_folder_is_not_finished_for_whoever_reads_it(whole: Path, 
         file.write(b" ")
     with pytest.raises(PipelineError, match="it isn't what was written"):
         folder.finished_result("fingerprint")
+
+
+def test_the_command_line_names_every_damaged_file(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Path(shutil.copytree(whole, tmp_path / "home"))
+    monkeypatch.setenv("PIPELINE_HOME", str(home))
+    monkeypatch.delenv("PIPELINE_RUNS_FOLDER", raising=False)
+    command = CliRunner()
+    assert command.invoke(cli, ["verify"]).output == f"everything in {home} is what was written\n"
+    for path in (current(home, "model_leaderboard").with_suffix(".csv"), model_folder(home) / "model.safetensors"):
+        path.write_bytes(path.read_bytes() + b" ")
+    result = command.invoke(cli, ["verify"])
+    assert len(result.output.splitlines()) == 2
+    assert "leaderboard.csv is not what was written" in result.output
+    assert "model.safetensors is not the file that the manifest names: train the model again" in result.output
+    assert str(result.exception) == f"2 files are damaged in {home}"

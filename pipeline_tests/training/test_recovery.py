@@ -2,12 +2,16 @@
 
 import json
 import multiprocessing
+import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from effort import PROVES, exhaustive
+from power_cut import cut_at, operations
 
 from pipeline.compute.local.compute import LocalCompute
 from pipeline.core.errors import PipelineError
@@ -91,6 +95,25 @@ def test_what_is_damaged_is_trained_again_with_the_same_weights(job: TrainingJob
         taken = sum(isinstance(event, TrainingStep) for event in events)
         assert 0 < taken <= steps if trains else taken == 0
     assert train(job, tmp_path)[1][-1] == LogLine(f"this training is finished already: {run}")
+
+
+@exhaustive
+@pytest.mark.slow
+def test_a_training_that_is_cut_off_at_any_write_ends_with_the_same_weights(job: TrainingJob, tmp_path: Path) -> None:
+    expected = ""
+
+    def undisturbed() -> None:
+        nonlocal expected
+        expected, _ = train(job, tmp_path / "undisturbed")
+
+    # What torch and safetensors write is not counted; the renames and hashes that make it count are.
+    count = operations(tmp_path / "undisturbed", undisturbed)
+    tried = range(count) if PROVES else random.Random(3).sample(range(count), 2)
+    for number in tried:
+        runs = tmp_path / f"cut-{number}"
+        assert cut_at(number, runs, lambda runs=runs: train(job, runs)), number  # type: ignore[misc]
+        assert train(job, runs)[0] == expected, number
+        shutil.rmtree(runs)
 
 
 def _train_slowly(job: TrainingJob, runs: str, begun: Any, goes_on: Any) -> None:
