@@ -23,6 +23,7 @@ materialize: .venv/.installed $(DAGSTER_HOME)/dagster.yaml
 	$(BIN)/python -m pipeline materialize --config $(CONFIG) $(ARGS)
 
 dev: .venv/.installed $(DAGSTER_HOME)/dagster.yaml
+	$(BIN)/python -m pipeline prepare
 	$(BIN)/dagster dev
 
 test: lint
@@ -63,4 +64,5 @@ clean:
 
 $(DAGSTER_HOME)/dagster.yaml: deploy/dagster.yaml
 	mkdir -p $(@D)
-	cp $< $@
+	# Whole at once: another make may start Dagster in it.
+	cp $< $@.$$$$ && mv $@.$$$$ $@

@@ -5,16 +5,17 @@ from dataclasses import dataclass
 
 from pipeline.compute.base import Compute, MeasuringJob
 from pipeline.compute.driver import Caller, measure, train
-from pipeline.core.progress import OnProgress, StepStarted
+from pipeline.core.progress import LogLine, OnProgress, StepStarted
 from pipeline.evaluation.options import EvaluationOptions
 from pipeline.evaluation.report import EvaluationReport
-from pipeline.evaluation.report_builder import build_report
+from pipeline.evaluation.report_builder import build_report, require_comparable_baseline, require_trained_on
 from pipeline.models.base_model import resolve_base_model
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.info import ModelInfo
 from pipeline.models.options import BaseModelChoice
 from pipeline.question_pairs.options import PairSource, SplitPlan
 from pipeline.question_pairs.schema import Splits
+from pipeline.question_pairs.sides import require_one_making, require_sound_splits
 from pipeline.question_pairs.sources import load_pairs
 from pipeline.question_pairs.splits import split_pairs
 from pipeline.reporting.result_files import card_files, result_files
@@ -55,8 +56,9 @@ def measure_base_model(
     """The report of a base model.
 
     Raises:
-        PipelineError: when it can't be measured.
+        PipelineError: when it can't be measured, or the splits don't belong together.
     """
+    _tell(require_sound_splits(splits), on_progress)
     measured = measure(compute, MeasuringJob(model, splits.eval, splits.dev, options), on_progress, caller)
     return build_report("pre_train", model, measured, splits)
 
@@ -72,8 +74,9 @@ def fine_tune(
     """Train, and put the card of a model without a report beside the weights, unless it has a card already.
 
     Raises:
-        PipelineError: when it can't be done.
+        PipelineError: when it can't be done, or the two splits don't belong together.
     """
+    _tell(require_one_making({"train_split": job.train, "dev_split": job.dev}), on_progress)
     model = train(compute, job, run, on_progress, caller, orders)
     distributed.from_main(lambda: compute.add_files(model, card_files(model), replace=False))
     return model
@@ -91,13 +94,23 @@ def measure_fine_tuned(
     """The report of a fine-tuned model against its baseline; the results are put beside the model.
 
     Raises:
-        PipelineError: when it can't be measured, or compared with the baseline.
+        PipelineError: when it can't be measured, or compared with the baseline, the splits don't belong together, or
+            the model was trained on another training split.
     """
+    # Before it is paid for.
+    require_trained_on(splits, model)
+    require_comparable_baseline(baseline, splits)
+    _tell(require_sound_splits(splits), on_progress)
     job = MeasuringJob(model.model, splits.eval, splits.dev, options)
     measured = measure(compute, job, on_progress, caller)
     report = build_report("post_train", model.model, measured, splits, baseline, model)
     compute.add_files(model, result_files(model, baseline, report))
     return report
+
+
+def _tell(said: str, on_progress: OnProgress) -> None:
+    if said:
+        on_progress(LogLine(said))
 
 
 def evaluate_train_evaluate(

@@ -73,6 +73,12 @@ def before_and_after(dev_fraction: float = 0.1) -> tuple[EvaluationReport, Evalu
     return baseline, build_report("post_train", FINE_TUNED, better, data, baseline, training)
 
 
+@cache
+def train_version() -> str:
+    """Data version of the training split that the reports are about."""
+    return made(0.1)[1].train.data_version
+
+
 def finished_training(run_folder: Path, weights: bytes = b"weights") -> FineTunedModel:
     """A finished run folder on disk, with a model of a few bytes that nobody can load."""
     folder = run_folder / "some-model-ft"
@@ -80,6 +86,6 @@ def finished_training(run_folder: Path, weights: bytes = b"weights") -> FineTune
     (folder / "model.safetensors").write_bytes(weights)
     (folder / "1_Pooling" / "config.json").write_text("{}")
     model = FINE_TUNED.model_copy(update={"location": str(folder), "version": model_folder_version(folder)})
-    training = a_training("t1").model_copy(update={"model": model, "run_folder": str(run_folder)})
+    training = a_training(train_version()).model_copy(update={"model": model, "run_folder": str(run_folder)})
     write_manifest(run_folder, "fingerprint", training)
     return training

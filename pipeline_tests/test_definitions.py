@@ -136,6 +136,7 @@ CHECKS = {
         "enough_pairs": True,
         "both_classes": True,
         "no_pair_on_two_sides": True,
+        "one_division": True,
         "no_question_on_two_sides": True,
     },
     "fine_tuned_model": {

@@ -17,20 +17,23 @@ from dagster_runs import checks, metadata, run
 from pipeline.compute.local.compute import LocalCompute
 from pipeline.compute.modal.backend import BACKEND as MODAL
 from pipeline.compute.modal.messages import Outcome
+from pipeline.core.errors import PipelineError
 from pipeline.core.files import file_sha256
 from pipeline.core.progress import ProgressEvent, TrainingStep
 from pipeline.core.store import Pointer, VersionStore, stored_text
 from pipeline.models.base_model import resolve_base_model
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.options import BaseModelChoice
-from pipeline.orchestration.asset_values import load_value
+from pipeline.orchestration.asset_values import SIDES, load_value
 from pipeline.orchestration.resources import ReportHistory
 from pipeline.orchestration.steps import PRODUCTION
 from pipeline.orchestration.upkeep import live_containers
+from pipeline.orchestration.verification import damage_in
 from pipeline.orchestration.work_records import recorded_calls
 from pipeline.quality.production_record import ProductionModel, current_production, earlier_production
 from pipeline.question_pairs.options import PairSource
-from pipeline.question_pairs.schema import PairTable
+from pipeline.question_pairs.schema import PairTable, Splits
+from pipeline.question_pairs.sides import UNNAMED_DIVISION, require_sound_splits
 from pipeline.question_pairs.sources import load_pairs
 from pipeline.training.fine_tune import fine_tune
 from pipeline.training.job import RunIdentity, TrainingJob
@@ -128,6 +131,28 @@ def test_the_files_of_its_models_are_those_of_their_manifests(store: VersionStor
         # A manifest's own words decide, not a fingerprint that is computed anew from the recipe.
         changed = model.model_copy(update={"recipe": {**model.recipe, "a_knob_that_is_gone": 1}})
         LocalCompute(Path(store.home) / "runs").verify(changed)
+
+
+def test_all_of_it_is_what_was_written_as_far_as_the_first_release_wrote_that_down(store: VersionStore) -> None:
+    runs = Path(store.home) / "runs"
+    assert list(damage_in(store, runs)) == []
+    weights = next(runs.glob("*/*-ft/model.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    assert len(list(damage_in(store, runs))) == 1
+
+
+def test_its_splits_are_used_with_a_word_until_they_are_made_again(store: VersionStore) -> None:
+    """They don't name the division that they are sides of."""
+    train, dev, held_out = (load_value(store, side) for side in SIDES)
+    assert require_sound_splits(Splits(train, dev, held_out)) == UNNAMED_DIVISION
+    with dg.DagsterInstance.ephemeral() as instance:
+        small = ("splits_checks.min_train_pairs=1", "splits_checks.min_held_out_pairs=1", "splits.strategy=reference")
+        run(Path(store.home), None, instance, dg.AssetSelection.assets(*SIDES), small)
+    new = Splits(*(load_value(store, side) for side in SIDES))
+    assert require_sound_splits(new) == ""
+    for mixed in (Splits(new.train, dev, held_out), Splits(train, new.dev, held_out), Splits(train, dev, new.eval)):
+        with pytest.raises(PipelineError, match="so they can't be used together"):
+            require_sound_splits(mixed)
 
 
 @pytest.fixture

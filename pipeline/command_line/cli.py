@@ -101,6 +101,37 @@ def materialize_command(config_path: Path | None, select: str, overrides: tuple[
     materialize.run(settings, select, verbose)
 
 
+@cli.command("verify")
+def verify_command() -> None:
+    """Hash every stored value, its files and every run folder, and name what isn't what was written.
+
+    After a crash, or when a backup was brought back. The exit status is 1 when something is damaged.
+    """
+    from pipeline.core.store import VersionStore
+    from pipeline.orchestration.verification import damage_in
+
+    found = 0
+    for line in damage_in(VersionStore(environment.home()), environment.runs_folder()):
+        click.echo(line)
+        found += 1
+    if found:
+        raise PipelineError(f"{found:,} {'file is' if found == 1 else 'files are'} damaged in {environment.home()}")
+    click.echo(f"everything in {environment.home()} is what was written")
+
+
+@cli.command("prepare")
+def prepare_command() -> None:
+    """Set up the DAGSTER_HOME if it is new, so that several of Dagster's own commands can open it at once.
+
+    `make dev` and `materialize` do this by themselves. Before `dagster dev` in a new folder it is up to you.
+    """
+    from pipeline.command_line import dagster_home
+
+    if home := environment.dagster_home():
+        Path(home).mkdir(parents=True, exist_ok=True)
+        dagster_home.set_up(Path(home))
+
+
 # --- fine-tune, without Dagster --------------------------------------------------------------------------------
 
 

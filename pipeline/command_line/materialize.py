@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from pipeline.command_line import dagster_home
 from pipeline.command_line.live_progress import live_progress
 from pipeline.compute.choice import backend
 from pipeline.core.errors import PipelineError
@@ -40,6 +41,7 @@ def run(settings: RunSettings, select: str, verbose: bool) -> None:
             step_processes.warm_up()
         from pipeline.command_line.dagster_run import execute, print_summary
 
+        dagster_home.set_up(Path(os.environ["DAGSTER_HOME"]))
         outcome = execute(settings, select, verbose)
     if outcome.failure:
         raise PipelineError(outcome.failure)

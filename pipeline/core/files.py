@@ -1,5 +1,6 @@
 """Files and folders: written whole or not at all, hashed, claimed by one owner."""
 
+import errno
 import hashlib
 import json
 import os
@@ -35,6 +36,11 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def bytes_sha256(content: bytes) -> str:
+    """SHA-256 of bytes, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
 def folder_sha256(folder: Path, ignore: Sequence[str] = ()) -> dict[str, str]:
     """SHA-256 of each file below `folder`, by relative POSIX path in sorted order, `ignore`d names left out."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in ignore)
@@ -45,9 +51,9 @@ def folder_sha256(folder: Path, ignore: Sequence[str] = ()) -> dict[str, str]:
 def replacing(path: "UPath | Path") -> "Iterator[UPath | Path]":
     """Give a temporary name beside `path` to write to, and rename it to `path` when the block ends well.
 
-    On a local disk the bytes are flushed before the rename, so that `path` holds the old or the new file
-    even after a power cut. An object store shows a file only when its upload is complete, so there the
-    name itself is handed out.
+    On a local disk the bytes are flushed before the rename and the folder after it, so that `path` holds the old or the
+    new file even after a power cut, and what is written later never outlasts what it points to. An object store shows a
+    file only when its upload is complete, so there the name itself is handed out.
     """
     if not isinstance(path, Path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,8 +66,39 @@ def replacing(path: "UPath | Path") -> "Iterator[UPath | Path]":
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
+        flush_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+_NO_FLUSH = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EACCES, errno.EPERM}
+"""What systems say that have no flush for a folder, such as mounted network disks."""
+
+
+def flush_folder(folder: Path) -> None:
+    """Have the names in a folder of this machine reach the disk, where the system has a way to."""
+    if os.name != "posix":
+        return
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_FLUSH:
+            raise
+
+
+def flush_files(folder: Path) -> None:
+    """Have every file below a folder reach the disk, before the folder takes the name under which it is looked for."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        else:
+            flush_folder(path)
+    flush_folder(folder)
 
 
 def write_text(path: "UPath | Path", text: str) -> None:
@@ -73,6 +110,31 @@ def write_bytes(path: "UPath | Path", content: bytes) -> None:
     """Write a file atomically, replacing what was there."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)
+
+
+def free_name(folder: "UPath | Path", name: str, content: bytes) -> str:
+    """The name for a file that is written once; where other bytes have it already, another one.
+
+    Args:
+        folder: in which nobody else writes meanwhile.
+        name: path below the folder, such as `<version>.json` or `<version>/report.json`.
+
+    Returns:
+        That path, or the one with the head of the content's SHA-256 behind the version.
+    """
+    if not _has_other_bytes(folder / name, content):
+        return name
+    version, separator, rest = name.partition("/" if "/" in name else ".")
+    return f"{version}-{bytes_sha256(content)[:8]}{separator}{rest}"
+
+
+def _has_other_bytes(path: "UPath | Path", content: bytes) -> bool:
+    try:
+        return path.read_bytes() != content
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
 
 
 def add_to_folder(folder: Path, files: Mapping[str, bytes], replace: bool = True) -> None:
@@ -121,6 +183,7 @@ def claim_folder(parent: Path, stem: str, number: int, owner: str, former_owner:
 
 def _owner_of(folder: Path) -> str | None:
     try:
-        return (folder / OWNER_FILE).read_text(encoding="utf-8")
+        # Damaged, it names nobody.
+        return (folder / OWNER_FILE).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None

@@ -6,34 +6,57 @@ Layout below the home folder (`PIPELINE_HOME`), for every asset::
     <asset>/runs/<run id>.json                                   which version a run made
     <asset>/current.json                                         which version was made last
 
-A version is a content hash, so runs side by side can only write the same bytes to the same name. A run
-reads what it made itself before it reads what is current, so it never picks up a neighbour's rows.
+A version is a content hash. Where two values have the same version and differ in what it leaves out, such as speed, the
+second one's name has the head of its file's hash behind the version. A run reads what it made itself before it reads
+what is current, so it never picks up a neighbour's rows.
+
+Assets that belong together, such as the three splits, are pointed to by one file, so that a reader finds all of one
+making whatever happened to the writer::
+
+    together/<name>/runs/<run id>.json, together/<name>/current.json
+
+Their own pointers are written after it, for whoever lists the assets.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import ValidationError
-
-from pipeline.core.errors import PipelineError, reason_of
-from pipeline.core.files import json_text, write_text
-from pipeline.core.values import Stored, StoredValue
+from pipeline.core.checksums import checked_json, read_checked
+from pipeline.core.errors import PipelineError
+from pipeline.core.files import bytes_sha256, free_name, write_bytes
+from pipeline.core.locks import locked
+from pipeline.core.pointers import Pointer, PointerSet, changed, pointer_of, read_pointer, unreadable
+from pipeline.core.values import StoredValue
 
 if TYPE_CHECKING:
     from upath import UPath
 
+__all__ = ["Pointer", "VersionStore", "changed", "register_together", "stored_text", "unreadable"]
+
 ValueT = TypeVar("ValueT", bound=StoredValue)
 
 
-class Pointer(Stored):
-    """Which version of an asset was made, by which run, and in which file below the asset's folder."""
+_CURRENT = "current.json"
+NOTHING = "nothing"
+_SUCCESSORS = "after"
+_TOGETHER_FOLDER = "together"
+_CREATE_ONCE = {"s3", "s3a", "gs", "gcs", "memory"}
+"""Protocols whose fsspec implementations create a file only where there is none (`mode="create"`): by a condition of
+the store itself, not by looking first."""
 
-    version: str
-    file: str
-    run_id: str
+_TOGETHER: dict[str, tuple[str, ...]] = {}
+
+
+def register_together(name: str, assets: Sequence[str]) -> None:
+    """Have these assets published together or not at all, under this name."""
+    _TOGETHER[name] = tuple(assets)
+
+
+def _set_of(asset: str) -> str | None:
+    """The name under which an asset is published together with others; None where it isn't."""
+    return next((name for name, assets in _TOGETHER.items() if asset in assets), None)
 
 
 @dataclass(frozen=True)
@@ -61,15 +84,126 @@ class VersionStore:
         """The folder of one asset."""
         return self.root / asset
 
+    # --- writing ---
+
     def point_to(self, asset: str, pointer: Pointer) -> None:
         """Record what `pointer.run_id` made and make it current, each atomically, the run's own record first."""
-        text = json_text(pointer.model_dump())
-        write_text(self.folder(asset) / "runs" / f"{pointer.run_id}.json", text)
-        write_text(self.folder(asset) / "current.json", text)
+        if name := _set_of(asset):
+            with locked(self._set_folder(name)):
+                self._publish(name, {**self._current_set(name), asset: pointer}, pointer.run_id, {asset: pointer})
+        else:
+            self.note_run(asset, pointer)
+            write_bytes(self.folder(asset) / _CURRENT, pointer.to_checked_json())
+
+    def point_to_together(self, pointers: Mapping[str, Pointer], run_id: str) -> None:
+        """As `point_to`, for all assets of a set that is registered: all of them or none.
+
+        Raises:
+            ValueError: when they are no such set.
+        """
+        name = next((name for name, assets in _TOGETHER.items() if set(assets) == set(pointers)), None)
+        if name is None:
+            raise ValueError(f"{', '.join(pointers)} are not registered as a set")
+        with locked(self._set_folder(name)):
+            self._publish(name, pointers, run_id, pointers)
+
+    def note_run(self, asset: str, pointer: Pointer) -> None:
+        """Record what `pointer.run_id` made, and leave the current value as it is."""
+        write_bytes(self.folder(asset) / "runs" / f"{pointer.run_id}.json", pointer.to_checked_json())
+
+    def write(self, asset: str, value: StoredValue, run_id: str) -> Pointer:
+        """Write a value that is one file, and return what points to it; nothing points to it yet."""
+        folder, content = self.folder(asset), stored_text(value).encode()
+        with locked(folder):
+            file = free_name(folder, f"{value.data_version}.json", content)
+            write_bytes(folder / file, content)
+        return Pointer(version=value.data_version, file=file, run_id=run_id, sha256=bytes_sha256(content))
+
+    def state(self, asset: str) -> str:
+        """What is current, as `replace` asks for it: the hash of the pointer's bytes, or `nothing`."""
+        content = self._current(asset)
+        return NOTHING if content is None else bytes_sha256(content)
+
+    def replace(self, asset: str, state: str, pointer: Pointer) -> bool:
+        """As `point_to`, unless something else has become current since `state` was looked at.
+
+        On this machine the kernel's lock on the asset's folder makes it one operation. On a store that can create a
+        file only where there is none, the successor of each state is such a file. Elsewhere nothing guards (see
+        `unguarded`).
+
+        Returns:
+            Whether it is current now.
+        """
+        folder, text = self.folder(asset), pointer.to_checked_json()
+        with locked(folder):
+            if self.state(asset) != state:
+                return False
+            if not isinstance(folder, Path) and self._creates_once:
+                successor = folder / _SUCCESSORS / f"{state}.json"
+                try:
+                    successor.fs.pipe_file(successor.path, text, mode="create")
+                except FileExistsError:
+                    return False
+            self.note_run(asset, pointer)
+            write_bytes(folder / _CURRENT, text)
+        return True
+
+    @property
+    def unguarded(self) -> str:
+        """What a person should know where nothing keeps two writers apart; empty where something does."""
+        if isinstance(self.root, Path) or self._creates_once:
+            return ""
+        return f"nothing guards {self.home} against two promotions at once: promote from one place at a time"
+
+    @property
+    def _creates_once(self) -> bool:
+        root = self.root
+        return not isinstance(root, Path) and root.protocol in _CREATE_ONCE
+
+    def _current(self, asset: str) -> bytes | None:
+        """The bytes of the current pointer. Where successors are files of their own, the last one counts: whoever made
+        it may not have come to write `current.json`."""
+        folder = self.folder(asset)
+        try:
+            content = (folder / _CURRENT).read_bytes()
+        except FileNotFoundError:
+            content = None
+        except OSError as error:
+            raise unreadable(asset, folder / _CURRENT, error) from error
+        if not self._creates_once:
+            return content
+        while True:
+            state = NOTHING if content is None else bytes_sha256(content)
+            try:
+                content = (folder / _SUCCESSORS / f"{state}.json").read_bytes()
+            except FileNotFoundError:
+                return content
+
+    def _set_folder(self, name: str) -> "UPath | Path":
+        return self.root / _TOGETHER_FOLDER / name
+
+    def _current_set(self, name: str) -> Mapping[str, Pointer]:
+        try:
+            return read_pointer(PointerSet, self._set_folder(name) / _CURRENT, name).pointers
+        except (FileNotFoundError, PipelineError):
+            # What can't be read is replaced.
+            return {}
+
+    def _publish(
+        self, name: str, pointers: Mapping[str, Pointer], run_id: str, changed_ones: Mapping[str, Pointer]
+    ) -> None:
+        text = PointerSet(pointers=dict(pointers), run_id=run_id).to_checked_json()
+        write_bytes(self._set_folder(name) / "runs" / f"{run_id}.json", text)
+        write_bytes(self._set_folder(name) / _CURRENT, text)
+        for asset, pointer in changed_ones.items():
+            self.note_run(asset, pointer)
+            write_bytes(self.folder(asset) / _CURRENT, pointer.to_checked_json())
+
+    # --- finding ---
 
     def has(self, asset: str) -> bool:
         """Whether the asset has ever been made here."""
-        return (self.folder(asset) / "current.json").exists()
+        return self._current(asset) is not None
 
     def assets(self) -> list[str]:
         """The assets that have a current value, in alphabetical order."""
@@ -81,13 +215,64 @@ class VersionStore:
         Raises:
             PipelineError: when there is none, or it can't be read.
         """
-        folder = self.folder(asset)
-        for path in [*(folder / "runs" / f"{run_id}.json" for run_id in run_ids), folder / "current.json"]:
+        folder, name = self.folder(asset), _set_of(asset)
+        for place in [*(f"runs/{run_id}.json" for run_id in run_ids), _CURRENT]:
+            if name and (pointer := self._in_set(name, asset, place)):
+                return pointer
             try:
-                return _read_pointer(path, asset)
+                if place != _CURRENT:
+                    return read_pointer(Pointer, folder / place, asset)
+                if (content := self._current(asset)) is not None:
+                    return pointer_of(Pointer, content, folder / place, asset)
             except FileNotFoundError:
                 continue
         raise PipelineError(f"there is no {asset} in {self.home} yet: make it first")
+
+    def _in_set(self, name: str, asset: str, place: str) -> Pointer | None:
+        try:
+            return read_pointer(PointerSet, self._set_folder(name) / place, asset).pointers.get(asset)
+        except FileNotFoundError:
+            return None
+
+    def pointer_files(self) -> "Iterator[tuple[str, UPath | Path, type[Pointer | PointerSet]]]":
+        """(asset or name of a set, path, type) of every pointer that there is."""
+        kinds: tuple[tuple[str, type[Pointer | PointerSet]], ...] = (
+            ("*", Pointer),
+            (f"{_TOGETHER_FOLDER}/*", PointerSet),
+        )
+        for folder, kind in kinds:
+            current: list[UPath | Path] = list(self.root.glob(f"{folder}/{_CURRENT}"))
+            yield from ((path.parent.name, path, kind) for path in sorted(current, key=str))
+            runs: list[UPath | Path] = list(self.root.glob(f"{folder}/runs/*.json"))
+            yield from ((path.parent.parent.name, path, kind) for path in sorted(runs, key=str))
+
+    def pointers_in(self, name: str, path: "UPath | Path", kind: type[Pointer | PointerSet]) -> Mapping[str, Pointer]:
+        """What one of `pointer_files` points to, by asset.
+
+        Raises:
+            PipelineError: when it can't be read.
+        """
+        found = read_pointer(kind, path, name)
+        return found.pointers if isinstance(found, PointerSet) else {name: found}
+
+    def files_beside(self, asset: str, pointer: Pointer) -> "Mapping[UPath | Path, str]":
+        """SHA-256 of each file that lies beside the one that a pointer names, as that one says.
+
+        Raises:
+            PipelineError: when it is gone, or isn't what was written.
+        """
+        path = self.folder(asset) / pointer.file
+        if path.suffix != ".json":
+            return {}
+        files = _document(self.read_bytes(asset, pointer), asset, path).get("files", {})
+        return {path.parent / name: sha256 for name, sha256 in files.items()}
+
+    def made_by(self, asset: str, run_id: str) -> Pointer | None:
+        """What this very run has recorded of an asset; None where it has recorded nothing that can be read."""
+        try:
+            return read_pointer(Pointer, self.folder(asset) / "runs" / f"{run_id}.json", asset)
+        except (FileNotFoundError, PipelineError):
+            return None
 
     def of_run(self, asset: str, run_id: str) -> Pointer:
         """What one run made of an asset; the head of its id is enough, as the UI shows it.
@@ -102,7 +287,24 @@ class VersionStore:
             raise PipelineError(
                 f"run {run_id!r} made no {asset} in {self.home}: {known}; take the whole id from the UI"
             )
-        return _read_pointer(found[0], asset)
+        return read_pointer(Pointer, found[0], asset)
+
+    # --- reading ---
+
+    def read_bytes(self, asset: str, pointer: Pointer) -> bytes:
+        """The bytes of the file that a pointer names.
+
+        Raises:
+            PipelineError: when it is gone, or isn't what was written.
+        """
+        path = self.folder(asset) / pointer.file
+        try:
+            content = path.read_bytes()
+        except (OSError, ValueError) as error:
+            raise unreadable(asset, path, error) from error
+        if pointer.sha256 is not None and bytes_sha256(content) != pointer.sha256:
+            raise changed(asset, path)
+        return content
 
     def read(self, asset: str, kind: type[ValueT], pointer: Pointer) -> ValueT:
         """The value that a pointer stands for.
@@ -111,7 +313,7 @@ class VersionStore:
             PipelineError: when its file is gone, or isn't what was written.
         """
         path = self.folder(asset) / pointer.file
-        name, fields = _stored(path, asset)
+        name, fields = _stored(self.read_bytes(asset, pointer), asset, path)
         if name != kind.stored_name:
             raise unreadable(asset, path, ValueError(f"it holds a {name}, not a {kind.stored_name}"))
         return _checked(kind, fields, asset, path, pointer)
@@ -123,39 +325,41 @@ class VersionStore:
             PipelineError: also when it holds a type that isn't among them.
         """
         path = self.folder(asset) / pointer.file
-        name, fields = _stored(path, asset)
+        name, fields = _stored(self.read_bytes(asset, pointer), asset, path)
         if name not in kinds:
             raise PipelineError(f"{asset}: {path} holds a {name}, which this release doesn't know: upgrade the project")
         return _checked(kinds[name], fields, asset, path, pointer)
 
     def versions(self, asset: str, file: str) -> Iterator[Pointer]:
         """Every version of an asset that is stored as a folder with this file in it, whichever run made it."""
-        for version in sorted(path.parent.name for path in self.folder(asset).glob(f"*/{file}")):
-            yield Pointer(version=version, file=f"{version}/{file}", run_id="")
+        for name in sorted(path.parent.name for path in self.folder(asset).glob(f"*/{file}")):
+            yield Pointer(version=name.partition("-")[0], file=f"{name}/{file}", run_id="")
 
 
-def stored_text(value: StoredValue) -> str:
-    """What `VersionStore.read` reads: JSON with the type's name."""
-    return json_text({"type": value.stored_name, "value": value.model_dump(mode="json")})
+def stored_text(value: StoredValue, files: Mapping[str, str] | None = None) -> str:
+    """What `VersionStore.read` reads: JSON with the type's name and a checksum of itself.
+
+    Args:
+        files: SHA-256 of each file that lies beside it, by its path from there.
+    """
+    fields = {"files": dict(files or {}), "type": value.stored_name, "value": value.model_dump(mode="json")}
+    return checked_json(fields).decode()
 
 
-def unreadable(asset: str, path: "UPath | Path", error: Exception) -> PipelineError:
-    """The error for a stored file that is gone or damaged."""
-    return PipelineError(f"{asset}: can't read {path} ({_reason(error)})", make_again=asset)
-
-
-def changed(asset: str, path: "UPath | Path") -> PipelineError:
-    """The error for a stored file whose content has another version than its name."""
-    return PipelineError(f"{asset}: the content of {path} has changed since it was written", make_again=asset)
-
-
-def _stored(path: "UPath | Path", asset: str) -> tuple[str, Any]:
+def _stored(content: bytes, asset: str, path: "UPath | Path") -> tuple[str, Any]:
     """The stored name and the fields of the value in a file."""
+    document = _document(content, asset, path)
+    return str(document["type"]), document["value"]
+
+
+def _document(content: bytes, asset: str, path: "UPath | Path") -> dict[str, Any]:
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        return str(stored["type"]), stored["value"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        document = read_checked(content)
+        if not isinstance(document, dict) or not {"type", "value"} <= set(document) <= {"files", "type", "value"}:
+            raise ValueError("it holds no stored value")
+    except ValueError as error:
         raise unreadable(asset, path, error) from error
+    return document
 
 
 def _checked(kind: type[ValueT], fields: Any, asset: str, path: "UPath | Path", pointer: Pointer) -> ValueT:
@@ -165,27 +369,8 @@ def _checked(kind: type[ValueT], fields: Any, asset: str, path: "UPath | Path", 
         version = value.data_version
     except PipelineError as error:
         raise PipelineError(f"{asset}: can't read {path}: {error}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise unreadable(asset, path, error) from error
     if version != pointer.version:
         raise changed(asset, path)
     return value
-
-
-def _read_pointer(path: "UPath | Path", asset: str) -> Pointer:
-    try:
-        return Pointer.from_stored_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise
-    except PipelineError as error:
-        raise PipelineError(f"{asset}: can't read {path}: {error}") from error
-    except (OSError, ValueError) as error:
-        raise unreadable(asset, path, error) from error
-
-
-def _reason(error: Exception) -> str:
-    """What went wrong; of a value that lacks or has too many fields, the first field."""
-    if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-    return f"no {error}" if isinstance(error, KeyError) else reason_of(error)

@@ -26,6 +26,7 @@ from pydantic import (
     model_validator,
 )
 
+from pipeline.core.checksums import checked_json, read_checked
 from pipeline.core.errors import PipelineError
 
 SCHEMA_KEY = "schema"
@@ -69,6 +70,19 @@ class Stored(FrozenModel):
     def from_stored_json(cls, text: str | bytes) -> Self:
         """As `from_stored`, from JSON."""
         return cls.model_validate_json(text, context=FROM_STORE)
+
+    def to_checked_json(self) -> bytes:
+        """The value as a file of its own, which carries a checksum of itself."""
+        return checked_json(self.model_dump(mode="json"))
+
+    @classmethod
+    def from_checked_json(cls, content: bytes) -> Self:
+        """As `from_stored`, from such a file, or from one of an earlier release, which has no checksum.
+
+        Raises:
+            ValueError: when it is not what was written.
+        """
+        return cls.from_stored(read_checked(content))
 
     @model_validator(mode="before")
     @classmethod

@@ -49,12 +49,8 @@ def build_report(
             another kind of threshold, or the model was trained on another training split: it may then have seen the
             pairs that it is examined on.
     """
-    if training and training.train_version != splits.train.data_version:
-        raise PipelineError(
-            f"{model.name} was trained on the training split {training.train_version}, but the current one is "
-            f"{splits.train.data_version}, so it may have seen these eval pairs",
-            make_again="model",
-        )
+    if training:
+        require_trained_on(splits, training)
     labels, dev_labels = splits.eval.labels, splits.dev.labels
     oracle = _best(measurement.eval_scores, labels)
     kind = threshold_kind(splits.dev)
@@ -108,6 +104,38 @@ def build_report(
         return report
     gains = _gains(report, baseline, resampled, bootstrap, labels)
     return report.model_copy(update={"gains": gains, "baseline": baseline})
+
+
+def require_trained_on(splits: Splits, model: FineTunedModel) -> None:
+    """Refuse to measure a model that may have seen the eval pairs.
+
+    Raises:
+        PipelineError: when it was trained on another training split.
+    """
+    if model.train_version != splits.train.data_version:
+        raise PipelineError(
+            f"{model.model.name} was trained on the training split {model.train_version}, but the current one is "
+            f"{splits.train.data_version}, so it may have seen these eval pairs",
+            make_again="model",
+        )
+
+
+def require_comparable_baseline(baseline: EvaluationReport, splits: Splits) -> None:
+    """Refuse a baseline that was measured on other pairs, before anything is measured against it.
+
+    Raises:
+        PipelineError: naming both.
+    """
+    for what, its, theirs in (
+        ("eval pairs", baseline.eval_version, splits.eval.data_version),
+        ("kind of threshold", baseline.threshold_kind, threshold_kind(splits.dev)),
+    ):
+        if its != theirs:
+            raise PipelineError(
+                f"the baseline of {baseline.model.name} can't be compared with: its {what} are {its}, the current ones "
+                f"{theirs}",
+                make_again="baseline report",
+            )
 
 
 def threshold_kind(dev_split: PairTable) -> ThresholdKind:

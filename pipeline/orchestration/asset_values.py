@@ -1,16 +1,18 @@
 """Stores the values of assets by version, and reads them: question pairs as Parquet, all else as JSON."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 
-from pipeline.core.files import replacing, write_bytes, write_text
-from pipeline.core.store import Pointer, VersionStore, changed, stored_text, unreadable
+from pipeline.core.files import bytes_sha256, free_name, write_bytes
+from pipeline.core.locks import locked
+from pipeline.core.store import Pointer, VersionStore, changed, register_together, stored_text, unreadable
 from pipeline.core.values import StoredValue
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.info import ModelInfo
+from pipeline.orchestration.steps import PRODUCTION
 from pipeline.quality.production_record import ProductionModel
 from pipeline.question_pairs.schema import PairTable
 from pipeline.reporting.leaderboard import Leaderboard
@@ -24,41 +26,87 @@ _KINDS: dict[str, type[StoredValue]] = {
     kind.stored_name: kind for kind in (ModelInfo, FineTunedModel, EvaluationReport, Leaderboard, ProductionModel)
 }
 
+SIDES = ("train_split", "dev_split", "eval_split")
+_STORED_BY_STEPS = {*SIDES, PRODUCTION}
+
+register_together("splits", SIDES)
+
 REPORT_FILE_NAME = "report.json"
-_LEADERBOARD_FILE_NAME = "leaderboard.json"
+_MAIN_FILES: dict[type, str] = {EvaluationReport: REPORT_FILE_NAME, Leaderboard: "leaderboard.json"}
+"""Values that are stored as a folder, and the file in it that the value is read from."""
 
 
-def write_value(folder: "UPath | Path", value: PairTable | StoredValue) -> str:
-    """Write a value below an asset's folder under its version; returns the name of its main file."""
-    version = value.data_version
+class Written(NamedTuple):
+    """A file that was written.
+
+    Attributes:
+        file: its path below the asset's folder.
+    """
+
+    file: str
+    sha256: str
+
+
+def write_value(folder: "UPath | Path", value: PairTable | StoredValue) -> Written:
+    """Write a value below an asset's folder under its version."""
+    version, files = value.data_version, dict(_files_beside(value))
     if isinstance(value, PairTable):
-        from pyarrow import parquet
+        main, content = f"{version}.parquet", _parquet(value)
+    else:
+        main = f"{version}/{_MAIN_FILES[type(value)]}" if type(value) in _MAIN_FILES else f"{version}.json"
+        content = stored_text(value, {name: bytes_sha256(beside) for name, beside in files.items()}).encode()
+    with locked(folder):
+        # Last, since it is what readers look for.
+        place = free_name(folder, main, content)
+        for name, beside in files.items():
+            write_bytes((folder / place).parent / name, beside)
+        write_bytes(folder / place, content)
+    return Written(place, bytes_sha256(content))
 
-        file = f"{version}.parquet"
-        with replacing(folder / file) as path, path.open("wb") as stream:
-            parquet.write_table(value.to_arrow(), stream, compression="zstd")
-        return file
+
+def _files_beside(value: PairTable | StoredValue) -> Iterator[tuple[str, bytes]]:
+    """What lies beside the main file of a value, for people: (name, content)."""
     if isinstance(value, EvaluationReport):
         # Draws pictures, with libraries that loading the definitions must not import.
         from pipeline.reporting.result_files import report_files
 
-        for name, content in report_files(value):
-            write_bytes(folder / version / name, content)
-        file = f"{version}/{REPORT_FILE_NAME}"
+        yield from report_files(value)
     elif isinstance(value, Leaderboard):
-        write_text(folder / version / "leaderboard.csv", value.to_frame().to_csv(index=False))
-        file = f"{version}/{_LEADERBOARD_FILE_NAME}"
-    else:
-        file = f"{version}.json"
-    write_text(folder / file, stored_text(value))
-    return file
+        yield "leaderboard.csv", value.to_frame().to_csv(index=False).encode()
+
+
+def _parquet(table: PairTable) -> bytes:
+    from pyarrow import parquet
+
+    stream = pa.BufferOutputStream()
+    parquet.write_table(table.to_arrow(), stream, compression="zstd")
+    return bytes(stream.getvalue())
+
+
+def pointer_to(store: VersionStore, asset: str, value: PairTable | StoredValue, run_id: str) -> Pointer:
+    """Write a value, and return what points to it; nothing points to it yet."""
+    written = write_value(store.folder(asset), value)
+    return Pointer(version=value.data_version, file=written.file, run_id=run_id, sha256=written.sha256)
 
 
 def store_value(store: VersionStore, asset: str, value: PairTable | StoredValue, run_id: str) -> Pointer:
     """Write a value and make it the asset's current one, and what this run made."""
-    pointer = Pointer(version=value.data_version, file=write_value(store.folder(asset), value), run_id=run_id)
+    pointer = pointer_to(store, asset, value, run_id)
     store.point_to(asset, pointer)
     return pointer
+
+
+def store_together(store: VersionStore, values: Mapping[str, PairTable], run_id: str) -> None:
+    """As `store_value`, for all assets of a set: readers find all of them or none, whatever becomes of this process."""
+    pointers = {asset: pointer_to(store, asset, value, run_id) for asset, value in values.items()}
+    store.point_to_together(pointers, run_id)
+
+
+def stored_by_step(store: VersionStore, asset: str, version: str, run_id: str) -> Pointer | None:
+    """The pointer of a value that its step has stored itself, as those do whose values are published with others, or
+    against what is current; None for all other values."""
+    pointer = store.made_by(asset, run_id) if asset in _STORED_BY_STEPS else None
+    return pointer if pointer and pointer.version == version else None
 
 
 def load_value(store: VersionStore, asset: str, run_ids: Sequence[str] = ()) -> Any:
@@ -67,19 +115,26 @@ def load_value(store: VersionStore, asset: str, run_ids: Sequence[str] = ()) -> 
     Raises:
         PipelineError: when there is none, or the stored file is gone or not what was written.
     """
-    pointer = store.resolve(asset, run_ids)
-    path = store.folder(asset) / pointer.file
-    if path.suffix == ".parquet":
-        return _read_pairs(path, asset, pointer)
+    return load_pointed(store, asset, store.resolve(asset, run_ids))
+
+
+def load_pointed(store: VersionStore, asset: str, pointer: Pointer) -> Any:
+    """The value that a pointer stands for.
+
+    Raises:
+        PipelineError: when its file is gone or not what was written.
+    """
+    if pointer.file.endswith(".parquet"):
+        return _read_pairs(store, asset, pointer)
     return store.read_any(asset, _KINDS, pointer)
 
 
-def _read_pairs(path: "UPath | Path", asset: str, pointer: Pointer) -> PairTable:
+def _read_pairs(store: VersionStore, asset: str, pointer: Pointer) -> PairTable:
     from pyarrow import parquet
 
+    path, content = store.folder(asset) / pointer.file, store.read_bytes(asset, pointer)
     try:
-        with path.open("rb") as stream:
-            table = PairTable.from_arrow(parquet.read_table(stream))
+        table = PairTable.from_arrow(parquet.read_table(pa.BufferReader(content)))
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise unreadable(asset, path, error) from error
     if table.data_version != pointer.version:

@@ -105,13 +105,13 @@ def raw_quora_dataset_checks(
     findings = {
         "schema_and_labels": rules.schema_and_labels(raw_quora_dataset),
         "rejected_rows": rules.rejected_share(now["pairs_read"], now["pairs_rejected"], config)
-        if now
+        if {"pairs_read", "pairs_rejected"} <= now.keys()
         else skipped(_NO_RECORD.format("raw_quora_dataset"), config.max_rejected_share),
         "positive_rate_drift": rules.positive_rate_drift(now["positive_rate"], before["positive_rate"], config)
-        if before
+        if "positive_rate" in now.keys() & before.keys()
         else skipped(_NOTHING_EARLIER, config.max_positive_rate_drift),
         "length_drift": rules.length_drift(now["mean_question_length"], before["mean_question_length"], config)
-        if "mean_question_length" in before
+        if "mean_question_length" in now.keys() & before.keys()
         else skipped(_NOTHING_EARLIER, config.max_length_drift),
     }
     yield from _results(
@@ -124,6 +124,7 @@ def raw_quora_dataset_checks(
 _SPLIT_CHECKS = [
     *(_blocking(side, "enough_pairs", "The side is large enough to train or to measure on.") for side in SIDES),
     *(_blocking(side, "both_classes", "The side has duplicates and others.") for side in SIDES),
+    _blocking("eval_split", "one_division", "All sides are of one dataset and one division of it."),
     _blocking("eval_split", "no_pair_on_two_sides", "No pair stands on two sides."),
     _blocking("eval_split", "no_question_on_two_sides", "No question stands on two sides."),
 ]
@@ -139,11 +140,15 @@ def splits_checks(
 ) -> Iterator[dg.AssetCheckResult]:
     """Look at the three sides before anything is trained or measured on them."""
     splits, sides = Splits(train_split, dev_split, eval_split), {name: name.removesuffix("_split") for name in SIDES}
-    strategy = _Materialisations(context, "eval_split", eval_split).metadata.get("strategy")
+    division = eval_split.origin.division
+    strategy = (
+        division.strategy if division else _Materialisations(context, "eval_split", eval_split).metadata.get("strategy")
+    )
     unknown = skipped(_NO_RECORD.format("eval_split"), 0)
     findings = {
         **{(name, "enough_pairs"): rules.enough_pairs(side, splits, config) for name, side in sides.items()},
         **{(name, "both_classes"): rules.both_classes(side, splits) for name, side in sides.items()},
+        ("eval_split", "one_division"): rules.sides_of_one_making(splits),
         ("eval_split", "no_pair_on_two_sides"): rules.pairs_on_two_sides(splits, strategy) if strategy else unknown,
         ("eval_split", "no_question_on_two_sides"): rules.questions_on_two_sides(splits, strategy)
         if strategy

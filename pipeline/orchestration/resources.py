@@ -11,7 +11,13 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.store import VersionStore
 from pipeline.core.values import StoredValue
 from pipeline.evaluation.report import EvaluationReport
-from pipeline.orchestration.asset_values import REPORT_FILE_NAME, load_value, store_value, write_value
+from pipeline.orchestration.asset_values import (
+    REPORT_FILE_NAME,
+    load_value,
+    store_value,
+    stored_by_step,
+    write_value,
+)
 from pipeline.orchestration.failures import one_line_failures
 from pipeline.question_pairs.schema import PairTable
 from pipeline.settings import environment
@@ -28,7 +34,9 @@ class VersionedIOManager(dg.ConfigurableIOManager):
     def handle_output(self, context: dg.OutputContext, obj: PairTable | StoredValue) -> None:
         """Write the value under its version, then point this run and the asset's current version to it."""
         asset, store = context.asset_key.to_user_string(), VersionStore(self.home)
-        pointer = store_value(store, asset, obj, context.run_id)
+        pointer = stored_by_step(store, asset, obj.data_version, context.run_id) or store_value(
+            store, asset, obj, context.run_id
+        )
         context.add_output_metadata({"dagster/uri": str(store.folder(asset) / pointer.file)})
 
     def load_input(self, context: dg.InputContext) -> PairTable | StoredValue:

@@ -1,13 +1,13 @@
 """The record of which model is in production: what it holds, and how it is read, with its history."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import content_version
 from pipeline.core.store import Pointer, VersionStore
-from pipeline.core.values import StoredValue
+from pipeline.core.values import StoredValue, Upgrade
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.models.fine_tuned import FineTunedModel
 
@@ -21,9 +21,12 @@ class ProductionModel(StoredValue):
         promoted_at: ISO 8601, UTC.
         is_rollback: chosen by hand, whatever its figures.
         previous: data version of the record that this one replaced; None for the first.
+        previous_sha256: of the bytes of that record's file; None where it isn't known.
     """
 
     stored_name: ClassVar[str] = "ProductionModel"
+    schema_number: ClassVar[int] = 2
+    upgrades: ClassVar[Mapping[int, Upgrade]] = {1: lambda fields: {**fields, "previous_sha256": None}}
 
     model: FineTunedModel
     report: EvaluationReport
@@ -31,6 +34,7 @@ class ProductionModel(StoredValue):
     promoted_at: str
     is_rollback: bool
     previous: str | None
+    previous_sha256: str | None = None
 
     @property
     def data_version(self) -> str:
@@ -45,7 +49,7 @@ class UnreadableRecord:
     """A record that is there and can't be read. It stops nothing: a model can be promoted over it, or rolled back to.
 
     Attributes:
-        version: its data version; None where even the pointer to it can't be read.
+        version: its data version; None where the pointer to it can't be read, and the records don't tell.
         reason: why, in one line.
     """
 
@@ -64,12 +68,12 @@ InProduction = ProductionModel | UnreadableRecord | None
 
 def current_production(store: VersionStore, asset: str) -> InProduction:
     """What is in production now, by the records that `asset` keeps."""
-    if not store.has(asset):
-        return None
     try:
+        if not store.has(asset):
+            return None
         pointer = store.resolve(asset)
     except PipelineError as error:
-        return UnreadableRecord(None, error.message)
+        return UnreadableRecord(_newest_record(store, asset), error.message)
     return _read(store, asset, pointer.version, pointer)
 
 
@@ -77,11 +81,34 @@ def earlier_production(
     store: VersionStore, asset: str, record: ProductionModel
 ) -> Iterator[ProductionModel | UnreadableRecord]:
     """The records before this one, newest first, up to the first one that can't be read."""
-    previous = record.previous
-    while previous:
-        found = _read(store, asset, previous, Pointer(version=previous, file=f"{previous}.json", run_id=""))
+    found: ProductionModel | UnreadableRecord = record
+    while isinstance(found, ProductionModel) and found.previous:
+        found = _earlier(store, asset, found.previous, found.previous_sha256)
         yield found
-        previous = found.previous if isinstance(found, ProductionModel) else None
+
+
+def _earlier(store: VersionStore, asset: str, version: str, sha256: str | None) -> ProductionModel | UnreadableRecord:
+    """A record of the history. Where its file's name was taken by damaged bytes, it has another one."""
+    names = [f"{version}.json", *sorted(path.name for path in store.folder(asset).glob(f"{version}-*.json"))]
+    pointers = [Pointer(version=version, file=name, run_id="", sha256=sha256) for name in names]
+    records = [_read(store, asset, version, pointer) for pointer in pointers]
+    return next((record for record in records if isinstance(record, ProductionModel)), records[0])
+
+
+def _newest_record(store: VersionStore, asset: str) -> str | None:
+    """The version of the record that no other one has replaced; None where that isn't one record.
+
+    The history goes on from it where the pointer to the current record is lost.
+    """
+    versions, replaced = set(), set()
+    for path in store.folder(asset).glob("*.json"):
+        version = path.name.partition(".")[0].partition("-")[0]
+        found = _read(store, asset, version, Pointer(version=version, file=path.name, run_id=""))
+        if isinstance(found, ProductionModel):
+            versions.add(version)
+            replaced.add(found.previous)
+    newest = versions - replaced
+    return newest.pop() if len(newest) == 1 else None
 
 
 def _read(store: VersionStore, asset: str, version: str, pointer: Pointer) -> ProductionModel | UnreadableRecord:

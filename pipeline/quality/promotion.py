@@ -1,15 +1,23 @@
 """Which model is promoted: what a candidate must hold against the model in production."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Literal
 
 from pipeline.core.errors import PipelineError
+from pipeline.core.locks import locked
+from pipeline.core.store import VersionStore
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.quality.findings import Finding, skipped
 from pipeline.quality.options import PromotionRules
-from pipeline.quality.production_record import InProduction, ProductionModel, UnreadableRecord
+from pipeline.quality.production_record import (
+    InProduction,
+    ProductionModel,
+    UnreadableRecord,
+    current_production,
+)
 
 
 @dataclass(frozen=True)
@@ -21,12 +29,16 @@ class Candidate:
     run_id: str
 
     def __post_init__(self) -> None:
-        if self.report.model.version != self.model.model.version:
-            raise PipelineError(
-                f"the report is about model version {self.report.model.version}, but the model is "
-                f"{self.model.model.version}",
-                make_again="report",
-            )
+        for what, reported, its in (
+            ("model version", self.report.model.version, self.model.model.version),
+            ("training split", self.report.train_version, self.model.train_version),
+            ("dataset", self.report.origin.dataset_version, self.model.origin.dataset_version),
+        ):
+            if reported != its:
+                raise PipelineError(
+                    f"the report doesn't belong to the model: its {what} is {reported}, the model's {its}",
+                    make_again="report",
+                )
 
     def is_in(self, current: InProduction) -> bool:
         """Whether this very model, with this very report, is in production already."""
@@ -36,8 +48,10 @@ class Candidate:
             and current.report.data_version == self.report.data_version
         )
 
-    def promoted(self, current: InProduction, now: datetime, is_rollback: bool) -> ProductionModel:
-        """The record that puts it into production."""
+    def promoted(
+        self, current: InProduction, now: datetime, is_rollback: bool, current_sha256: str | None = None
+    ) -> ProductionModel:
+        """The record that puts it into production, in place of the current one, whose file has this hash."""
         previous = None
         if current is not None:
             previous = current.version if isinstance(current, UnreadableRecord) else current.data_version
@@ -48,7 +62,71 @@ class Candidate:
             promoted_at=now.isoformat(timespec="seconds"),
             is_rollback=is_rollback,
             previous=previous,
+            previous_sha256=current_sha256,
         )
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What became of a candidate.
+
+    Attributes:
+        word: for people.
+        record: what is in production now; None where the candidate was refused.
+        current: what was in production before.
+        findings: by the name of the rule.
+    """
+
+    word: Literal["promoted", "rolled back", "confirmed", "refused"]
+    record: ProductionModel | None
+    current: InProduction
+    findings: Mapping[str, Finding]
+
+    @property
+    def against(self) -> dict[str, Finding]:
+        """The findings that speak against the candidate."""
+        return {name: finding for name, finding in self.findings.items() if not finding.passed}
+
+
+_MOST_TRIES = 20
+
+
+def promote(
+    store: VersionStore, asset: str, candidate: Candidate, rules: PromotionRules, run_id: str, now: datetime
+) -> Decision:
+    """Judge a candidate against what is in production, and record it there if it is accepted.
+
+    Two at once can't both replace the same record: the second is judged against the first one's (see
+    `VersionStore.replace`).
+
+    Args:
+        run_id: the run that promotes.
+
+    Raises:
+        PipelineError: when a model that was chosen by hand can't be taken, or others are promoted all the time.
+    """
+    with locked(store.folder(asset)):
+        for _ in range(_MOST_TRIES):
+            state, current = store.state(asset), current_production(store, asset)
+            decision = Decision("refused", None, current, judge(candidate, current, rules))
+            if decision.against:
+                if rules.run_id:
+                    raise PipelineError("; ".join(finding.said for finding in decision.against.values()))
+                return decision
+            if isinstance(current, ProductionModel) and candidate.is_in(current):
+                store.note_run(asset, store.resolve(asset).model_copy(update={"run_id": run_id}))
+                return replace(decision, word="confirmed", record=current)
+            record = candidate.promoted(current, now, bool(rules.run_id), _hash_of_current(store, asset))
+            if store.replace(asset, state, store.write(asset, record, run_id)):
+                return replace(decision, word="rolled back" if rules.run_id else "promoted", record=record)
+    raise PipelineError(f"others have promoted {_MOST_TRIES} models meanwhile: try again")
+
+
+def _hash_of_current(store: VersionStore, asset: str) -> str | None:
+    try:
+        return store.resolve(asset).sha256
+    except PipelineError:
+        return None
 
 
 _BY_GAIN_ALONE = "set `on_other_eval_pairs: replace` to go by the gain over the baseline alone"

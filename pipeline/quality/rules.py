@@ -4,13 +4,13 @@ The asset checks show their findings; every finding has the figure that was look
 """
 
 import numpy as np
-import pandas as pd
 
+from pipeline.core.errors import PipelineError
 from pipeline.core.values import Cost
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.quality.findings import Finding, skipped
 from pipeline.quality.options import DatasetLimits, ModelLimits, ReportLimits, SplitLimits
-from pipeline.question_pairs.questions import QuestionIndex
+from pipeline.question_pairs import sides
 from pipeline.question_pairs.schema import PAIR_SCHEMA, PairTable, Splits
 
 NO_DEV_SPLIT = "the dev split is empty (dev_fraction: 0)"
@@ -66,6 +66,17 @@ def length_drift(now: float, before: float, limits: DatasetLimits) -> Finding:
 # --- the splits ------------------------------------------------------------------------------------------------
 
 
+def sides_of_one_making(splits: Splits) -> Finding:
+    """All sides are of one dataset and one division of it."""
+    try:
+        said = sides.require_one_making(
+            {"train_split": splits.train, "dev_split": splits.dev, "eval_split": splits.eval}
+        )
+    except PipelineError as error:
+        return Finding(False, 1, 0, error.message)
+    return Finding(True, 0, 0, said or "all three sides are of one dataset and one division of it")
+
+
 def enough_pairs(side: str, splits: Splits, limits: SplitLimits) -> Finding:
     """A side (`train`, `dev` or `eval`) is large enough to train or measure on."""
     pairs = len(_side(side, splits))
@@ -96,28 +107,18 @@ _AS_PUBLISHED = "the strategy {!r} leaves questions on both sides, as published 
 
 def pairs_on_two_sides(splits: Splits, strategy: str) -> Finding:
     """No pair stands on two sides: none with the same id and the same questions."""
-    if strategy != "question_disjoint":
+    if strategy != sides.DISJOINT:
         return skipped(_AS_PUBLISHED.format(strategy), 0)
-    keys = [
-        table.pairs[["pair_id", "question1_id", "question2_id"]].drop_duplicates()
-        for table in (splits.train, splits.dev, splits.eval)
-    ]
-    together = pd.concat(keys)
-    leaked = int(together.duplicated().sum())
-    return Finding(not leaked, leaked, 0, f"{leaked:,} of {len(together):,} pairs stand on two sides")
+    leaked, pairs = sides.pairs_on_two_sides(splits)
+    return Finding(not leaked, leaked, 0, f"{leaked:,} of {pairs:,} pairs stand on two sides")
 
 
 def questions_on_two_sides(splits: Splits, strategy: str) -> Finding:
     """No question stands on two sides."""
-    if strategy != "question_disjoint":
+    if strategy != sides.DISJOINT:
         return skipped(_AS_PUBLISHED.format(strategy), 0)
-    index = QuestionIndex.of(splits.train.followed_by(splits.dev).followed_by(splits.eval))
-    side = np.repeat([0, 1, 2], [len(splits.train), len(splits.dev), len(splits.eval)])
-    stands_on = np.zeros((index.questions, 3), dtype=bool)
-    stands_on[index.first_question, side] = stands_on[index.second_question, side] = True
-    sides = stands_on.sum(axis=1)
-    leaked = int((sides - 1).sum())
-    return Finding(not leaked, leaked, 0, f"{leaked:,} of {int(sides.sum()):,} questions stand on two sides")
+    leaked, questions = sides.questions_on_two_sides(splits)
+    return Finding(not leaked, leaked, 0, f"{leaked:,} of {questions:,} questions stand on two sides")
 
 
 # --- the model -------------------------------------------------------------------------------------------------

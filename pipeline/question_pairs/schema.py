@@ -1,8 +1,10 @@
 """The table of question pairs that everything else works on, and its content hash."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -10,7 +12,7 @@ import pyarrow as pa
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import VERSION_LENGTH
-from pipeline.core.values import Stored
+from pipeline.core.values import FrozenModel, Stored, Upgrade
 
 PAIR_SCHEMA = pa.schema(
     [
@@ -42,6 +44,18 @@ PAIR_SCHEMA = pa.schema(
 _ORIGIN_KEY = b"origin"
 
 
+class Division(FrozenModel):
+    """How the dataset was divided of which a table is one side. Sides of one division have the same.
+
+    Attributes:
+        plan: hash of the plan's settings, the dataset's version and the rules of dividing.
+        strategy: of the plan.
+    """
+
+    plan: str
+    strategy: str
+
+
 class DataOrigin(Stored):
     """Where question pairs came from; every split, model and report says it.
 
@@ -50,12 +64,17 @@ class DataOrigin(Stored):
         synthetic: true for generated pairs. Synthetic and real results are never compared.
         dataset_version: data version of the whole dataset that the rows were taken from.
         revision: commit of a hub dataset; None elsewhere.
+        division: of which the rows are one side; None for a whole dataset, and for what the first release divided.
     """
+
+    schema_number: ClassVar[int] = 2
+    upgrades: ClassVar[Mapping[int, Upgrade]] = {1: lambda fields: {**fields, "division": None}}
 
     source: str
     synthetic: bool
     dataset_version: str | None = None
     revision: str | None = None
+    division: Division | None = None
 
 
 @dataclass(frozen=True)
@@ -94,9 +113,12 @@ class PairTable:
         """Hash of the rows' content and order: equal rows give equal versions on every machine."""
         return table_version(self.to_arrow())
 
-    def take(self, rows: np.ndarray, dataset_version: str | None = None) -> "PairTable":
-        """The rows at these positions, in this order."""
-        origin = self.origin.model_copy(update={"dataset_version": dataset_version or self.origin.dataset_version})
+    def take(
+        self, rows: np.ndarray, dataset_version: str | None = None, division: Division | None = None
+    ) -> "PairTable":
+        """The rows at these positions, in this order, as one side of a division."""
+        version, divided = dataset_version or self.origin.dataset_version, division or self.origin.division
+        origin = self.origin.model_copy(update={"dataset_version": version, "division": divided})
         return PairTable(self.pairs.iloc[rows].reset_index(drop=True), origin)
 
     def followed_by(self, other: "PairTable") -> "PairTable":

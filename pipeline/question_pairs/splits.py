@@ -3,9 +3,10 @@
 import numpy as np
 
 from pipeline.core.errors import PipelineError
+from pipeline.core.files import content_version
 from pipeline.question_pairs.options import SplitPlan
 from pipeline.question_pairs.questions import question_components
-from pipeline.question_pairs.schema import PairTable, Splits
+from pipeline.question_pairs.schema import Division, PairTable, Splits
 
 SIZE_TOLERANCE = 0.01
 """A question-disjoint side may miss its target size by this share."""
@@ -16,6 +17,9 @@ OVERSIZED_PAIRS = 50
 Quora's release the largest are almost all duplicates, and one of them would shift a side's positive rate."""
 
 _DRAWS = 100
+
+_RULES = 1
+"""Raised when the same plan divides the same pairs in another way than before."""
 
 
 def split_pairs(table: PairTable, plan: SplitPlan) -> Splits:
@@ -44,10 +48,11 @@ def split_pairs(table: PairTable, plan: SplitPlan) -> Splits:
         rows, notes = _disjoint_rows(table, n_eval, n_dev, plan.seed)
     train_rows = rows["train"][: plan.train_limit]
     version = table.data_version
+    division = Division(plan=content_version([plan.model_dump(), version, _RULES]), strategy=plan.strategy)
     return Splits(
-        train=table.take(train_rows, version),
-        dev=table.take(rows["dev"], version),
-        eval=table.take(rows["eval"], version),
+        train=table.take(train_rows, version, division),
+        dev=table.take(rows["dev"], version, division),
+        eval=table.take(rows["eval"], version, division),
         notes={**notes, "training pairs left out by train_limit": len(rows["train"]) - len(train_rows)},
     )
 

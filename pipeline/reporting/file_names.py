@@ -5,3 +5,5 @@ PAGE_FILE_NAME = "report.html"
 
 CALIBRATION_FILE_NAME = "duplicate_probability.json"
 """In a run folder, beside the result files."""
+FILES_KEY = "files"
+"""In the JSON beside a result file: SHA-256 of each file that came with it, by its path below the run folder."""

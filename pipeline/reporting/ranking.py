@@ -10,6 +10,7 @@ from pipeline.evaluation.report import EvaluationReport
 from pipeline.evaluation.report_builder import threshold_kind
 from pipeline.question_pairs.questions import question_components
 from pipeline.question_pairs.schema import Splits
+from pipeline.question_pairs.sides import require_sound_splits
 from pipeline.reporting.leaderboard import Leaderboard, LeaderboardRow
 
 
@@ -22,8 +23,8 @@ def measured_on(report: EvaluationReport, splits: Splits) -> bool:
 def build_leaderboard(reports: Iterable[EvaluationReport], splits: Splits, unreadable: int = 0) -> Leaderboard:
     """Rank the models of those reports that were measured on this eval split, with its kind of threshold.
 
-    Of several reports of one model the newest counts. Reports on other pairs are left out, so synthetic data never
-    stands beside real data.
+    Of several reports of one model the newest counts, of those on all current splits if there are any. Reports on other
+    pairs are left out, so synthetic data never stands beside real data.
 
     Args:
         reports: in any order.
@@ -31,12 +32,14 @@ def build_leaderboard(reports: Iterable[EvaluationReport], splits: Splits, unrea
         unreadable: stored reports that couldn't be read; they are only counted.
 
     Raises:
-        PipelineError: when no report belongs here.
+        PipelineError: when no report belongs here, or the splits don't belong together.
     """
+    require_sound_splits(splits)
     version, kind = splits.eval.data_version, threshold_kind(splits.dev)
     newest: dict[str, EvaluationReport] = {}
     left_out: Counter[str] = Counter()
-    for report in sorted(reports, key=lambda report: report.evaluated_at):
+    # A clock may have been set back: a report with the splits of now counts before the time that is written in it.
+    for report in sorted(reports, key=lambda report: (measured_on(report, splits), report.evaluated_at)):
         if report.eval_version != version:
             left_out["on other eval pairs"] += 1
         elif report.threshold_kind != kind:

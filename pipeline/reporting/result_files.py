@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 
-from pipeline.core.files import json_text
+from pipeline.core.checksums import checked_json
+from pipeline.core.files import bytes_sha256, json_text
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.evaluation.results_csv import csv_row, csv_text, results_file_name
 from pipeline.models.fine_tuned import FineTunedModel
-from pipeline.reporting.file_names import CALIBRATION_FILE_NAME, PAGE_FILE_NAME
+from pipeline.reporting.file_names import CALIBRATION_FILE_NAME, FILES_KEY, PAGE_FILE_NAME
 from pipeline.reporting.model_card import model_card
 from pipeline.reporting.page import page
 from pipeline.reporting.plots import pictures
@@ -21,17 +22,24 @@ def card_files(model: FineTunedModel) -> dict[str, bytes]:
 
 
 def result_files(model: FineTunedModel, baseline: EvaluationReport, post_train: EvaluationReport) -> dict[str, bytes]:
-    """Both result files, the report's page and the card with the results, by their paths below the run folder."""
-    files = {_card(model): model_card(model, (baseline, post_train)).encode()}
-    for report in (baseline, post_train):
-        name = results_file_name(report.stage)
-        files[name.removesuffix(".csv") + ".json"] = json_text(report.model_dump(mode="json", exclude=_BULKY)).encode()
-        files[name] = results_csv(report).encode()
+    """Both result files, the report's page and the card with the results, by their paths below the run folder.
+
+    The JSON beside each result file says what was measured on what, and the SHA-256 of the files that came with it.
+    """
+    before = {results_file_name(baseline.stage): results_csv(baseline).encode()}
+    after = {
+        results_file_name(post_train.stage): results_csv(post_train).encode(),
+        _card(model): model_card(model, (baseline, post_train)).encode(),
+        PAGE_FILE_NAME: page(post_train, pictures(post_train)).encode(),
+    }
     if post_train.calibration:
         probability = {"model": post_train.model.version, **post_train.calibration.model_dump(exclude={"bins"})}
-        files[CALIBRATION_FILE_NAME] = json_text(probability).encode()
-    files[PAGE_FILE_NAME] = page(post_train, pictures(post_train)).encode()
-    return files
+        after[CALIBRATION_FILE_NAME] = json_text(probability).encode()
+    for report, files in ((baseline, before), (post_train, after)):
+        hashes = {FILES_KEY: {name: bytes_sha256(content) for name, content in files.items()}}
+        facts = report.model_dump(mode="json", exclude=_BULKY)
+        files[results_file_name(report.stage).removesuffix(".csv") + ".json"] = checked_json({**facts, **hashes})
+    return {**before, **after}
 
 
 def results_csv(report: EvaluationReport) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.files import folder_sha256, json_text, write_text
+from pipeline.core.files import folder_sha256, write_bytes
 from pipeline.core.values import Stored
 
 _logger = logging.getLogger(__name__)
@@ -57,11 +57,29 @@ class CheckpointStore:
         return self.folder / ".staging"
 
     def prepare(self) -> Path | None:
-        """Remove what an interrupted run left half-written or half-deleted; returns the checkpoint to go on from."""
+        """Remove what an interrupted run left half-written or half-deleted; returns the checkpoint to go on from.
+
+        Where the best checkpoint is damaged, it goes with all later ones: the training takes those steps again, since
+        the second best would pass for the best.
+        """
         self.discard_staging()
         for doomed in self.folder.glob(f"{_PRUNED}*"):
             shutil.rmtree(doomed)
+        if (lost := self._first_lost()) is not None:
+            _logger.warning("checkpoint %s is damaged: the training goes on from before it", self.folder / str(lost))
+            self._remove([step for step in self.steps() if step >= lost])
         return self.newest()
+
+    def _first_lost(self) -> int | None:
+        """The first step whose checkpoint is damaged and the best, or may have been it; None where none is."""
+        best = self.best_step()
+        lost = [
+            step
+            for step in self.steps()
+            if _read_manifest(self.folder / str(step)) is None
+            or (step == best and self._unusable(self.folder / str(step)))
+        ]
+        return min(lost, default=None)
 
     def discard_staging(self) -> None:
         """Remove what the trainer has left aside."""
@@ -83,7 +101,7 @@ class CheckpointStore:
         manifest = CheckpointManifest(
             step=step, fingerprint=self.fingerprint, score=score, sha256=folder_sha256(staged)
         )
-        write_text(staged / CHECKPOINT_MANIFEST, json_text(manifest.model_dump()))
+        write_bytes(staged / CHECKPOINT_MANIFEST, manifest.to_checked_json())
         final = self.folder / str(step)
         if final.exists():
             shutil.rmtree(final)
@@ -122,7 +140,7 @@ class CheckpointStore:
             return None
         path = self.folder / str(step)
         if reason := self._unusable(path):
-            raise PipelineError(f"the best checkpoint {path} can't be used: {reason}; the last one is {self.newest()}")
+            raise lost_best(path, reason)
         return path
 
     def _score(self, step: int) -> float | None:
@@ -144,15 +162,32 @@ class CheckpointStore:
             return f"it has no readable {CHECKPOINT_MANIFEST}"
         if manifest.fingerprint != self.fingerprint:
             return "it belongs to another recipe, data, base model or token budget"
-        expected = manifest.sha256
-        found = folder_sha256(path, ignore=(CHECKPOINT_MANIFEST,))
-        changed = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
-        return f"{changed[0]} is missing or damaged" if changed else None
+        return _damaged_file(path, manifest)
+
+
+def damage_of(checkpoint: Path) -> str | None:
+    """Why a checkpoint can't be used, whatever training it is of; None where it can."""
+    if (manifest := _read_manifest(checkpoint)) is None:
+        return f"it has no readable {CHECKPOINT_MANIFEST}"
+    return _damaged_file(checkpoint, manifest)
+
+
+def _damaged_file(path: Path, manifest: CheckpointManifest) -> str | None:
+    expected, found = manifest.sha256, folder_sha256(path, ignore=(CHECKPOINT_MANIFEST,))
+    changed = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
+    return f"{changed[0]} is missing or damaged" if changed else None
+
+
+def lost_best(path: Path, reason: str) -> PipelineError:
+    """The error for a best checkpoint that is damaged when the training ends."""
+    return PipelineError(
+        f"the best checkpoint {path} can't be used: {reason}; re-execute the run: it goes on from before that step"
+    )
 
 
 def _read_manifest(path: Path) -> CheckpointManifest | None:
     """The manifest of a checkpoint; None where there is none that can be read."""
     try:
-        return CheckpointManifest.from_stored_json((path / CHECKPOINT_MANIFEST).read_bytes())
-    except (OSError, ValueError, PipelineError):
+        return CheckpointManifest.from_checked_json((path / CHECKPOINT_MANIFEST).read_bytes())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, PipelineError):
         return None

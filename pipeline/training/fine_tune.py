@@ -18,7 +18,7 @@ from transformers import TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.files import content_version, write_text
+from pipeline.core.files import content_version, flush_files, write_text
 from pipeline.core.progress import LogLine, OnProgress, TrainingResumed, ignore
 from pipeline.evaluation.metric_values import SimilarityMetrics
 from pipeline.evaluation.results_csv import EPOCH_RESULTS_FILE_NAME, csv_row, csv_text
@@ -30,8 +30,9 @@ from pipeline.models.packing import packed_attention, tokenize, why_not_packed
 from pipeline.models.precision import Hardware, resolve_precision
 from pipeline.training import distributed
 from pipeline.training.batches import BatchPlan, Featurize, PairCollator, TrainingPairs, packed_features
-from pipeline.training.checkpoints import CheckpointStore
+from pipeline.training.checkpoints import CheckpointStore, lost_best
 from pipeline.training.job import TrainingJob
+from pipeline.training.manifest import DamagedRunError
 from pipeline.training.recipe import Recipe
 from pipeline.training.run_folder import RunFolder
 from pipeline.training.trainer import PairTrainer, dev_scores, is_out_of_patience
@@ -55,9 +56,9 @@ _SMALLEST_BUDGET = 64
 def fine_tune(job: TrainingJob, run_folder: RunFolder, on_progress: OnProgress = ignore) -> FineTunedModel:
     """Train, and leave the model, its checkpoints and a manifest in `run_folder`.
 
-    A folder that is finished already gives its result; one with checkpoints of the same training goes on from the
-    newest that is whole. On a CPU the same arguments give the same weights, bit for bit, on the same machine, whether
-    the training was interrupted or not.
+    A folder that is finished already gives its result, if its files are what was written; one with checkpoints of the
+    same training goes on from the newest that is whole. On a CPU the same arguments give the same weights, bit for bit,
+    on the same machine, whether the training was interrupted or not.
 
     Raises:
         PipelineError: when the data, the device or the memory doesn't suit, the training diverges, the folder holds
@@ -65,7 +66,7 @@ def fine_tune(job: TrainingJob, run_folder: RunFolder, on_progress: OnProgress =
     """
     recipe = job.recipe
     _require_enough_pairs(job)
-    if finished := distributed.from_main(lambda: run_folder.finished_result(job.fingerprint)):
+    if finished := distributed.from_main(lambda: _finished(run_folder, job.fingerprint, on_progress)):
         on_progress(LogLine(f"this training is finished already: {run_folder.path}"))
         return finished
     quiet_libraries()
@@ -100,6 +101,16 @@ def fine_tune(job: TrainingJob, run_folder: RunFolder, on_progress: OnProgress =
         f"out of memory on {describe_device(device)} even with {_SMALLEST_BUDGET} tokens in a forward pass: free "
         "memory, or choose a smaller base model"
     )
+
+
+def _finished(run_folder: RunFolder, fingerprint: str, on_progress: OnProgress) -> FineTunedModel | None:
+    """The result of a finished folder. Where it is damaged, the training goes on from its checkpoints instead."""
+    try:
+        return run_folder.finished_result(fingerprint)
+    except DamagedRunError as damage:
+        on_progress(LogLine(f"{damage.message}: training again"))
+        run_folder.manifest.unlink(missing_ok=True)
+        return None
 
 
 def _require_enough_pairs(job: TrainingJob) -> None:
@@ -271,7 +282,7 @@ def _finish(session: _Session, job: TrainingJob, run_folder: RunFolder, seconds:
     """Save the kept weights, then the manifest."""
     trainer, recipe = session.trainer, job.recipe
     evaluations, steps = trainer.evaluations(), int(trainer.state.global_step)
-    best = session.store.best() if recipe.keep == "best" and evaluations else None
+    best = _best(session.store, evaluations) if recipe.keep == "best" and evaluations else None
     if best:
         trainer.load_weights(best)
     with trainer.average.applied() if trainer.average else nullcontext():
@@ -305,6 +316,18 @@ def _finish(session: _Session, job: TrainingJob, run_folder: RunFolder, seconds:
     return result
 
 
+def _best(store: CheckpointStore, evaluations: list[tuple[float, int, dict[str, SimilarityMetrics]]]) -> Path | None:
+    """The checkpoint of the best evaluation, the first of equals.
+
+    Raises:
+        PipelineError: when it is damaged.
+    """
+    _, step, _ = max(evaluations, key=lambda evaluation: evaluation[2]["cosine"].ap)
+    if (best := store.best()) is None or int(best.name) != step:
+        raise lost_best(store.folder / str(step), "it is gone or has no readable manifest")
+    return best
+
+
 def _save(
     model: SentenceTransformer, folder: Path, evaluations: list[tuple[float, int, dict[str, SimilarityMetrics]]]
 ) -> ModelInfo:
@@ -316,5 +339,6 @@ def _save(
     if evaluations:
         rows = [csv_row(metrics, epoch, step) for epoch, step, metrics in evaluations]
         write_text(staged / "eval" / EPOCH_RESULTS_FILE_NAME, csv_text(rows))
+    flush_files(staged)
     staged.rename(folder)
     return ModelInfo(kind="fine_tuned", name=folder.name, location=str(folder), version=model_folder_version(folder))

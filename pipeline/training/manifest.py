@@ -2,15 +2,20 @@
 
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from pipeline.core.errors import PipelineError
-from pipeline.core.files import folder_sha256, json_text, write_text
+from pipeline.core.files import folder_sha256, write_bytes
 from pipeline.core.values import Stored
 from pipeline.models.base_model import CARD_FILES
 from pipeline.models.fine_tuned import FineTunedModel
 
 MANIFEST_NAME = "manifest.json"
+
+
+class DamagedRunError(PipelineError):
+    """A finished training whose manifest can't be read, or whose model has other files than were written."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, make_again="model")
 
 
 class Manifest(Stored):
@@ -34,7 +39,7 @@ def write_manifest(root: Path, fingerprint: str, result: FineTunedModel) -> None
     """
     files = _model_files(root, result.model.name)
     manifest = Manifest(fingerprint=fingerprint, result=result.at("."), sha256=files)
-    write_text(root / MANIFEST_NAME, json_text(manifest.model_dump()))
+    write_bytes(root / MANIFEST_NAME, manifest.to_checked_json())
 
 
 def read_manifest(root: Path) -> Manifest:
@@ -43,17 +48,18 @@ def read_manifest(root: Path) -> Manifest:
     Its result's places are below `root`.
 
     Raises:
-        PipelineError: when the training isn't finished, or its manifest can't be read.
+        DamagedRunError: when its manifest can't be read.
+        PipelineError: when the training isn't finished, or a newer release wrote the manifest.
     """
     path = root / MANIFEST_NAME
     try:
-        manifest = Manifest.from_stored_json(path.read_bytes())
+        manifest = Manifest.from_checked_json(path.read_bytes())
     except FileNotFoundError:
         raise PipelineError(
             f"{root} has no {MANIFEST_NAME}, so its training never finished", make_again="model"
         ) from None
-    except (OSError, ValidationError) as error:
-        raise PipelineError(f"can't read {path}", make_again="model") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DamagedRunError(f"can't read {path}: it isn't what was written") from error
     return manifest.model_copy(update={"result": manifest.result.at(str(root))})
 
 
@@ -63,12 +69,12 @@ def verify_files(root: Path, manifest: Manifest) -> None:
     Paths are joined to `root`; where the training ran doesn't matter.
 
     Raises:
-        PipelineError: for the first file that is missing, was added or has other bytes.
+        DamagedRunError: for the first file that is missing, was added or has other bytes.
     """
     found = _model_files(root, manifest.result.model.name)
     for name in sorted({*found, *manifest.sha256}):
         if found.get(name) != manifest.sha256.get(name):
-            raise PipelineError(f"{root / name} is not the file that the manifest names", make_again="model")
+            raise DamagedRunError(f"{root / name} is not the file that the manifest names")
 
 
 def verify_model(root: Path, version: str) -> None:

@@ -63,7 +63,8 @@ class RunFolder:
         """The result of a finished run with this fingerprint; None when the run isn't finished.
 
         Raises:
-            PipelineError: when the folder holds another training, or its files are not those that were written.
+            DamagedRunError: when its files are not those that were written.
+            PipelineError: when the folder holds another training.
         """
         if not self.manifest.is_file():
             return None

@@ -12,8 +12,8 @@ from pipeline.quality.options import PromotionRules
 from pipeline.quality.production_record import InProduction, ProductionModel, UnreadableRecord
 from pipeline.quality.promotion import Candidate, judge
 
-MODEL = a_training("t1")
 REPORT = before_and_after()[1]
+MODEL = a_training(REPORT.train_version)
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 

@@ -2,10 +2,12 @@
 
 import json
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from pipeline.core.errors import PipelineError
 from pipeline.training.checkpoints import CHECKPOINT_MANIFEST, CheckpointStore
 
 
@@ -152,3 +154,43 @@ def test_an_unusable_checkpoint_of_a_later_step_does_not_cost_the_new_one(tmp_pa
     damage(store.folder / "20")
     commit(store, 10)
     assert store.newest() == store.folder / "10"
+
+
+# --- the best one is damaged ---
+
+
+def with_scores(store: CheckpointStore) -> None:
+    for step, score in ((10, 0.5), (20, 0.9), (30, 0.6), (40, 0.7)):
+        store.commit(staged(store, step), step, score)
+
+
+@pytest.mark.parametrize("harm", [damage, remove_file, remove_manifest, cut_manifest])
+def test_a_training_goes_back_before_its_best_checkpoint_when_that_is_damaged(
+    store: CheckpointStore, caplog: pytest.LogCaptureFixture, harm: Callable[[Path], None]
+) -> None:
+    """The second best would pass for the best."""
+    store = CheckpointStore(store.folder, "ours", keep=4)
+    with_scores(store)
+    harm(store.folder / "20")
+    assert store.prepare() == store.folder / "10"
+    assert store.steps() == [10]
+    assert f"checkpoint {store.folder / '20'} is damaged" in caplog.text
+    # What is taken again is kept again.
+    with_scores(store)
+    assert store.best() == store.folder / "20"
+
+
+def test_a_damaged_checkpoint_that_is_not_the_best_costs_nothing(store: CheckpointStore) -> None:
+    store = CheckpointStore(store.folder, "ours", keep=4)
+    with_scores(store)
+    damage(store.folder / "30")
+    assert store.prepare() == store.folder / "40"
+    assert store.best() == store.folder / "20"
+
+
+def test_the_best_checkpoint_damaged_at_the_end_names_a_way_out_that_works(store: CheckpointStore) -> None:
+    with_scores(store)
+    damage(store.folder / "20")
+    with pytest.raises(PipelineError, match="re-execute the run: it goes on from before that step"):
+        store.best()
+    assert store.prepare() is None

@@ -1,12 +1,12 @@
 """Checks the manifest of a run folder wherever the folder lies, and what is refused."""
 
-import json
 import shutil
 from pathlib import Path
 
 import pytest
 from made_reports import finished_training
 
+from pipeline.core.checksums import checked_json, read_checked
 from pipeline.core.errors import PipelineError
 from pipeline.training.manifest import MANIFEST_NAME, read_manifest, verify_files, verify_model
 
@@ -53,9 +53,9 @@ def test_a_changed_an_added_and_a_missing_file_are_named(tmp_path: Path, change:
 def test_a_manifest_that_points_out_of_its_folder_is_refused(tmp_path: Path) -> None:
     finished_training(tmp_path / "run")
     path = tmp_path / "run" / MANIFEST_NAME
-    manifest = json.loads(path.read_text())
+    manifest = read_checked(path.read_bytes())
     manifest["result"]["model"]["name"] = "../elsewhere"
-    path.write_text(json.dumps(manifest))
+    path.write_bytes(checked_json(manifest))
     with pytest.raises(PipelineError, match="names a model that lies outside"):
         verify_files(tmp_path / "run", read_manifest(tmp_path / "run"))
 

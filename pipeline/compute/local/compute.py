@@ -4,6 +4,7 @@ Torch is imported where work begins: steps that only verify or add files do with
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Generic, TypeVar
@@ -13,6 +14,7 @@ import numpy as np
 from pipeline.compute.base import Compute, MeasuringJob, Usage, Work, WorkRecord
 from pipeline.compute.interrupts import interrupts_let_through
 from pipeline.core.files import add_to_folder
+from pipeline.core.locks import held_alone
 from pipeline.core.progress import OnProgress
 from pipeline.evaluation.measurement import Measurement
 from pipeline.evaluation.options import EvaluationOptions
@@ -68,7 +70,14 @@ class LocalCompute(Compute):
 
         distributed.join(resolve_device(job.recipe.device))
         folder = distributed.from_main(lambda: RunFolder.claim(self.runs_folder, run, job.fingerprint))
-        return _InThisProcess(lambda on_progress: fine_tune(job, folder, on_progress))
+
+        def do(on_progress: OnProgress) -> FineTunedModel:
+            with ExitStack() as stack:
+                # The same run, re-executed twice at once, finds the same folder twice.
+                distributed.from_main(lambda: stack.enter_context(held_alone(folder.path, "trains in")))
+                return fine_tune(job, folder, on_progress)
+
+        return _InThisProcess(do)
 
     def start_measuring(self, job: MeasuringJob) -> Work[Measurement]:
         """See `Compute.start_measuring`."""

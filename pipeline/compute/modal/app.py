@@ -8,10 +8,12 @@ torch and what stands on it, which takes seconds and memory: the machine that or
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import modal
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.compute.modal.attempts import count_attempt, forget_attempts
@@ -226,10 +228,11 @@ def _say(line: str) -> None:
 
 def _split(version: str) -> PairTable:
     """A split that the client uploaded, checked by content."""
-    table = PairTable.from_arrow(pq.read_table(Path(INPUTS_MOUNT) / "pairs" / f"{version}.parquet"))
-    if table.data_version != version:
-        raise PipelineError(f"the pairs {version} in the Volume {INPUTS_VOLUME} are damaged: delete that file there")
-    return table
+    path = Path(INPUTS_MOUNT) / "pairs" / f"{version}.parquet"
+    with suppress(OSError, ValueError, KeyError, pa.ArrowException, PipelineError):
+        if (table := PairTable.from_arrow(pq.read_table(path))).data_version == version:
+            return table
+    raise PipelineError(f"the pairs {version} in the Volume {INPUTS_VOLUME} are damaged: delete that file there")
 
 
 def _local(model: ModelInfo) -> ModelInfo:

@@ -1,10 +1,10 @@
 """Counts a training's attempts since its newest checkpoint: Modal starts a crashing container again for ever."""
 
-import json
 from pathlib import Path
 
+from pipeline.core.checksums import checked_json, read_checked
 from pipeline.core.errors import PipelineError
-from pipeline.core.files import json_text, write_text
+from pipeline.core.files import write_bytes
 from pipeline.training.run_folder import RunFolder
 
 MOST_WITHOUT_PROGRESS = 4
@@ -19,7 +19,7 @@ def count_attempt(folder: RunFolder) -> None:
     """
     steps = [int(path.name) for path in folder.checkpoints.glob("*") if path.name.isdecimal()]
     newest, note = max(steps, default=0), _note(folder)
-    before = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else {"step": newest, "attempts": 0}
+    before = _read(note)
     attempts = before["attempts"] if before["step"] == newest else 0
     if attempts >= MOST_WITHOUT_PROGRESS:
         # Whoever orders the training again has changed something, or wants to try.
@@ -29,12 +29,21 @@ def count_attempt(folder: RunFolder) -> None:
             "lower token_budget, choose another PIPELINE_MODAL_GPU, or make checkpoints more often "
             "(checkpoint_steps)"
         )
-    write_text(note, json_text({"step": newest, "attempts": attempts + 1}))
+    write_bytes(note, checked_json({"step": newest, "attempts": attempts + 1}))
 
 
 def forget_attempts(folder: RunFolder) -> None:
     """Leave no note in a finished run's folder."""
     _note(folder).unlink(missing_ok=True)
+
+
+def _read(note: Path) -> dict[str, int]:
+    """The note of the attempt before. One that can't be read counts as none: all it stops is endless attempts."""
+    try:
+        before = read_checked(note.read_bytes())
+        return {"step": int(before["step"]), "attempts": int(before["attempts"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {"step": 0, "attempts": 0}
 
 
 def _note(folder: RunFolder) -> Path:

@@ -89,7 +89,12 @@ class ModalCompute(Compute):
             if is_running(call):
                 remark = f"taking up the call {record.call_id}, which does the same and still runs"
                 return _Training(self, job, record, call, remark)
-            if (result := self._finished(record.place, job.fingerprint)) is None:
+            try:
+                result = self._finished(record.place, job.fingerprint)
+            except PipelineError:
+                # What is damaged there doesn't stop what replaces it: the container that goes on there says why.
+                return None
+            if result is None:
                 return None
         return _Finished(record, self._placed(record.place, result, job), _why_it_stands(earlier))
 
@@ -200,7 +205,9 @@ class ModalCompute(Compute):
     @staticmethod
     def _placed(volume: str, result: FineTunedModel, job: TrainingJob) -> FineTunedModel:
         """A result with its places as they are seen from here."""
-        return result.at(volume_location(volume)).model_copy(update={"base_model": job.base_model})
+        # The pairs are uploaded once by content, so theirs may be the origin of an earlier upload.
+        here = {"base_model": job.base_model, "origin": job.train.origin}
+        return result.at(volume_location(volume)).model_copy(update=here)
 
 
 class _Call(Work[ResultT], Generic[ResultT]):

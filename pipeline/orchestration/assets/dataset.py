@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from pipeline.core.store import VersionStore
+from pipeline.orchestration.asset_values import store_together
 from pipeline.orchestration.assets.common import OWNERS, table_metadata
 from pipeline.orchestration.failures import one_line_failures
 from pipeline.question_pairs.options import PairSource, SplitPlan
@@ -83,18 +85,26 @@ def _side(description: str) -> dg.AssetOut:
         ),
     },
 )
-def splits(config: SplitConfig, raw_quora_dataset: PairTable) -> Iterator[dg.MaterializeResult[PairTable]]:
+def splits(
+    context: dg.AssetExecutionContext,
+    config: SplitConfig,
+    store: dg.ResourceParam[VersionStore],
+    raw_quora_dataset: PairTable,
+) -> Iterator[dg.MaterializeResult[PairTable]]:
     """Divide the dataset into training, dev and eval pairs.
 
     `question_disjoint` keeps every question on one side, so that the eval figure is an honest one. `reference`
     repeats `datasets.Dataset.train_test_split(test_size=0.1, seed=42)` row for row, for comparison with published
-    results; questions then stand on both sides.
+    results; questions then stand on both sides. The three are published together or not at all.
     """
     from pipeline.question_pairs.splits import split_pairs
 
     with one_line_failures():
         sides = split_pairs(raw_quora_dataset, config)
-    for name, table in (("train_split", sides.train), ("dev_split", sides.dev), ("eval_split", sides.eval)):
+    tables = {"train_split": sides.train, "dev_split": sides.dev, "eval_split": sides.eval}
+    # All of them before Dagster hears of the first: a run that is killed in between leaves no mixture.
+    store_together(store, tables, context.run.run_id)
+    for name, table in tables.items():
         yield dg.MaterializeResult(
             asset_key=name,
             value=table,

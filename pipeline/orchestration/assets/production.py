@@ -1,6 +1,6 @@
 """The model in production: the newest that was accepted, or the one that was chosen by hand."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -8,17 +8,15 @@ from typing import Any
 import dagster as dg
 
 from pipeline.compute.base import Compute
-from pipeline.core.errors import PipelineError
 from pipeline.core.store import VersionStore
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.orchestration.assets.common import OWNERS, finding_result
 from pipeline.orchestration.failures import one_line_failures
 from pipeline.orchestration.steps import PRODUCTION
-from pipeline.quality.findings import Finding
 from pipeline.quality.options import PromotionRules
-from pipeline.quality.production_record import InProduction, ProductionModel, current_production, earlier_production
-from pipeline.quality.promotion import Candidate, judge
+from pipeline.quality.production_record import InProduction, ProductionModel, earlier_production
+from pipeline.quality.promotion import Candidate, Decision, promote
 from pipeline.reporting.tables import escaped
 
 GROUP = "production"
@@ -66,24 +64,17 @@ def production_model(
     with one_line_failures():
         candidate = _candidate(context, config, store, fine_tuned_model, post_train_eval_report)
         compute.verify(candidate.model)
-        current = current_production(store, PRODUCTION)
-        findings = judge(candidate, current, config)
-        against = {name: finding for name, finding in findings.items() if not finding.passed}
-        if against and config.run_id:
-            raise PipelineError("; ".join(finding.said for finding in against.values()))
-    yield from (finding_result(finding, PRODUCTION, name) for name, finding in findings.items())
-    if against:
-        context.log_event(dg.AssetObservation(PRODUCTION, metadata=_refusal(candidate, current, against)))
+        if store.unguarded:
+            context.log.warning(store.unguarded)
+        decision = promote(store, PRODUCTION, candidate, config, context.run.run_id, datetime.now(UTC))
+    yield from (finding_result(finding, PRODUCTION, name) for name, finding in decision.findings.items())
+    if decision.record is None:
+        context.log_event(dg.AssetObservation(PRODUCTION, metadata=_refusal(candidate, decision)))
         return
-    if isinstance(current, ProductionModel) and candidate.is_in(current):
-        decision, promoted = "confirmed", current
-    else:
-        decision = "rolled back" if config.run_id else "promoted"
-        promoted = candidate.promoted(current, datetime.now(UTC), is_rollback=bool(config.run_id))
     yield dg.MaterializeResult(
-        value=promoted,
-        data_version=dg.DataVersion(promoted.data_version),
-        metadata={"decision": decision, **_metadata(promoted, store)},
+        value=decision.record,
+        data_version=dg.DataVersion(decision.record.data_version),
+        metadata={"decision": decision.word, **_metadata(decision.record, store)},
     )
 
 
@@ -105,14 +96,14 @@ def _candidate(
     return Candidate(newest, report, store.resolve("fine_tuned_model", runs).run_id)
 
 
-def _refusal(candidate: Candidate, current: InProduction, against: Mapping[str, Finding]) -> dict[str, Any]:
+def _refusal(candidate: Candidate, decision: Decision) -> dict[str, Any]:
     return {
-        "decision": "refused",
-        "reason": "; ".join(finding.said for finding in against.values()),
+        "decision": decision.word,
+        "reason": "; ".join(finding.said for finding in decision.against.values()),
         "candidate": dg.MetadataValue.path(candidate.model.model.location),
         "candidate_run": candidate.run_id,
         "cosine_ap": candidate.report.cosine.ap,
-        "in_production": _place(current),
+        "in_production": _place(decision.current),
     }
 
 

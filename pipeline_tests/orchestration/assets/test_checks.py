@@ -30,7 +30,7 @@ def figures(found: dg.AssetCheckEvaluation) -> tuple[object, object]:
 def test_every_check_shows_its_value_and_its_threshold(pipeline_home: Path, small_config: Path) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         found = checks(run(pipeline_home, small_config, instance, DATASET))
-    assert len(found) == 12
+    assert len(found) == 13
     assert all(check.passed for check in found.values())
     assert figures(found["raw_quora_dataset", "rejected_rows"]) == (0.0, 0.01)
     assert figures(found["train_split", "enough_pairs"]) == (153, 100)
@@ -167,13 +167,13 @@ def cut(path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
-        (lambda folder, version, run_id: cut(folder / version / "report.json"), "report.json"),
+        (lambda folder, version, run_id: cut(folder / version / "report.json"), "has changed since it was written"),
         (lambda folder, version, run_id: (folder / version / "report.json").unlink(), "No such file"),
         (
             lambda folder, version, run_id: (folder / version / "report.json").write_text(
                 '{"type": "EvaluationReport", "value": {"schema": 99}}'
             ),
-            "was written by a newer release of this project",
+            "has changed since it was written",
         ),
         (lambda folder, version, run_id: cut(folder / "runs" / f"{run_id}.json"), "can't read"),
         (
@@ -202,6 +202,18 @@ def test_an_unreadable_earlier_report_leaves_the_check_out(
     assert (found.description or "").startswith("skipped: the last report can't be read: ")
     assert reason in (found.description or "")
     assert figures(found) == (None, 0.01)
+
+
+def test_one_dagster_home_with_two_homes_of_values_fails_no_run(
+    pipeline_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a move or a restore: Dagster knows an earlier report that the home doesn't have."""
+    monkeypatch.setattr(result_files, "pictures", lambda report: [])
+    with dg.DagsterInstance.ephemeral() as instance:
+        measured(pipeline_home, instance, ap=0.8)
+        _, found = measured(tmp_path / "another", instance, ap=0.7)
+    assert found.passed
+    assert (found.description or "").startswith("skipped: the last report can't be read: run ")
 
 
 class CorruptingCompute(LocalCompute):

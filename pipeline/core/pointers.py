@@ -1,0 +1,119 @@
+"""Pointers to stored values: which version of an asset was made, by which run, and what its file holds."""
+
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from pydantic import ValidationError, field_validator
+
+from pipeline.core.errors import PipelineError, reason_of
+from pipeline.core.values import Stored, Upgrade
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from upath import UPath
+
+StoredT = TypeVar("StoredT", bound=Stored)
+
+
+def _without_hash(fields: dict[str, Any]) -> dict[str, Any]:
+    """Schema 2 holds the file's hash."""
+    if "sha256" in fields:
+        raise ValueError("a pointer of schema 1 has no sha256")
+    return {**fields, "sha256": None}
+
+
+class Pointer(Stored):
+    """Which version of an asset was made.
+
+    Attributes:
+        file: path of the value's main file below the asset's folder.
+        run_id: the run that made it.
+        sha256: of the bytes of that file, which in turn names the hashes of the files beside it; None where a release
+            wrote it that knew no hashes.
+    """
+
+    schema_number: ClassVar[int] = 2
+    upgrades: ClassVar[Mapping[int, Upgrade]] = {1: _without_hash}
+
+    version: str
+    file: str
+    run_id: str
+    sha256: str | None = None
+
+    @field_validator("file")
+    @classmethod
+    def _lies_below_the_folder(cls, file: str) -> str:
+        path = PurePosixPath(file)
+        if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in file:
+            raise ValueError(f"{file!r} is no path below the asset's folder")
+        return file
+
+
+class PointerSet(Stored):
+    """Pointers of assets that belong together. One file holds them, so they are replaced together or not at all.
+
+    Attributes:
+        pointers: by asset.
+        run_id: the run that made them.
+    """
+
+    pointers: dict[str, Pointer]
+    run_id: str
+
+
+def read_pointer(kind: type[StoredT], path: "UPath | Path", asset: str) -> StoredT:
+    """The pointer in a file.
+
+    Raises:
+        FileNotFoundError: when there is none.
+        PipelineError: when it can't be read.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise unreadable(asset, path, error) from error
+    return pointer_of(kind, content, path, asset)
+
+
+def pointer_of(kind: type[StoredT], content: bytes, path: "UPath | Path", asset: str) -> StoredT:
+    """As `read_pointer`, of bytes that were read.
+
+    Raises:
+        PipelineError: when they are no such pointer.
+    """
+    try:
+        return kind.from_checked_json(content)
+    except PipelineError as error:
+        raise PipelineError(f"{asset}: can't read {path}: {error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise unreadable(asset, path, error) from error
+
+
+def unreadable(asset: str, path: "UPath | Path", error: Exception) -> PipelineError:
+    """The error for a stored file that is gone or damaged."""
+    return PipelineError(f"{asset}: can't read {path} ({_reason(error)})", make_again=asset)
+
+
+def changed(asset: str, path: "UPath | Path") -> PipelineError:
+    """The error for a stored file that doesn't hold what was written."""
+    return PipelineError(f"{asset}: the content of {path} has changed since it was written", make_again=asset)
+
+
+_REASON_LENGTH = 100
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong; of a value that lacks or has too many fields, the first field."""
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        reason = reason_of(ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}"))
+    elif isinstance(error, OSError) and error.strerror:
+        # Without the path, which the message has already.
+        reason = error.strerror
+    else:
+        reason = f"no {error}" if isinstance(error, KeyError) else reason_of(error)
+    return reason if len(reason) <= _REASON_LENGTH else reason[: _REASON_LENGTH - 1] + "…"

@@ -1,0 +1,117 @@
+"""A new DAGSTER_HOME is set up by one process at a time, and one that is broken is recognised."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from effort import PROVES, exhaustive, tries
+
+from pipeline.command_line import dagster_home
+from pipeline.core.errors import PipelineError
+from pipeline.core.files import PROJECT_ROOT
+
+AT_ONCE = tries(2, 4)
+
+
+def start(home: Path, *arguments: str) -> "subprocess.Popen[str]":
+    environment = {**os.environ, "DAGSTER_HOME": str(home), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "pipeline", *arguments],
+        cwd=PROJECT_ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@exhaustive
+@pytest.mark.slow
+def test_commands_at_once_set_up_a_new_home(tmp_path: Path) -> None:
+    for number in range(tries(1, 20)):
+        home = tmp_path / f"home-{number}"
+        home.mkdir()
+        shutil.copy(PROJECT_ROOT / "deploy" / "dagster.yaml", home)
+        commands = [start(home, "prepare") for _ in range(AT_ONCE)]
+        outcomes = [(command.wait(120), command.communicate()) for command in commands]
+        assert outcomes == [(0, ("", ""))] * AT_ONCE
+        assert_whole(home)
+
+
+@exhaustive
+@pytest.mark.slow
+@pytest.mark.skipif(not PROVES, reason="takes minutes: `make prove`")
+def test_runs_at_once_in_a_new_home_are_all_recorded(pipeline_home: Path, small_config: Path, tmp_path: Path) -> None:
+    for number in range(20):
+        home = tmp_path / f"home-{number}"
+        home.mkdir()
+        shutil.copy(PROJECT_ROOT / "deploy" / "dagster.yaml", home)
+        selected = ("--select", "raw_quora_dataset", "--config", str(small_config))
+        commands = [start(home, "materialize", *selected) for _ in range(AT_ONCE)]
+        for command in commands:
+            said = command.communicate(timeout=240)[1]
+            assert command.returncode == 0, said
+        with closing(sqlite3.connect(home / "history" / "runs.db")) as runs:
+            assert runs.execute("SELECT status, count(*) FROM runs GROUP BY status").fetchall() == [
+                ("SUCCESS", len(commands))
+            ]
+
+
+def assert_whole(home: Path) -> None:
+    for name in ("history/runs.db", "history/runs/index.db", "schedules/schedules.db"):
+        with closing(sqlite3.connect(home / name)) as database:
+            assert len(database.execute("SELECT * FROM alembic_version").fetchall()) == 1
+
+
+def database(path: Path, *revisions: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
+        connection.executemany("INSERT INTO alembic_version VALUES (?)", [(revision,) for revision in revisions])
+
+
+@pytest.mark.parametrize("name", ["history/runs.db", "history/runs/index.db", "schedules/schedules.db"])
+def test_a_home_that_two_of_dagsters_commands_have_broken_is_named_with_the_way_out(tmp_path: Path, name: str) -> None:
+    database(tmp_path / name, "29b539ebc72a", "7e2f3204cf8e")
+    with pytest.raises(PipelineError) as caught:
+        dagster_home.set_up(tmp_path)
+    said = str(caught.value)
+    assert f"DAGSTER_HOME {tmp_path} is broken: two of Dagster's commands set up {name} at once" in said
+    assert "delete `history` and `schedules` in it" in said
+    assert "\n" not in said
+
+
+def test_the_command_line_says_so_and_what_it_advises_works(pipeline_home: Path, tmp_path: Path) -> None:
+    home = tmp_path / "dagster"
+    database(home / "history" / "runs.db", "one", "two")
+    shutil.copy(PROJECT_ROOT / "deploy" / "dagster.yaml", home)
+    broken = start(home, "prepare")
+    said = broken.communicate(timeout=60)[1]
+    assert broken.returncode == 1
+    assert said.startswith(f"Error: DAGSTER_HOME {home} is broken: ")
+    assert said.count("\n") == 1
+    shutil.rmtree(home / "history")
+    mended = start(home, "prepare")
+    assert (mended.communicate(timeout=60), mended.returncode) == (("", ""), 0)
+    assert_whole(home)
+
+
+def test_a_database_that_is_none_is_named(tmp_path: Path) -> None:
+    (tmp_path / "history").mkdir()
+    (tmp_path / "history" / "runs.db").write_bytes(b"no database at all" * 100)
+    with pytest.raises(PipelineError, match=r"is broken: history/runs\.db can't be read \(file is not a database\)"):
+        dagster_home.set_up(tmp_path)
+
+
+def test_a_home_that_is_whole_is_left_alone_and_no_dagster_is_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("history/runs.db", "history/runs/index.db", "schedules/schedules.db"):
+        database(tmp_path / name, "29b539ebc72a")
+    monkeypatch.setitem(sys.modules, "dagster", None)
+    dagster_home.set_up(tmp_path)
