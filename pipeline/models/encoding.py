@@ -10,7 +10,8 @@ from sentence_transformers import SentenceTransformer
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import Advanced, OnProgress, ignore
-from pipeline.models.packing import pack, packed_attention, to_device, tokenize, why_not_packed
+from pipeline.models.embedding import embeddings_of, to_device
+from pipeline.models.packing import pack, packed_attention, tokenize, why_not_packed
 from pipeline.models.precision import Precision
 
 _TOKENS_OF_A_QUESTION = 32
@@ -27,7 +28,7 @@ def embed_questions(
     stage: str = "embedding questions",
     precision: Precision = "fp32",
 ) -> np.ndarray:
-    """Embed questions, sorted by length, without padding where the model can do without.
+    """Embed questions as the model's `encode` does, sorted by length, without padding where the model can do without.
 
     Args:
         token_budget: most tokens of a forward pass; a question that has more is one by itself.
@@ -66,7 +67,7 @@ def _packed_batches(
     with packed_attention(model) as packing, torch.inference_mode():
         for chosen in _from_both_ends(list(_by_budget(order, tokens.lengths, token_budget))):
             features = to_device(pack(tokens, chosen, packing.first_position), model.device)
-            yield chosen, model(features)["sentence_embedding"].float().cpu().numpy()
+            yield chosen, embeddings_of(model(features), model.truncate_dim).float().cpu().numpy()
 
 
 def _padded_batches(

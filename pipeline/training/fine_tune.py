@@ -23,6 +23,7 @@ from pipeline.core.progress import LogLine, OnProgress, TrainingResumed, ignore
 from pipeline.evaluation.metric_values import SimilarityMetrics
 from pipeline.evaluation.results_csv import EPOCH_RESULTS_FILE_NAME, csv_row, csv_text
 from pipeline.models.base_model import model_folder_version
+from pipeline.models.embedding import SIMILARITY, features_of
 from pipeline.models.fine_tuned import DevEvaluation, FineTunedModel
 from pipeline.models.info import ModelInfo
 from pipeline.models.loading import describe_device, load_model, quiet_libraries, resolve_device
@@ -179,6 +180,8 @@ def _session(
 ) -> Iterator[_Session]:
     recipe, index = job.recipe, pairs.index
     model = load_model(job.base_model, hardware.device, recipe.max_seq_length)
+    # What its losses and thresholds are of: a folder that names another one would mislead who compares with it.
+    model.similarity_fn_name = SIMILARITY
     # Keeps the library from embedding examples for a card of its own, which is not used.
     model.model_card_data.widget = [{"source_sentence": "A question?", "sentences": ["Another question?"]}]
     if recipe.dropout is not None:
@@ -208,7 +211,7 @@ def _session(
 
 def padded_features(model: SentenceTransformer, questions: list[str]) -> Featurize:
     """Features as the library makes them, for a model that can't take packed ones."""
-    return lambda indices: model.preprocess([questions[i] for i in indices])
+    return lambda indices: features_of(model, [questions[i] for i in indices])
 
 
 def set_dropout(model: SentenceTransformer, probability: float) -> None:

@@ -15,6 +15,7 @@ from sentence_transformers.util import normalize_embeddings, pairwise_cos_sim
 from torch import nn
 from torch.nn import functional
 
+from pipeline.models.embedding import embeddings_of
 from pipeline.models.precision import Precision
 from pipeline.training.recipe import LossName, Recipe
 
@@ -36,6 +37,8 @@ class PairLoss(nn.Module):
         super().__init__()
         self.model = model
         self._autocast = precision == "bf16"
+        # The trainer's wrapper doesn't have it.
+        self._truncate_dim = model.truncate_dim
         self._terms = [
             (weight, batch_loss(name, model, recipe)) for name, weight in recipe.all_losses.items() if weight
         ]
@@ -46,7 +49,7 @@ class PairLoss(nn.Module):
         with torch.autocast(device, dtype=torch.bfloat16, enabled=self._autocast):
             # A copy: the model writes its outputs into what it gets.
             outputs = self.model(dict(features))
-        embeddings = outputs["sentence_embedding"].float()
+        embeddings = embeddings_of(outputs, self._truncate_dim).float()
         return torch.stack([weight * loss(embeddings, batch) for weight, loss in self._terms]).sum()
 
 

@@ -36,7 +36,7 @@ from pipeline.core.progress import (
 )
 from pipeline.evaluation.metric_values import SIMILARITIES, SimilarityMetrics
 from pipeline.evaluation.pair_metrics import evaluate_pairs
-from pipeline.models.packing import to_device
+from pipeline.models.embedding import to_device
 from pipeline.models.precision import Hardware, has_tf32
 from pipeline.question_pairs.schema import PairTable
 from pipeline.training import distributed

@@ -14,10 +14,11 @@ from transformers import BertConfig, BertModel, BertTokenizerFast, MPNetConfig, 
 
 from pipeline.models import packing
 from pipeline.models.base_model import bundled_folder, resolve_base_model
+from pipeline.models.embedding import to_device
 from pipeline.models.encoding import embed_questions
 from pipeline.models.loading import load_model
 from pipeline.models.options import BaseModelChoice
-from pipeline.models.packing import pack, packed_attention, to_device, tokenize, uses_varlen, why_not_packed
+from pipeline.models.packing import pack, packed_attention, tokenize, uses_varlen, why_not_packed
 
 QUESTIONS = [
     "Why?",
