@@ -8,10 +8,10 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from rich.console import Console
 
+from pipeline.command_line.dagster_home import check_dagster_home
 from pipeline.command_line.live_progress import live_progress
 from pipeline.compute.choice import backend
 from pipeline.core.errors import PipelineError
@@ -58,8 +58,7 @@ def run(settings: RunSettings, select: str, verbose: bool) -> None:
 def _dagster_home() -> Iterator[str | None]:
     """The folder of Dagster's history; where there is none, a throw-away one is in the environment meanwhile."""
     if home := environment.dagster_home():
-        if not Path(home).is_dir():
-            raise PipelineError(f"DAGSTER_HOME is {home!r}, which is no folder: make it, or unset the variable")
+        check_dagster_home(home)
         yield home
         return
     with tempfile.TemporaryDirectory(prefix="pipeline-dagster-") as throw_away:
