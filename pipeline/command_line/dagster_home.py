@@ -34,6 +34,8 @@ def check_dagster_home(home: str) -> None:
 def instance_error(home: str | None, error: Exception) -> PipelineError:
     """The one line for what Dagster raises when it opens its instance."""
     problems = getattr(error, "errors", None)
-    reason = one_line(str(problems[0].message), _LONGEST_REASON) if problems else reason_of(error)
+    reason = (
+        one_line(str(problems[0].message).partition(" Expected:")[0], _LONGEST_REASON) if problems else reason_of(error)
+    )
     settings = Path(home or ".").expanduser() / "dagster.yaml"
     return PipelineError(f"Dagster can't use {settings} ({reason}): {_WAY_OUT}")
