@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -9,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.question_pairs.reading.arrow_messages import check_messages
+from pipeline.question_pairs.reading.parquet_pages import Chunk, pages, read_footer
 from pipeline.question_pairs.reading.table_file import (
     Limits,
     NotReadableError,
@@ -23,6 +25,8 @@ _BATCH_BYTES = 1 << 28
 _MOST_HEADER_BYTES = 1 << 24
 """Of a footer or schema, 16 MiB: enough for tens of thousands of row groups. It is parsed before all else is known."""
 
+_LEAST_PARQUET = 12
+_MOST_LEVELS = 64
 _END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
 
 
@@ -67,22 +71,37 @@ def _check_header(size: int, what: str) -> None:
         )
 
 
+@dataclass(frozen=True)
+class _Counted:
+    """A chunk, the bytes of its pages when they are decompressed, and the values in them."""
+
+    chunk: Chunk
+    size: int
+    values: int
+
+
 class Parquet:
     """A Parquet file."""
 
     format = "Parquet"
 
     def __init__(self, data: pa.Buffer) -> None:
-        """Look at the schema.
+        """Look at the footer.
 
         Raises:
-            NotReadableError: when the footer is too large, or there are too many columns.
+            NotReadableError: when it is too large, or there are too many columns or levels.
         """
         self._data = data
-        if data.size >= 12:
-            _check_header(struct.unpack("<I", data.slice(data.size - 8, 4).to_pybytes())[0], "footer")
+        if data.size < _LEAST_PARQUET or data.slice(data.size - 4).to_pybytes() != b"PAR1":
+            raise ValueError("it begins like a Parquet file and doesn't end like one: it was cut, or is none")
+        _check_header(struct.unpack("<I", data.slice(data.size - 8, 4).to_pybytes())[0], "footer")
+        self._footer = read_footer(memoryview(data).cast("B"))
+        check_columns(self._footer.columns)
+        if self._footer.levels > _MOST_LEVELS:
+            raise NotReadableError(
+                f"its columns are nested {self._footer.levels:,} levels deep, more than {_MOST_LEVELS}"
+            )
         self._file = pq.ParquetFile(pa.BufferReader(data))
-        check_columns(self._file.metadata.num_columns)
         self.columns = tuple(self._file.schema_arrow.names)
 
     def all_columns(self) -> tuple[str, ...]:
@@ -96,67 +115,65 @@ class Parquet:
         in memory once until it is known how large all are.
         """
         wanted = list(names)
-        metadata = self._file.metadata
-        limits.check_rows(metadata.num_rows)
-        groups = [self._chunks(group, wanted) for group in range(metadata.num_row_groups)]
+        rows = self._file.metadata.num_rows
+        limits.check_rows(rows)
+        groups = self._counted([_of_columns(chunks, wanted) for chunks in self._footer.groups], limits)
         chunks = [chunk for group in groups for chunk in group]
-        limits.check_bytes(sum(chunk.total_uncompressed_size for chunk in chunks), "bytes of data by its footer")
         file = self._file if self._most_bytes(groups, wanted) <= limits.max_bytes else self._with_dictionaries(chunks)
         batches = file.iter_batches(batch_size=_batch_rows(chunks), columns=wanted)
         schema = _plain_schema(pa.schema([file.schema_arrow.field(name) for name in wanted]))
         table = pa.Table.from_batches(_decoded(batches, limits), schema=schema)
-        if len(table) != metadata.num_rows:
-            raise ValueError(f"it has {len(table):,} rows where its footer says {metadata.num_rows:,}")
+        if len(table) != rows:
+            raise ValueError(f"it has {len(table):,} rows where its footer says {rows:,}")
         return RawRows(table)
 
-    def _chunks(self, group: int, names: list[str]) -> list[Any]:
-        """The metadata of these columns in a row group.
+    def _counted(self, groups: list[list[Chunk]], limits: Limits) -> list[list[_Counted]]:
+        """The chunks with what their pages hold by their own headers: the footer may say something else."""
+        view = memoryview(self._data).cast("B")
+        total = 0
+        counted: list[list[_Counted]] = []
+        for chunks in groups:
+            counted.append([])
+            for chunk in chunks:
+                size = values = 0
+                for page_size, page_values in pages(view, chunk):
+                    size, values, total = size + page_size, values + page_values, total + page_size
+                    limits.check_bytes(total, "bytes in its pages")
+                counted[-1].append(_Counted(chunk, size, values))
+        return counted
 
-        Of a damaged file pyarrow ends the process when it is asked for them, but raises when it begins to read.
-        """
-        next(self._file.iter_batches(batch_size=1, row_groups=[group], columns=names), None)
-        row_group, wanted = self._file.metadata.row_group(group), set(names)
-        if row_group.num_columns != self._file.metadata.num_columns:
-            raise ValueError(f"row group {group:,} has {row_group.num_columns:,} columns, not those of the schema")
-        chunks = (row_group.column(at) for at in range(row_group.num_columns))
-        return [chunk for chunk in chunks if chunk.path_in_schema.partition(".")[0] in wanted]
+    def _with_dictionaries(self, chunks: Iterable[_Counted]) -> Any:
+        others = {counted.chunk.path for counted in chunks if not counted.chunk.has_dictionary}
+        paths = [path for path in dict.fromkeys(counted.chunk.path for counted in chunks) if path not in others]
+        return pq.ParquetFile(pa.BufferReader(self._data), read_dictionary=paths)
 
-    def _with_dictionaries(self, chunks: Iterable[Any]) -> Any:
-        return pq.ParquetFile(pa.BufferReader(self._data), read_dictionary=_texts(chunks))
-
-    def _most_bytes(self, groups: list[list[Any]], names: list[str]) -> int:
+    def _most_bytes(self, groups: list[list[_Counted]], names: list[str]) -> int:
         """Bytes that these columns decode to at most: of a text in a dictionary, each value may be the longest one."""
         total = 0
         for group, chunks in enumerate(groups):
-            texts = [chunk for chunk in chunks if chunk.physical_type == "BYTE_ARRAY" and not _is_delta(chunk)]
-            values = sum(chunk.num_values for chunk in texts)
-            longest = max((chunk.total_uncompressed_size for chunk in texts), default=0)
+            texts = [counted for counted in chunks if counted.chunk.has_dictionary]
+            values = sum(chunk.values for chunk in texts)
+            longest = max((chunk.size for chunk in texts), default=0)
             if values * longest > _BATCH_BYTES:
                 longest = self._longest_in_dictionary(group, names, texts)
-            total += sum(chunk.total_uncompressed_size for chunk in chunks) + values * longest
+            total += sum(chunk.size for chunk in chunks) + values * longest
         return total
 
-    def _longest_in_dictionary(self, group: int, names: list[str], texts: list[Any]) -> int:
+    def _longest_in_dictionary(self, group: int, names: list[str], texts: list[_Counted]) -> int:
         """Bytes of the longest text in the dictionaries of a row group."""
         batches = self._with_dictionaries(texts).iter_batches(batch_size=1, row_groups=[group], columns=names)
         return max((longest_text(column) for batch in islice(batches, 1) for column in batch.columns), default=0)
 
 
-def _texts(chunks: Iterable[Any]) -> list[str]:
-    """Paths of the columns of texts whose encodings can be read as dictionaries."""
-    others = {chunk.path_in_schema for chunk in chunks if _is_delta(chunk)}
-    paths = (chunk.path_in_schema for chunk in chunks if chunk.physical_type == "BYTE_ARRAY")
-    return [path for path in dict.fromkeys(paths) if path not in others]
+def _of_columns(chunks: Iterable[Chunk], names: Iterable[str]) -> list[Chunk]:
+    wanted = set(names)
+    return [chunk for chunk in chunks if chunk.path.partition(".")[0] in wanted or chunk.path in wanted]
 
 
-def _is_delta(chunk: Any) -> bool:
-    return chunk.physical_type == "BYTE_ARRAY" and any(name.startswith("DELTA") for name in chunk.encodings)
-
-
-def _batch_rows(chunks: Iterable[Any]) -> int:
+def _batch_rows(chunks: Iterable[_Counted]) -> int:
     """Rows to decode at once: fewer where texts say only how they differ from the text before, as few bytes are then
     many texts that are as long as all of them together at most."""
-    largest = max((chunk.total_uncompressed_size for chunk in chunks if _is_delta(chunk)), default=0)
+    largest = max((counted.size for counted in chunks if counted.chunk.is_incremental), default=0)
     return max(1, min(_BATCH_ROWS, _BATCH_BYTES // max(1, largest)))
 
 
