@@ -10,7 +10,7 @@ from pipeline.command_line import materialize
 from pipeline.command_line.click_options import config_option, set_option
 from pipeline.command_line.live_progress import live_progress
 from pipeline.compute.choice import create_compute
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import PipelineError, one_line
 from pipeline.orchestration.steps import STEP_SETTINGS, load_settings
 from pipeline.question_pairs.options import PairSource, SplitPlan
 from pipeline.settings import environment
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def _fail(message: str, status: int) -> None:
-    click.echo(f"Error: {message}", err=True)
+    click.echo(one_line(f"Error: {message}"), err=True)
     sys.exit(status)
 
 
@@ -128,8 +128,9 @@ def prepare_command() -> None:
     from pipeline.command_line import dagster_home
 
     if home := environment.dagster_home():
-        Path(home).mkdir(parents=True, exist_ok=True)
-        dagster_home.set_up(Path(home))
+        folder = dagster_home.folder_of(home)
+        folder.mkdir(parents=True, exist_ok=True)
+        dagster_home.set_up(folder)
 
 
 # --- fine-tune, without Dagster --------------------------------------------------------------------------------

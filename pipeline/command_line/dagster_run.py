@@ -9,8 +9,9 @@ from typing import Any
 import dagster as dg
 from rich.console import Console
 
+from pipeline.command_line.dagster_home import open_instance
 from pipeline.command_line.results import print_production, print_results
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import PipelineError, one_line
 from pipeline.core.progress import StepEnded, StepStarted, progress_file_sink
 from pipeline.core.store import VersionStore
 from pipeline.definitions import defs
@@ -45,9 +46,9 @@ def execute(settings: RunSettings, select: str, verbose: bool) -> Outcome:
         verbose: print Dagster's event log instead of telling of the steps as progress.
 
     Raises:
-        PipelineError: when nothing is selected.
+        PipelineError: when nothing is selected, or Dagster's instance can't be opened.
     """
-    with dg.DagsterInstance.get() as instance:
+    with open_instance() as instance:
         assets = _selected_assets(select)
         run_config = settings.run_config(steps_of(assets))
         run_config["loggers"] = {"console" if verbose else _PROGRESS: {}}
@@ -142,6 +143,10 @@ def _was_interrupted(event: dg.DagsterEvent) -> bool:
     return error is not None and error.cls_name == "DagsterExecutionInterruptedError"
 
 
+_LONGEST_REASON = 180
+"""Characters, so that the name of the step and the way out stay in the line."""
+
+
 def _reason(event: dg.DagsterEvent) -> str:
     """The one line of a step's failure: what the step said, else the error that ended it."""
     data = event.step_failure_data
@@ -150,7 +155,7 @@ def _reason(event: dg.DagsterEvent) -> str:
     error = data.error
     while error and error.cause:
         error = error.cause
-    message = " ".join(error.message.split()) if error else "no reason was recorded"
+    message = one_line(" ".join(error.message.split()), _LONGEST_REASON) if error else "no reason was recorded"
     return f"{event.step_key}: {message} (run again with --verbose to see where)"
 
 
@@ -175,4 +180,4 @@ def print_summary(console: Console, outcome: Outcome) -> None:
             pointer = store.resolve(key, [run_id])
             console.print(f"{key}  {store.folder(key) / pointer.file}", soft_wrap=True, highlight=False)
     for remark in outcome.remarks:
-        console.print(f"Check    {remark}", soft_wrap=True, highlight=False, markup=False)
+        console.print(one_line(f"Check    {remark}"), soft_wrap=True, highlight=False, markup=False)

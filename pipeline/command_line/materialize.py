@@ -8,7 +8,6 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from rich.console import Console
 
@@ -41,7 +40,7 @@ def run(settings: RunSettings, select: str, verbose: bool) -> None:
             step_processes.warm_up()
         from pipeline.command_line.dagster_run import execute, print_summary
 
-        dagster_home.set_up(Path(os.environ["DAGSTER_HOME"]))
+        dagster_home.set_up(dagster_home.folder_of(os.environ["DAGSTER_HOME"]))
         outcome = execute(settings, select, verbose)
     if outcome.failure:
         raise PipelineError(outcome.failure)
@@ -60,8 +59,7 @@ def run(settings: RunSettings, select: str, verbose: bool) -> None:
 def _dagster_home() -> Iterator[str | None]:
     """The folder of Dagster's history; where there is none, a throw-away one is in the environment meanwhile."""
     if home := environment.dagster_home():
-        if not Path(home).is_dir():
-            raise PipelineError(f"DAGSTER_HOME is {home!r}, which is no folder: make it, or unset the variable")
+        dagster_home.check_dagster_home(home)
         yield home
         return
     with tempfile.TemporaryDirectory(prefix="pipeline-dagster-") as throw_away:

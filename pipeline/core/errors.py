@@ -1,5 +1,6 @@
 """The one exception that a user is meant to read."""
 
+import re
 from typing import Literal
 
 Product = Literal["pairs", "splits", "base model", "model", "baseline report", "report"]
@@ -14,12 +15,21 @@ _ADVICE: dict[str, str] = {
     "report": "measure the model again",
 }
 
+LONGEST_LINE = 300
+"""Characters of the longest line that a user is shown."""
+
+_LONGEST_MESSAGE = 268
+"""Leaves room for what stands before a message in its line: the command's `Error: ` and the name of the step."""
+
+_SHARE_OF_THE_START = 0.6
+
 
 class PipelineError(Exception):
     """Something that the user can put right.
 
     The message is one line that names the thing, the value and the way out. Dagster's steps turn it into a
-    `dagster.Failure` and the command line into its last line, both without a traceback.
+    `dagster.Failure` and the command line into its last line, both without a traceback. A message that is longer than
+    268 characters loses its middle: it begins with the thing and ends with the way out.
 
     Attributes:
         message: the line, without the advice that `make_again` stands for.
@@ -28,6 +38,7 @@ class PipelineError(Exception):
     """
 
     def __init__(self, message: str, make_again: Product | str | None = None) -> None:
+        message = one_line(message, _LONGEST_MESSAGE)
         super().__init__(message)
         self.message = message
         self.make_again = make_again
@@ -35,19 +46,48 @@ class PipelineError(Exception):
     def __str__(self) -> str:
         if self.make_again is None:
             return self.message
-        return f"{self.message}: {_ADVICE.get(self.make_again, f'make {self.make_again} again')}"
+        return one_line(f"{self.message}: {_ADVICE.get(self.make_again, f'make {self.make_again} again')}")
 
 
 _REASON_LENGTH = 200
 _EXCERPT_LENGTH = 60
+_LONGEST_EXCERPT = 80
+"""Characters of a quoted excerpt: what isn't printable takes several each."""
+
+_IS_ADVICE = re.compile(
+    r"^\W*(?:please|try|consider|alternatively|use|set|pass|increase|enable|specify|make sure|see|check out|you (?:can|"
+    r"may|might|should|need|could|will)|if you|to (?:fix|disable|enable|ignore|silence|avoid|resolve|use))\b",
+    re.IGNORECASE,
+)
+
+
+def one_line(text: str, longest: int = LONGEST_LINE) -> str:
+    """The text in one line of printable characters; the middle of a longer one is left out."""
+    if not text.isprintable():
+        text = "".join(letter if letter.isprintable() else " " for letter in text)
+    if len(text) <= longest:
+        return text
+    start = int(longest * _SHARE_OF_THE_START)
+    return f"{text[:start].rstrip()} … {text[len(text) - (longest - start - 3) :].lstrip()}"
 
 
 def excerpt(text: str) -> str:
     """A user's text as a message may show it: quoted, in one line, at most 60 characters of it."""
-    return repr(text if len(text) <= _EXCERPT_LENGTH else text[: _EXCERPT_LENGTH - 1] + "…")
+    shown = repr(text if len(text) <= _EXCERPT_LENGTH else text[: _EXCERPT_LENGTH - 1] + "…")
+    return shown if len(shown) <= _LONGEST_EXCERPT else f"{shown[: _LONGEST_EXCERPT - 2]}…{shown[0]}"
 
 
 def reason_of(error: BaseException) -> str:
-    """What a library's error says, in one line of at most 200 characters; its type where it says nothing."""
-    line = " ".join(str(error).split()) or type(error).__name__
+    """What a library's error says, in one line of at most 200 characters; its type where it says nothing.
+
+    What the library advises is left out: its parameters are no settings of this project.
+    """
+    line = _without_advice(" ".join(str(error).split())) or type(error).__name__
     return line if len(line) <= _REASON_LENGTH else line[: _REASON_LENGTH - 1] + "…"
+
+
+def _without_advice(line: str) -> str:
+    """The line without the sentences and brackets that say what to do."""
+    line = re.sub(r"\s*\(([^()]*)\)", lambda found: "" if _IS_ADVICE.search(found[1]) else found[0], line)
+    sentences = re.split(r"(?<=[.!?;])\s+", line)
+    return " ".join(sentence for sentence in sentences if not _IS_ADVICE.search(sentence)).rstrip(" .;")

@@ -18,6 +18,9 @@ _OWNER = {"owner": OWNERS[0]}
 _CHECKED_EVERY = 60
 """Seconds between two looks at the source: a hash of its bytes, or one question to the hub."""
 
+_LONGEST_LOOK = 40.0
+"""Seconds. Dagster ends a look after a minute, without a word of what it waited for."""
+
 
 _RETRAIN = load_settings(environment.retrain_config())
 
@@ -94,7 +97,7 @@ def new_question_pairs(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     from pipeline.question_pairs.changes import source_fingerprint
 
     try:
-        found = source_fingerprint(_RETRAIN.of("raw_quora_dataset", PairSource))
+        found = source_fingerprint(_RETRAIN.of("raw_quora_dataset", PairSource), _LONGEST_LOOK)
     except PipelineError as error:
         return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)
     if found is None:

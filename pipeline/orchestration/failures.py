@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import dagster as dg
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import PipelineError, one_line
 
 _MADE_BY: dict[str, str] = {
     "pairs": "raw_quora_dataset",
@@ -21,7 +21,7 @@ def in_dagster(error: PipelineError) -> str:
     """The error's line, with the asset to rematerialise where that is the way out."""
     if error.make_again is None:
         return str(error)
-    return f"{error.message}: rematerialise {_MADE_BY.get(error.make_again, error.make_again)}"
+    return one_line(f"{error.message}: rematerialise {_MADE_BY.get(error.make_again, error.make_again)}")
 
 
 @contextmanager

@@ -10,6 +10,7 @@ PAIR_COLUMNS = ("pair_id", "question1_id", "question2_id", "question1", "questio
 """The parts of a pair, for which a file may have column names of its own."""
 
 Keep = Literal["keep", "drop"]
+Quoting = Literal["auto", "csv", "none"]
 
 
 class PairSource(FrozenModel):
@@ -22,8 +23,8 @@ class PairSource(FrozenModel):
     )
     path: str | None = Field(
         default=None,
-        description="File, folder of files or fsspec URL of question pairs: TSV, CSV, Parquet, Arrow or JSON lines, "
-        "plain or compressed by gzip, zstd or bzip2. A relative path starts at the working directory.",
+        description="File, folder of files or fsspec URL of question pairs: TSV, CSV, Parquet, Arrow, JSON lines, "
+        "Excel, plain or compressed by gzip, zstd or bzip2. A relative path starts at the working directory.",
     )
     hub_id: str = Field(
         default="quora-competitions/quora",
@@ -45,6 +46,12 @@ class PairSource(FrozenModel):
         default={},
         description="Your names of columns, where they are others than those known: `{question1: first, question2: "
         "second, is_duplicate: same}`; also pair_id, question1_id and question2_id.",
+    )
+    quoting: Quoting = Field(
+        default="auto",
+        description="How quotes in CSV and TSV are read. `csv`: around a field, doubled inside. `none`: as letters. "
+        "`auto`: by CSV's rules, in a TSV that breaks them as letters; a text in quotes that has whole rows in it is "
+        "refused.",
     )
     max_rejected_share: float = Field(
         default=0.0,
@@ -69,7 +76,19 @@ class PairSource(FrozenModel):
         default=2 << 30,
         ge=1 << 10,
         le=1 << 40,
-        description="Bytes of decompressed data beyond which a file is refused, so that a wrong one fills no memory.",
+        description="Bytes of decompressed and decoded data, of all files together, beyond which a source is refused.",
+    )
+    max_rows: int = Field(
+        default=20_000_000,
+        ge=1,
+        le=10**10,
+        description="Rows of all files together beyond which a source is refused. A million take 1.5 GB of memory.",
+    )
+    max_seconds: float = Field(
+        default=1_800.0,
+        gt=0,
+        le=86_400,
+        description="Seconds in which a source behind a URL must have been read. The sensor waits 40 seconds at most.",
     )
     fraction: float = Field(
         default=1.0, gt=0, le=1, description="Share of the pairs to use, from the first on; the others are dropped."

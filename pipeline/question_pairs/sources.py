@@ -22,14 +22,18 @@ from pipeline.question_pairs.audit import (
 )
 from pipeline.question_pairs.options import PairSource
 from pipeline.question_pairs.questions import QuestionIndex
-from pipeline.question_pairs.reading.files import DataFile, find_files, read_bytes, without_credentials
-from pipeline.question_pairs.reading.formats import open_table, readable
+from pipeline.question_pairs.reading.files import DataFile, Deadline, find_files, read_bytes, without_credentials
+from pipeline.question_pairs.reading.formats import open_table
 from pipeline.question_pairs.reading.forms import FormPairs, read_pairs
 from pipeline.question_pairs.reading.hub_dataset import fetch_dataset
+from pipeline.question_pairs.reading.table_file import Limits, readable
 from pipeline.question_pairs.sample.generator import bundled_sample
 from pipeline.question_pairs.schema import PAIR_SCHEMA, DataOrigin, PairTable, ids_by_text, table_version
+from pipeline.question_pairs.source_ids import QUESTION_IDS, unsound_ids
 
 _ROUNDING = 1e-9
+_LONGEST_REASONS = 80
+"""Characters of a message after which further reasons are only counted."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,8 @@ def load_audited(source: PairSource) -> AuditedPairs:
         sample = PairTable(bundled_sample(source.sample_seed), origin).to_arrow()
         ids = {name: sample[name].combine_chunks() for name in ("pair_id", "question1_id", "question2_id")}
         pairs = sample.select(["question1", "question2", "is_duplicate"]).append_column("row", [ids["pair_id"]])
-        return _curated(pairs, ids, origin, Audit(len(sample), facts={"form": "bundled sample"}), source)
+        return _curated(pairs, ids, {}, origin, Audit(len(sample), facts={"form": "bundled sample"}), source)
+    deadline = Deadline(source.max_seconds)
     if source.source == "hub":
         dataset = fetch_dataset(
             source.hub_id, source.hub_config, source.hub_revision, source.hub_split, source.max_bytes
@@ -72,44 +77,61 @@ def load_audited(source: PairSource) -> AuditedPairs:
         name, files = f"hub dataset {source.hub_id!r}", dataset.files
     else:
         name = str(source.path)
-        files = find_files(name)
+        files = find_files(name, deadline)
         name = without_credentials(name)
         origin = DataOrigin(source=name.rstrip("/").rpartition("/")[2] or name, synthetic=False)
-    parts, audit = _read(files, name, source)
+    parts, audit = _read(files, name, source, deadline)
     if origin.revision:
         audit = replace(audit, facts={**audit.facts, "commit": origin.revision})
-    return _curated(*_joined(parts), origin, audit, source)
+    pairs, ids = _joined(parts)
+    return _curated(pairs, ids, _missing_ids(parts), origin, audit, source)
 
 
-def _read(files: Sequence[DataFile], name: str, source: PairSource) -> tuple[list[FormPairs], Audit]:
+def _read(
+    files: Sequence[DataFile], name: str, source: PairSource, deadline: Deadline
+) -> tuple[list[FormPairs], Audit]:
     """The pairs of each file, rejected rows left out, and the account so far."""
     parts: list[FormPairs] = []
     kinds: list[str] = []
+    limits = Limits(source.max_bytes, source.max_rows)
     for file in files:
-        data = read_bytes(file, source.max_bytes)
-        table = open_table(data, file.name)
+        data = read_bytes(file, limits.max_bytes, deadline)
+        table = open_table(data, file.name, limits.max_bytes, source.quoting)
         with readable(file.name):
-            parts.append(read_pairs(table, file.name, source.columns, source.max_bytes))
+            parts.append(read_pairs(table, file.name, source.columns, limits))
         kinds.append(f"{parts[-1].form} in {table.format}")
         if kinds[-1] != kinds[0]:
             raise PipelineError(
-                f"{name} mixes files: {files[0].name} holds {kinds[0]}, {file.name} {kinds[-1]}; keep those of one kind"
+                f"{name} mixes files: {_base(files[0])} holds {kinds[0]}, {_base(file)} {kinds[-1]}; keep those of one "
+                "kind"
             )
+        limits = Limits(limits.max_bytes - max(data.size, parts[-1].pairs.nbytes), limits.max_rows - parts[-1].read)
     shown = files[0].name if len(files) == 1 else name
     audit = _account(parts, {"form": kinds[0], "files": len(files)})
     rejected = sum(audit.rejected.values())
     if rejected > source.max_rejected_share * audit.read:
-        reasons = "; ".join(
-            f"{count:,} with {reason} (the first: {audit.examples[reason][0]})"
-            for reason, count in audit.rejected.items()
-        )
         raise PipelineError(
-            f"{shown}: {rejected:,} of {audit.read:,} rows are broken: {reasons}; correct them, or raise "
+            f"{shown}: {rejected:,} of {audit.read:,} rows are broken: {_reasons(audit)}; correct them, or raise "
             f"`max_rejected_share`, now {source.max_rejected_share:g}"
         )
     if not audit.kept:
         raise PipelineError(f"{shown} has a header but no question pairs")
     return parts, audit
+
+
+def _base(file: DataFile) -> str:
+    return file.name.rpartition("/")[2]
+
+
+def _reasons(audit: Audit) -> str:
+    """Why rows were rejected, the most frequent reason first and with an example; the account has all of them."""
+    (first, most), *others = sorted(audit.rejected.items(), key=lambda reason: -reason[1])
+    shown = f"{most:,} with {first} ({audit.examples[first][0]})"
+    for at, (reason, count) in enumerate(others):
+        if len(shown) > _LONGEST_REASONS:
+            return f"{shown}, {sum(count for _, count in others[at:]):,} for other reasons"
+        shown += f", {count:,} with {reason}"
+    return shown
 
 
 def _account(parts: Sequence[FormPairs], facts: Mapping[str, str | int]) -> Audit:
@@ -132,11 +154,26 @@ def _joined(parts: Sequence[FormPairs]) -> tuple[pa.Table, dict[str, pa.Array]]:
     return joined.append_column("row", [chunk for row in rows for chunk in row.chunks]).combine_chunks(), ids
 
 
+def _missing_ids(parts: Sequence[FormPairs]) -> dict[str, str]:
+    """Why an id that some file has can't be used: the first file that lacks it, or has no number in some row."""
+    reasons: dict[str, str] = {}
+    for part in {name for some in parts for name in (*some.ids, *some.no_ids)}:
+        lacking = next((some for some in parts if part not in some.ids), None)
+        if lacking is not None:
+            reasons[part] = lacking.no_ids.get(part, "some of the files have none")
+    return reasons
+
+
 def _curated(
-    pairs: pa.Table, ids: Mapping[str, pa.Array], origin: DataOrigin, audit: Audit, source: PairSource
+    pairs: pa.Table,
+    ids: Mapping[str, pa.Array],
+    no_ids: Mapping[str, str],
+    origin: DataOrigin,
+    audit: Audit,
+    source: PairSource,
 ) -> AuditedPairs:
     """Take the share that is asked for, find what is said twice in it, drop what the settings say, and give ids where
-    the source has none."""
+    the source has none, or `no_ids` or the rows say why they are none."""
     # Rounded up, but for the noise of binary fractions: 0.07 of 100 pairs are 7.
     used = math.ceil(source.fraction * len(pairs) - _ROUNDING)
     beyond = {BEYOND_FRACTION: len(pairs) - used} if source.fraction < 1 else {}
@@ -149,7 +186,10 @@ def _curated(
         MIRRORED: twice.mirrored,
         BLANK: blank(pairs["question1"]) | blank(pairs["question2"]),
     }
-    has_ids = "question1_id" in ids and "question2_id" in ids
+    is_duplicate, rows = np.asarray(pairs["is_duplicate"]), np.asarray(pairs["row"])
+    unsound = unsound_ids(ids, index, is_duplicate, rows)
+    ids = {name: column for name, column in ids.items() if name not in unsound}
+    has_ids = all(name in ids for name in QUESTION_IDS)
     lengths = [int(pc.max(pc.utf8_length(pairs[name])).as_py()) for name in ("question1", "question2")]
     examples = {kind: excerpts(flags, pairs) for kind, flags in found.items() if flags.any()}
     is_kept, dropped_by_kind = _kept(found, examples, origin, source)
@@ -166,7 +206,10 @@ def _curated(
     table = pa.table(columns, schema=PAIR_SCHEMA)
     if dropped_by_kind:
         table = table.filter(is_kept)
-    facts = {"question ids": "of the source" if has_ids else "by text", "longest question (characters)": max(lengths)}
+    facts: dict[str, str | int] = {
+        **_told_ids(has_ids, {**no_ids, **unsound}),
+        "longest question (characters)": max(lengths),
+    }
     return AuditedPairs(
         PairTable(table.to_pandas(), origin.model_copy(update={"dataset_version": table_version(table)})),
         replace(
@@ -177,6 +220,13 @@ def _curated(
             facts={**audit.facts, **facts},
         ),
     )
+
+
+def _told_ids(has_ids: bool, reasons: Mapping[str, str]) -> dict[str, str]:
+    """Where the ids come from, and why those of the source were left out if it has some."""
+    why = next((reasons[name] for name in QUESTION_IDS if name in reasons), None)
+    told = {"question ids": "of the source" if has_ids else f"by text, as {why}" if why else "by text"}
+    return told | ({"pair ids": f"by row, as {reasons['pair_id']}"} if "pair_id" in reasons else {})
 
 
 def _kept(

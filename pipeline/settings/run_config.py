@@ -10,8 +10,9 @@ The same file serves every command, `dagster asset materialize --config`, the jo
 `config` prints one with every setting, explained. Which steps there are is said by whoever reads a file.
 """
 
+import difflib
 import textwrap
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,13 +20,14 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from pipeline.compute.backend import Variable
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import PipelineError, excerpt
 from pipeline.core.files import PROJECT_ROOT
+from pipeline.settings.yaml_text import config_text, load_yaml, load_yaml_texts
 
 SettingsT = TypeVar("SettingsT", bound=BaseModel)
 
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The one in C, where PyYAML was built with it: the definitions read two config files each time they load."""
+_MOST_CHARACTERS = 240
+"""Of all problems in one line: further ones are counted."""
 
 StepSettings = Mapping[str, type[BaseModel]]
 """The steps that have settings, and the class of each."""
@@ -38,10 +40,12 @@ class RunSettings:
         """Check the given settings; what is left out takes its default.
 
         Raises:
-            PipelineError: for an unknown step or setting, or a value out of its range: all of them, in one line.
+            PipelineError: for an unknown step or setting, or a value out of its range: as many as one line holds.
         """
         problems = [
-            f"there is no step {step!r}; the steps are: {', '.join(classes)}" for step in given if step not in classes
+            f"there is no step {excerpt(step)}; {_nearest(step, classes, 'steps')}"
+            for step in given
+            if step not in classes
         ]
         self._classes = classes
         self._settings: dict[str, BaseModel] = {}
@@ -54,7 +58,7 @@ class RunSettings:
                 problems += [_problem(step, cls, dict(detail)) for detail in error.errors()]
         if problems:
             # A value that fits none of several types is reported once for each.
-            raise PipelineError("; ".join(dict.fromkeys(problems)))
+            raise PipelineError(_in_one_line(list(dict.fromkeys(problems))))
 
     def of(self, step: str, cls: type[SettingsT]) -> SettingsT:
         """The settings of one step, as its class."""
@@ -133,9 +137,9 @@ def read_settings(
         step, dot, name = target.partition(".")
         if not (equals and dot and name):
             raise PipelineError(
-                f"{override!r} sets nothing: write step.setting=value, such as --set {_example(classes)}"
+                f"{excerpt(override)} sets nothing: write step.setting=value, such as --set {_example(classes)}"
             )
-        steps[step] = {**steps.get(step, {}), name: _parse(text, f"the value of {target}")}
+        steps[step] = {**steps.get(step, {}), name: _typed(text, classes.get(step), name, target)}
     for step, named in (values or {}).items():
         steps[step] = {**steps.get(step, {}), **named}
     return RunSettings(classes, steps)
@@ -157,21 +161,29 @@ def project_config(name: str) -> Path:
     return PROJECT_ROOT / "configs" / f"{name}.yaml"
 
 
-def _parse(text: str, what: str) -> Any:
-    try:
-        return yaml.load(text, Loader=_LOADER)
-    except yaml.YAMLError as error:
-        raise PipelineError(f"can't read {what}: {' '.join(str(error).split())}") from error
+_NULLS = ("", "null", "~")
+
+
+def _typed(text: str, cls: type[BaseModel] | None, name: str, target: str) -> Any:
+    """The value that a text stands for, by the type of its setting.
+
+    A text is taken as it was typed, and an empty one means none where the setting may be empty. Mappings and lists are
+    YAML whose scalars are texts. All else pydantic reads.
+    """
+    if cls is None or name not in cls.model_fields:
+        return text
+    schema = cls.model_json_schema()["properties"][name]
+    options = schema.get("anyOf", [schema])
+    kinds = {option.get("type") for option in options}
+    if kinds & {"object", "array"}:
+        return load_yaml_texts(text, f"the value of {target}")
+    if any(option.get("type") == "string" and not {"enum", "const"} & set(option) for option in options):
+        return None if text == "" and "null" in kinds else text
+    return None if text.strip().lower() in _NULLS else text.strip()
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise PipelineError(f"no config file at {path.absolute()}; the project's own are in configs/") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise PipelineError(f"can't read the config file {path}: {' '.join(str(error).split())}") from error
-    steps = _only(_parse(text, f"the config file {path}"), "ops", path)
+    steps = _only(load_yaml(config_text(path), f"the config file {path}"), "ops", path)
     return {str(step): _mapping(_only(entry, "config", path), path) for step, entry in _mapping(steps, path).items()}
 
 
@@ -179,7 +191,7 @@ def _only(value: Any, key: str, path: Path) -> Any:
     """What stands under the one key that a mapping may have; None where it has none."""
     mapping = _mapping(value, path)
     if surplus := [str(name) for name in mapping if name != key]:
-        raise PipelineError(f"{path}: {surplus[0]!r} stands where only `{key}:` may; write {_SHAPE}")
+        raise PipelineError(f"{path}: {excerpt(surplus[0])} stands where only `{key}:` may; write {_SHAPE}")
     return mapping.get(key)
 
 
@@ -187,7 +199,9 @@ def _mapping(value: Any, path: Path) -> dict[Any, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise PipelineError(f"{path} is no run config: {value!r} stands where settings belong; write {_SHAPE}")
+        raise PipelineError(
+            f"{path} is no run config: {excerpt(str(value))} stands where settings belong; write {_SHAPE}"
+        )
     return value
 
 
@@ -213,16 +227,36 @@ def _yaml(value: Any) -> str:
     )
 
 
+def _in_one_line(problems: Sequence[str]) -> str:
+    """The first problem, further ones as long as the line stays short, and how many more there are."""
+    shown = problems[0]
+    for at, problem in enumerate(problems[1:], start=1):
+        if len(shown) + len(problem) > _MOST_CHARACTERS:
+            return f"{shown}; and {len(problems) - at:,} more"
+        shown = f"{shown}; {problem}"
+    return shown
+
+
+def _nearest(name: str, known: Iterable[str], what: str) -> str:
+    """What a person may have meant, and where all names are."""
+    near = difflib.get_close_matches(name, known, n=2, cutoff=0.5)
+    meant = f"did you mean {' or '.join(near)}? " if near else ""
+    return f"{meant}`python -m pipeline config` lists the {what}"
+
+
 def _problem(step: str, cls: type[BaseModel], detail: dict[str, Any]) -> str:
     name = str(detail["loc"][0]) if detail["loc"] else ""
     if detail["type"] == "extra_forbidden":
-        return f"{step} has no setting {name!r}; it has: {', '.join(cls.model_fields)}"
+        return f"{step} has no setting {excerpt(name)}; {_nearest(name, cls.model_fields, 'settings')}"
     if not name:
         return f"{step}: {detail['msg'].removeprefix('Value error, ')}"
     if detail["type"] == "value_error":
         return f"{step}.{name}: {detail['msg'].removeprefix('Value error, ')}"
     schema = cls.model_json_schema()["properties"][name]
-    return f"{step}.{name} can't be {detail['input']!r}: it must be {_allowed(schema)}"
+    given = detail["input"]
+    shown = excerpt(given) if isinstance(given, str) else excerpt(str(given))[1:-1]
+    quotes = " (in quotes)" if detail["type"] == "string_type" and given is not None else ""
+    return f"{step}.{name} can't be {shown}: it must be {_allowed(schema)}{quotes}"
 
 
 def _allowed(schema: dict[str, Any]) -> str:
@@ -241,6 +275,10 @@ def _allowed(schema: dict[str, Any]) -> str:
         "array": "a list",
     }
     words = kinds.get(schema.get("type", ""), "another type")
+    if "maxLength" in schema:
+        words += f" of {schema.get('minLength', 0):,} to {schema['maxLength']:,} characters"
+    elif schema.get("minLength"):
+        words += " that isn't empty"
     for key, what in (("items", "of values"), ("additionalProperties", "of names to values")):
         if isinstance(schema.get(key), dict):
             words += f" {what}, each {_allowed(schema[key])}"

@@ -17,7 +17,7 @@ HEADER = ["id", "qid1", "qid2", "question1", "question2", "is_duplicate"]
 ROWS = [
     (7, 101, 102, 'What is the "best" way, if any?', "What is best?\nI ask\nfor a friend.", 1),
     (5, 103, 104, "Is NA a word?", "NA", 0),
-    (9, 101, 105, "null", "None", 0),
+    (9, 110, 105, "null", "None", 0),
     (2, 106, 107, "", "Was heißt 世界\tauf Deutsch? 🌍", 1),
     (3, 108, 109, "nan", "  blanks stay  ", 0),
 ]

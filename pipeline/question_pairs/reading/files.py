@@ -1,9 +1,14 @@
 """Finds files of question pairs on a disk or behind an fsspec URL, and reads their bytes within a limit."""
 
 import hashlib
-from collections.abc import Callable
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import IO, NoReturn, TypeVar, cast
 from urllib.parse import urlsplit
 
 import pyarrow as pa
@@ -11,7 +16,9 @@ from upath import UPath
 
 from pipeline.core.errors import PipelineError, reason_of
 
-DATA_SUFFIXES = frozenset({".tsv", ".csv", ".txt", ".parquet", ".arrow", ".feather", ".jsonl", ".ndjson", ".json"})
+DATA_SUFFIXES = frozenset(
+    {".tsv", ".csv", ".txt", ".parquet", ".arrow", ".feather", ".jsonl", ".ndjson", ".json", ".xlsx", ".xlsm"}
+)
 """What a folder's data files end in, but for a further suffix of `COMPRESSED_SUFFIXES`."""
 
 COMPRESSED_SUFFIXES = frozenset({".gz", ".gzip", ".zst", ".zstd", ".bz2"})
@@ -20,9 +27,12 @@ _NO_DATA = frozenset({"dataset_info.json", "dataset_infos.json", "dataset_dict.j
 """What `datasets.Dataset.save_to_disk` and the hub put beside the data."""
 
 _CODECS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2"}
-_PACKED = {b"PK\x03\x04": "a zip archive", b"\xfd7zXZ\x00": "compressed with xz", b"7z\xbc\xaf\x27\x1c": "a 7z archive"}
-_READ = 1 << 24
+_READ = 1 << 20
 _BLOCK = 1 << 20
+_MOST_FILES = 10_000
+_MOST_ENTRIES = 1_000_000
+"""Of a folder: a wrong one may be a whole disk."""
+
 _KEPT_WHILE_COUNTING = 1 << 28
 """Decompressed bytes that are kept in memory (256 MiB) while it isn't known yet whether they stay below the limit."""
 
@@ -40,14 +50,70 @@ class DataFile:
     path: Path | UPath
 
 
-def find_files(location: str) -> list[DataFile]:
+class Deadline:
+    """By when a source that isn't on a disk of this machine must have been read.
+
+    Attributes:
+        seconds: how long that may take, from the start on.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._end = time.monotonic() + seconds
+
+    def left(self) -> float:
+        """Seconds that are left, 0 or more."""
+        return max(0.0, self._end - time.monotonic())
+
+
+ResultT = TypeVar("ResultT")
+
+
+def in_time(work: Callable[[], ResultT], deadline: Deadline, late: PipelineError) -> ResultT:
+    """What `work` returns or raises, or `late` where it takes too long.
+
+    A server may send a byte now and then, so that no read of its client takes long and all together last for ever. A
+    thread waits for it, and is left behind then: it can't be ended.
+    """
+    answer: queue.SimpleQueue[Callable[[], ResultT]] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            result = work()
+            answer.put(lambda: result)
+        except Exception as error:
+            answer.put(partial(_raise, error))
+
+    threading.Thread(target=run, daemon=True, name="waiting for a source").start()
+    try:
+        return answer.get(timeout=deadline.left())()
+    except queue.Empty:
+        raise late from None
+
+
+def _raise(error: Exception) -> NoReturn:
+    raise error
+
+
+def find_files(location: str, deadline: Deadline) -> list[DataFile]:
     """The file at a local path or fsspec URL, or the data files below a folder, sorted by their relative path.
 
     Hidden files, and files that aren't data by their ending, are passed over.
 
     Raises:
-        PipelineError: when nothing is there, the folder has no data file, or the place can't be reached.
+        PipelineError: when nothing is there, the folder has no data file or too many, or the place can't be reached in
+            time.
     """
+    if "://" not in location:
+        return _found(location)
+    late = PipelineError(
+        f"{without_credentials(location)} didn't say in {deadline.seconds:,.0f} seconds what is there: bring "
+        "the files here, or raise `max_seconds`"
+    )
+    return in_time(lambda: _found(location), deadline, late)
+
+
+def _found(location: str) -> list[DataFile]:
     shown = without_credentials(location)
     try:
         path = _path(location)
@@ -91,8 +157,18 @@ def without_credentials(location: str) -> str:
 
 def _folder_files(folder: Path | UPath, shown: str) -> list[DataFile]:
     root = folder.as_posix().rstrip("/") + "/"
-    by_name = {path.as_posix().removeprefix(root): path for path in folder.rglob("*") if path.is_file()}
-    found = [DataFile(f"{shown.rstrip('/')}/{name}", by_name[name]) for name in sorted(by_name) if is_data(name)]
+    by_name: dict[str, Path | UPath] = {}
+    for seen, entry in enumerate(folder.rglob("*"), start=1):
+        path = cast("Path | UPath", entry)
+        name = path.as_posix().removeprefix(root)
+        if is_data(name) and path.is_file():
+            by_name[name] = path
+        if len(by_name) > _MOST_FILES or seen > _MOST_ENTRIES:
+            raise PipelineError(
+                f"the folder {shown} has more than {_MOST_FILES:,} data files, or {_MOST_ENTRIES:,} files in all "
+                f"({len(by_name):,} and {seen:,} counted): name the folder of the pairs alone"
+            )
+    found = [DataFile(f"{shown.rstrip('/')}/{name}", by_name[name]) for name in sorted(by_name)]
     if not found:
         raise PipelineError(
             f"the folder {shown} has no data file: it needs one that ends in {', '.join(sorted(DATA_SUFFIXES))} (or "
@@ -112,40 +188,28 @@ def is_data(name: str) -> bool:
     return path.suffix in DATA_SUFFIXES
 
 
-def bytes_sha256(file: DataFile) -> str:
+def bytes_sha256(file: DataFile, limit: int, deadline: Deadline) -> str:
     """SHA-256 of the file's bytes as they are stored, in hexadecimal; no more than a block of them is in memory.
 
     Raises:
-        PipelineError: when the file can't be read.
+        PipelineError: when the file can't be read, holds more than `limit` bytes, or takes too long.
     """
     digest = hashlib.sha256()
-    try:
-        with file.path.open("rb") as stream:
-            while block := stream.read(_READ):
-                digest.update(block)
-    except Exception as error:  # As in `find_files`.
-        raise PipelineError(f"can't read question pairs from {file.name}: {_reason(error, str(file.path))}") from error
+    for block in _blocks(file, limit, deadline):
+        digest.update(block)
     return digest.hexdigest()
 
 
-def read_bytes(file: DataFile, limit: int) -> pa.Buffer:
+def read_bytes(file: DataFile, limit: int, deadline: Deadline) -> pa.Buffer:
     """The file's bytes, decompressed if it is gzip, zstd or bzip2, whatever its name.
 
     A file that holds more than `limit` bytes is refused as soon as that shows. Compressed bytes are counted before
     more than 256 MiB of them are kept, so an archive bomb fills neither memory nor disk.
 
     Raises:
-        PipelineError: when the file can't be read or decompressed, or holds more than `limit` bytes.
+        PipelineError: when the file can't be read or decompressed, holds more than `limit` bytes, or takes too long.
     """
-    try:
-        raw = _raw(file.path, limit)
-    except Exception as error:  # As in `find_files`.
-        raise PipelineError(f"can't read question pairs from {file.name}: {_reason(error, str(file.path))}") from error
-    if raw is None:
-        raise _too_large(file, limit)
-    for magic, what in _PACKED.items():
-        if raw.startswith(magic):
-            raise PipelineError(f"can't read question pairs from {file.name}: it is {what}; unpack it, or use gzip")
+    raw = b"".join(_blocks(file, limit, deadline))
     codec = next((codec for magic, codec in _CODECS.items() if raw.startswith(magic)), None)
     if codec is None:
         return pa.py_buffer(raw)
@@ -155,22 +219,39 @@ def read_bytes(file: DataFile, limit: int) -> pa.Buffer:
         raise PipelineError(f"can't read question pairs from {file.name}: {reason_of(error)}") from error
 
 
-def _raw(path: Path | UPath, limit: int) -> bytes | None:
-    """The bytes as they are stored, or None if they are more than the limit."""
-    if isinstance(path, Path):
-        return path.read_bytes() if path.stat().st_size <= limit else None
-    # A server need not say how much there is.
-    with path.open("rb") as stream:
-        blocks = []
-        size = 0
-        while size <= limit and (block := stream.read(_READ)):
-            blocks.append(block)
-            size += len(block)
-    return b"".join(blocks) if size <= limit else None
+def _blocks(file: DataFile, limit: int, deadline: Deadline) -> Iterator[bytes]:
+    """The bytes as they are stored, counted as they come."""
+    size = 0
+    try:
+        if isinstance(file.path, Path) and file.path.stat().st_size > limit:
+            raise _too_large(file, limit)
+        with file.path.open("rb") as stream:
+            is_here = isinstance(file.path, Path)
+            while block := stream.read(_READ) if is_here else _next_block(stream, file, size, deadline):
+                size += len(block)
+                # A server need not say how much there is, and a file may grow.
+                if size > limit:
+                    raise _too_large(file, limit)
+                yield block
+    except PipelineError:
+        raise
+    except Exception as error:  # As in `find_files`.
+        raise PipelineError(f"can't read question pairs from {file.name}: {_reason(error, str(file.path))}") from error
+
+
+def _next_block(stream: IO[bytes], file: DataFile, size: int, deadline: Deadline) -> bytes:
+    late = PipelineError(
+        f"{file.name} gave {size:,} bytes in {deadline.seconds:,.0f} seconds and isn't at its end: bring it here, or "
+        "raise `max_seconds`"
+    )
+    return in_time(lambda: stream.read(_READ), deadline, late)
 
 
 def _too_large(file: DataFile, limit: int) -> PipelineError:
-    return PipelineError(f"{file.name} holds more than {limit:,} bytes of data: raise `max_bytes` if that is meant")
+    return PipelineError(
+        f"{file.name} holds more than {max(0, limit):,} bytes of data, what is left of `max_bytes`: raise it if it "
+        "is meant so"
+    )
 
 
 def _decompressed(raw: pa.Buffer, codec: str, too_large: Callable[[], PipelineError], limit: int) -> pa.Buffer:

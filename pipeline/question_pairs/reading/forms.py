@@ -1,14 +1,14 @@
 """Recognises by its columns in which form a table holds question pairs, and brings them into one."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.core.errors import PipelineError, excerpt
-from pipeline.question_pairs.reading.formats import RawRows, TableFile
+from pipeline.question_pairs.reading.table_file import FALSE_WORDS, TRUE_WORDS, Limits, RawRows, TableFile
 
 _IDS = {
     "pair_id": ("pair_id", "id", "idx"),
@@ -17,8 +17,8 @@ _IDS = {
 }
 _LABELS = ("is_duplicate", "label")
 _TEXTS = (("question1", "question2"), ("sentence1", "sentence2"))
-_TRUE = pa.array(["1", "1.0", "true"], pa.large_string())
-_FALSE = pa.array(["0", "0.0", "false"], pa.large_string())
+_TRUE = pa.array(TRUE_WORDS, pa.large_string())
+_FALSE = pa.array(FALSE_WORDS, pa.large_string())
 
 MISSING_LABEL = "missing label"
 BAD_LABEL = "label other than 0, 1, true or false"
@@ -26,8 +26,12 @@ NUL_BYTE = "NUL byte in a question"
 NOT_TWO_QUESTIONS = "not two questions"
 MALFORMED = "another number of fields than the header"
 
+_ALL_DUPLICATES = "anchor and positive"
+
 _EXAMPLES = 3
-_MOST_COLUMNS = 20
+_MOST_COLUMNS = 12
+_LONGEST_LISTING = 120
+_WORDS_OF_A_TEXT = 4
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class FormPairs:
     read: int
     rejected: Mapping[str, int]
     examples: Mapping[str, tuple[str, ...]]
+    no_ids: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -65,20 +70,31 @@ class _Columns:
     parts: Mapping[str, str]
 
 
-def read_pairs(file: TableFile, name: str, mapping: Mapping[str, str], limit: int) -> FormPairs:
+def read_pairs(file: TableFile, name: str, mapping: Mapping[str, str], limits: Limits) -> FormPairs:
     """Read a file's pairs, in whichever form it holds them.
 
     Args:
         name: how messages call the file.
         mapping: the file's own name for some of `PAIR_COLUMNS`.
-        limit: bytes of data beyond which the file is refused.
+        limits: beyond which the file is refused.
 
     Raises:
-        PipelineError: when a column is missing or is there twice, or holds neither texts nor lists of them.
+        PipelineError: when a column is missing or is there twice, or holds neither texts nor lists of them, or when two
+            columns that could play the same part contradict each other.
+        NotReadableError: as of `TableFile.read`.
     """
-    columns = _recognise(file.columns, name, mapping)
-    raw = file.read(dict.fromkeys(columns.parts.values()), limit)
+    columns = _recognise(file, name, mapping)
+    rivals = _rivals(columns, file.columns, mapping)
+    if columns.form == _ALL_DUPLICATES and (label := _first(_LABELS, file.columns)):
+        rivals["label"] = label
+    wanted = dict.fromkeys([*columns.parts.values(), *rivals.values()])
+    raw = file.read(wanted, limits, columns.parts.get("label"))
     table = {part: raw.table.column(column) for part, column in columns.parts.items()}
+    for part, rival in rivals.items():
+        if part in table:
+            _check_rival(part, (columns.parts[part], table[part]), (rival, raw.table.column(rival)), name)
+        else:
+            _check_all_duplicates(rival, raw.table.column(rival), name)
     if "questions" in table:
         table = _unnested(table, name)
     elif "anchor" in table:
@@ -86,33 +102,114 @@ def read_pairs(file: TableFile, name: str, mapping: Mapping[str, str], limit: in
     return _checked(columns.form, table, raw, 2 if "negative" in columns.parts else 1, name)
 
 
-def _recognise(found: Sequence[str], name: str, mapping: Mapping[str, str]) -> _Columns:
+def _recognise(file: TableFile, name: str, mapping: Mapping[str, str]) -> _Columns:
+    columns = _columns(file.columns, mapping)
+    if any(column not in file.columns for column in columns.parts.values()):
+        # Rows of JSON need not have the same columns.
+        columns = _columns(file.all_columns(), mapping)
+    found = file.columns
+    if missing := [column for column in columns.parts.values() if column not in found]:
+        if file.format not in _FORMATS_WITH_NAMES and not set(found) & _KNOWN and _is_a_row(found):
+            raise PipelineError(
+                f"{name} has no header: its first line, {excerpt(', '.join(found))}, is a row already; put a line "
+                f"above it that names the columns, such as {', '.join(columns.parts.values())}"
+            )
+        raise PipelineError(
+            f"{name} lacks the column {', '.join(missing)}; it has: {_listing(found)}; if yours have other names, say "
+            "them in `columns`"
+        )
+    if twice := [column for column in columns.parts.values() if found.count(column) > 1]:
+        raise PipelineError(f"{name} has the column {twice[0]} {found.count(twice[0])} times: rename all but one")
+    return columns
+
+
+def _columns(found: Sequence[str], mapping: Mapping[str, str]) -> _Columns:
+    """The form that these columns suit, whether or not all that it needs are there."""
     ids = {part: mapping.get(part) or _first(aliases, found) for part, aliases in _IDS.items()}
     optional = {part: column for part, column in ids.items() if column is not None}
-    label = mapping.get("is_duplicate") or _first(_LABELS, found)
+    label = mapping.get("is_duplicate") or _first(_LABELS, found) or _LABELS[0]
     texts = next((pair for pair in _TEXTS if set(pair) <= set(found)), _TEXTS[0])
     form = {"question1": "question pairs", "sentence1": "sentence pairs"}[texts[0]]
     parts: dict[str, str] = {
         "question1": mapping.get("question1", texts[0]),
         "question2": mapping.get("question2", texts[1]),
-        "label": label or _LABELS[0],
+        "label": label,
         **optional,
     }
-    if not mapping and not set(texts) <= set(found):
+    if not {"question1", "question2"} & set(mapping) and not set(texts) <= set(found):
         if "questions" in found:
-            form, parts = "nested questions", {"questions": "questions", "label": label or _LABELS[0]}
-        elif {"anchor", "positive"} <= set(found):
-            form, parts = "anchor and positive", {"anchor": "anchor", "positive": "positive"}
+            form, parts = "nested questions", {"questions": "questions", "label": label}
+        elif {"anchor", "positive"} <= set(found) and "is_duplicate" not in mapping:
+            form, parts = _ALL_DUPLICATES, {"anchor": "anchor", "positive": "positive"}
             if "negative" in found:
                 form, parts = "triplets", {**parts, "negative": "negative"}
-    if missing := [column for column in parts.values() if column not in found]:
-        raise PipelineError(
-            f"{name} lacks the column {', '.join(missing)}; it has: {_listing(found)}; if yours have other names, say "
-            "them in `columns`"
-        )
-    if twice := [column for column in parts.values() if found.count(column) > 1]:
-        raise PipelineError(f"{name} has the column {twice[0]} {found.count(twice[0])} times: rename all but one")
     return _Columns(form, parts)
+
+
+def _rivals(columns: _Columns, found: Sequence[str], mapping: Mapping[str, str]) -> dict[str, str]:
+    """For each part another column that could play it as well, unless the settings say which one does."""
+    others: dict[str, tuple[str, ...]] = {"label": _LABELS}
+    if "question1" in columns.parts:
+        others |= dict(zip(("question1", "question2"), zip(*_TEXTS, strict=True), strict=True))
+    said = {*mapping, *(("label",) if "is_duplicate" in mapping else ())}
+    rivals = {
+        part: name
+        for part, names in others.items()
+        if part in columns.parts and part not in said and columns.parts[part] in names
+        for name in names
+        if name != columns.parts[part] and found.count(name) == 1
+    }
+    # A single text of the other form is no form.
+    return rivals if {"question1", "question2"} <= set(rivals) else {p: r for p, r in rivals.items() if p == "label"}
+
+
+def _check_rival(part: str, chosen: tuple[str, pa.ChunkedArray], other: tuple[str, pa.ChunkedArray], name: str) -> None:
+    """Refuse two columns of which either could play a part when a row has different values in them."""
+    if any(pa.types.is_nested(column.type) for _, column in (chosen, other)):
+        return
+    first, second = (_texts(column, part, name) for _, column in (chosen, other))
+    if part == "label":
+        (first, bad), (second, other_bad) = (_label(texts, name) for texts in (first, second))
+        is_known = ~(bad[MISSING_LABEL] | bad[BAD_LABEL] | other_bad[MISSING_LABEL] | other_bad[BAD_LABEL])
+    else:
+        is_known = _numpy(pc.and_(pc.not_equal(first, ""), pc.not_equal(second, "")))
+    rows = np.flatnonzero(is_known & _numpy(pc.not_equal(first, second)))
+    if not len(rows):
+        return
+    key = "is_duplicate" if part == "label" else part
+    values = " and ".join(excerpt(str(column[int(rows[0])].as_py())) for _, column in (chosen, other))
+    raise PipelineError(
+        f"{name}: the columns {chosen[0]} and {other[0]} contradict each other in {len(rows):,} rows (data row "
+        f"{rows[0] + 1:,}: {values}): say which one counts, such as `columns`: {{{key}: {chosen[0]}}}"
+    )
+
+
+def _check_all_duplicates(column: str, values: pa.ChunkedArray, name: str) -> None:
+    """Refuse a file of anchors and positives that has a label which says that some aren't duplicates."""
+    if pa.types.is_nested(values.type):
+        return
+    is_true, bad = _label(values, name)
+    rows = np.flatnonzero(~_numpy(is_true) & ~bad[MISSING_LABEL] & ~bad[BAD_LABEL])
+    if len(rows):
+        raise PipelineError(
+            f"{name}: positives are duplicates, but {column} says otherwise in {len(rows):,} rows (data row "
+            f"{rows[0] + 1:,}): set `columns` to {{question1: anchor, question2: positive, is_duplicate: {column}}}"
+        )
+
+
+_FORMATS_WITH_NAMES = ("Parquet", "Arrow", "JSON lines")
+_KNOWN = {
+    *(name for names in _IDS.values() for name in names),
+    *(name for names in (*_TEXTS, _LABELS) for name in names),
+    *("questions", "anchor", "positive", "negative"),
+}
+
+
+def _is_a_row(fields: Sequence[str]) -> bool:
+    """Do these look like the fields of a row, rather than names of columns?"""
+    is_label = any(field.strip().lower() in (*TRUE_WORDS, *FALSE_WORDS) for field in fields)
+    is_text = any(field.rstrip().endswith("?") or len(field.split()) >= _WORDS_OF_A_TEXT for field in fields)
+    return len(fields) > 1 and (is_label or is_text)
 
 
 def _first(names: Iterable[str], found: Sequence[str]) -> str | None:
@@ -120,11 +217,17 @@ def _first(names: Iterable[str], found: Sequence[str]) -> str | None:
 
 
 def _listing(names: Sequence[str]) -> str:
-    # Blanks around a name and control characters in it are not seen without quotes.
-    is_plain = [name.isprintable() and name == name.strip() and len(name) <= len(excerpt(name)) for name in names]
-    shown = [name if plain else excerpt(name) for name, plain in zip(names, is_plain, strict=True)]
-    more = f" and {len(names) - _MOST_COLUMNS:,} more" if len(names) > _MOST_COLUMNS else ""
-    return ", ".join(shown[:_MOST_COLUMNS]) + more
+    """The first names, as many as a line holds, and how many more there are."""
+    shown: list[str] = []
+    for name in names[:_MOST_COLUMNS]:
+        # Blanks around a name and control characters in it are not seen without quotes.
+        is_plain = name.isprintable() and name == name.strip() and len(name) <= len(excerpt(name))
+        text = name if is_plain else excerpt(name)
+        if shown and sum(map(len, shown)) + len(text) > _LONGEST_LISTING:
+            break
+        shown.append(text)
+    more = f" and {len(names) - len(shown):,} more" if len(names) > len(shown) else ""
+    return ", ".join(shown) + more
 
 
 def _unnested(table: Mapping[str, pa.ChunkedArray], name: str) -> dict[str, pa.Array]:
@@ -209,9 +312,12 @@ def _checked(form: str, table: Mapping[str, pa.Array], raw: RawRows, pairs_per_r
     ids = {part: table[part] for part in _IDS if part in table}
     if not is_good.all():
         pairs, ids = ({part: column.filter(is_good) for part, column in some.items()} for some in (pairs, ids))
-    whole = {part: numbers for part, column in ids.items() if (numbers := _integers(column)) is not None}
+    numbers = {part: _integers(column) for part, column in ids.items()}
+    whole = {part: column for part, column in numbers.items() if column is not None}
+    file_name = name.rpartition("/")[2]
+    no_ids = {part: f"not every row of {file_name} has a whole number" for part in numbers if part not in whole}
     read = len(first) + raw.malformed * pairs_per_row
-    return FormPairs(form, pa.table(pairs), whole, read, rejected, examples)
+    return FormPairs(form, pa.table(pairs), whole, read, rejected, examples, no_ids)
 
 
 def _example(row: int, column: pa.Array) -> str:

@@ -104,10 +104,11 @@ def test_the_whole_release_is_the_default_and_has_the_version_of_its_file(hub: L
     assert said["version"] == load_pairs(PairSource(source="file", path=str(path))).data_version
     commit = quora().commit
     assert said["origin"] == {
-        "schema": 1,
+        "schema": 2,
         "source": "quora-competitions/quora",
         "synthetic": False,
         "dataset_version": said["version"],
+        "division": None,
         "revision": commit,
     }
     assert said["facts"]["commit"] == commit

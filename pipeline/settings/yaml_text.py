@@ -1,0 +1,109 @@
+"""Reads YAML that somebody wrote, within limits on bytes, depth and values that are counted before any is built."""
+
+import stat
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.core.errors import PipelineError, reason_of
+
+_MOST_BYTES = 1 << 20
+_MOST_LEVELS = 20
+_MOST_NODES = 100_000
+"""Values of a document, each alias counted as all that it stands for."""
+
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The one in C, where PyYAML was built with it: the definitions read two config files each time they load."""
+
+_TEXT_LOADER: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+
+_LOADER_ERRORS = (yaml.YAMLError, ValueError, OverflowError, TypeError, RecursionError)
+"""What a loader raises: dates and numbers that there aren't come as plain errors."""
+
+
+def config_text(path: Path) -> str:
+    """The text of a config file of at most 1 MiB.
+
+    Raises:
+        PipelineError: when it is missing, no regular file (a pipe would be waited for), too large or no UTF-8.
+    """
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise PipelineError(f"the config {path} is a folder: name a file in it, such as {_example(path)}")
+        if not stat.S_ISREG(mode):
+            raise PipelineError(f"the config {path} is a pipe or a device: write it into a file and name that")
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
+    except FileNotFoundError:
+        raise PipelineError(f"no config file at {path.absolute()}; the project's own are in configs/") from None
+    except (OSError, ValueError) as error:
+        raise PipelineError(f"can't read the config file {path}: {reason_of(error)}") from error
+    if len(content) > _MOST_BYTES:
+        raise PipelineError(f"{path} has more than {_MOST_BYTES:,} bytes: a config has a few thousand at most")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise PipelineError(
+            f"can't read the config file {path}: line {line:,} is no UTF-8: save it as UTF-8"
+        ) from error
+
+
+def _example(folder: Path) -> str:
+    return str(next(iter(sorted(folder.glob("*.yaml"))), "configs/quickstart.yaml"))
+
+
+def load_yaml(text: str, what: str) -> Any:
+    """The value of a YAML document, numbers, booleans and dates by YAML's own rules.
+
+    Args:
+        what: how messages call the text.
+
+    Raises:
+        PipelineError: when it is no YAML, or goes beyond a limit.
+    """
+    return _loaded(text, what, _LOADER)
+
+
+def load_yaml_texts(text: str, what: str) -> Any:
+    """As `load_yaml`, with every scalar as the text that stands there."""
+    return _loaded(text, what, _TEXT_LOADER)
+
+
+def _loaded(text: str, what: str, loader: Any) -> Any:
+    try:
+        _check_size(text, what, loader)
+        return yaml.load(text, Loader=loader)
+    except _LOADER_ERRORS as error:
+        raise PipelineError(f"can't read {what}: {reason_of(error)}") from error
+
+
+def _check_size(text: str, what: str, loader: Any) -> None:
+    """Count levels and values, from the parser's events.
+
+    An alias counts as all values of its anchor: few bytes can stand for many values.
+    """
+    sizes: dict[str, int] = {}
+    total, level = 0, 0
+    open_anchors: list[tuple[str | None, int]] = []
+    for event in yaml.parse(text, Loader=loader):
+        if isinstance(event, yaml.AliasEvent):
+            total += sizes.get(event.anchor or "", 1)
+        elif isinstance(event, yaml.ScalarEvent):
+            total += 1
+        elif isinstance(event, yaml.CollectionStartEvent):
+            open_anchors.append((event.anchor, total))
+            total, level = total + 1, level + 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            level -= 1
+            anchor, before = open_anchors.pop()
+            if anchor is not None:
+                sizes[anchor] = total - before
+        if level > _MOST_LEVELS:
+            raise PipelineError(f"{what} is nested more than {_MOST_LEVELS} levels deep: a config has four or five")
+        if total > _MOST_NODES:
+            raise PipelineError(
+                f"{what} holds more than {_MOST_NODES:,} values, with what its aliases stand for: it is no config"
+            )
