@@ -4,4 +4,4 @@ PAGE_FILE_NAME = "report.html"
 """In a run folder, and beside a stored report."""
 
 CALIBRATION_FILE_NAME = "duplicate_probability.json"
-"""In a run folder, beside the result files."""
+"""In the run folder of a model that carries no `decision.json`."""

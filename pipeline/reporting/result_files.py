@@ -27,7 +27,8 @@ def result_files(model: FineTunedModel, baseline: EvaluationReport, post_train: 
         name = results_file_name(report.stage)
         files[name.removesuffix(".csv") + ".json"] = json_text(report.model_dump(mode="json", exclude=_BULKY)).encode()
         files[name] = results_csv(report).encode()
-    if post_train.calibration:
+    if post_train.calibration and model.decision is None:
+        # A model of an earlier release carries no decision: this file stands for it.
         probability = {"model": post_train.model.version, **post_train.calibration.model_dump(exclude={"bins"})}
         files[CALIBRATION_FILE_NAME] = json_text(probability).encode()
     files[PAGE_FILE_NAME] = page(post_train, pictures(post_train)).encode()
