@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from deciding_model import make_deciding_model
 from effort import exhaustive
 from hypothesis import is_hypothesis_test
 from modal_loopback.fixture import forked_containers, modal_loopback  # noqa: F401  (fixtures)
@@ -53,6 +54,12 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     before = folder_sha256(folder)
     yield folder
     assert folder_sha256(folder) == before, "a test has changed the model that all tests share"
+
+
+@pytest.fixture(scope="session")
+def deciding_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of `make_deciding_model`, which all tests of a process share."""
+    return make_deciding_model(tiny_model, tmp_path_factory.mktemp("deciding") / "tiny-ft")
 
 
 @pytest.fixture
