@@ -21,9 +21,10 @@ MODEL = ModelInfo(kind="folder", name="some-model", location="/somewhere", versi
 FINE_TUNED = ModelInfo(kind="fine_tuned", name="some-model-ft", location="/run/some-model-ft", version="m2")
 
 
-def made(dev_fraction: float, likeness: float = 1) -> tuple[Measurement, Splits]:
+def made(dev_fraction: float, likeness: float = 1, fraction: float = 1) -> tuple[Measurement, Splits]:
     """Splits of the bundled sample, and scores that grow with the label: by `likeness` standard deviations."""
-    splits = split_pairs(load_pairs(PairSource()), SplitPlan(strategy="reference", dev_fraction=dev_fraction))
+    pairs = load_pairs(PairSource(fraction=fraction))
+    splits = split_pairs(pairs, SplitPlan(strategy="reference", dev_fraction=dev_fraction))
     random = np.random.default_rng(0)
 
     def scores(labels: np.ndarray) -> dict[str, np.ndarray]:
@@ -69,6 +70,11 @@ def before_and_after(dev_fraction: float = 0.1) -> tuple[EvaluationReport, Evalu
     better, _ = made(dev_fraction, likeness=2)
     training = a_training(data.train.data_version)
     return baseline, build_report("post_train", FINE_TUNED, better, data, baseline, training)
+
+
+def quick_report(model: ModelInfo) -> EvaluationReport:
+    """A report of few pairs, for tests that look at little of it."""
+    return build_report("post_train", model, *made(0.1, fraction=0.05))
 
 
 def finished_training(run_folder: Path, weights: bytes = b"weights") -> FineTunedModel:

@@ -18,10 +18,12 @@ class Engine(ABC):
     Attributes:
         name: what people call it.
         remark: what there is to say of the last work, such as how much was missed; empty where there is nothing.
+        recall: share of a sample's pairs that the last work found; None where it finds all, or the sample has none.
     """
 
     name: ClassVar[str]
     remark: str = ""
+    recall: float | None = None
 
     @abstractmethod
     def pairs(self, vectors: Vectors, floor: float, on_progress: OnProgress = ignore) -> ScoredPairs:

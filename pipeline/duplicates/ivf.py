@@ -63,17 +63,12 @@ class _Sample:
 
 
 class IvfIndex(Engine):
-    """An inverted file of faiss, searched by range.
-
-    Attributes:
-        recall: share of the sampled pairs that the last work found; None before it, or where the sample has no pair.
-    """
+    """An inverted file of faiss, searched by range."""
 
     name: ClassVar[str] = "index"
 
     def __init__(self, settings: IvfSettings | None = None) -> None:
         self.settings = settings or IvfSettings()
-        self.recall: float | None = None
 
     def pairs(self, vectors: Vectors, floor: float, on_progress: OnProgress = ignore) -> ScoredPairs:
         """See `Engine.pairs`; `remark` says how many were missed, by a sample."""
@@ -83,7 +78,7 @@ class IvfIndex(Engine):
         random = np.random.default_rng(chosen.seed)
         drawn = random.permutation(n)[: 2 * chosen.sampled]
         tuning, test = (_exact_sample(vectors, np.sort(part), floor, on_progress) for part in np.array_split(drawn, 2))
-        index = self._build(vectors, random, on_progress)
+        index = build_inverted_file(vectors, on_progress, chosen)
         probes = self._tune(index, vectors, tuning, floor, on_progress)
         found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         count = 0
@@ -104,23 +99,6 @@ class IvfIndex(Engine):
         )
         return pairs
 
-    def _build(self, vectors: Vectors, random: np.random.Generator, on_progress: OnProgress) -> Any:
-        faiss = _faiss()
-        n, dimensions = len(vectors), vectors.dimensions
-        lists = max(1, min(int(self.settings.lists_per_root * n**0.5), n // 39 or 1))
-        quantizer = faiss.IndexFlatIP(dimensions)
-        index = faiss.IndexIVFScalarQuantizer(
-            quantizer, dimensions, lists, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT, False
-        )
-        index.cp.seed, index.cp.niter, index.cp.spherical = 1, 8, True
-        learned = min(n, lists * self.settings.trained_per_list)
-        on_progress(Advanced(BUILDING, 0, n))
-        index.train(vectors.rows(np.sort(random.choice(n, size=learned, replace=False))))
-        for start, block in vectors.blocks(_BLOCK):
-            index.add(block)
-            on_progress(Advanced(BUILDING, start + len(block), n))
-        return index
-
     def _tune(self, index: Any, vectors: Vectors, sample: _Sample, floor: float, on_progress: OnProgress) -> int:
         """Look through as few lists as find enough of a sample's pairs."""
         queries, n = vectors.rows(sample.numbers), len(vectors)
@@ -134,6 +112,34 @@ class IvfIndex(Engine):
             if share >= self.settings.recall or probes >= index.nlist:
                 return probes
             probes = min(2 * probes if probes < 4 else probes + probes // 2, int(index.nlist))
+
+
+def build_inverted_file(vectors: Vectors, on_progress: OnProgress = ignore, settings: IvfSettings | None = None) -> Any:
+    """The index of some vectors: k-means on a sample of them, then each in the list that is nearest.
+
+    Raises:
+        PipelineError: when faiss isn't installed.
+    """
+    faiss, chosen = _faiss(), settings or IvfSettings()
+    n, dimensions = len(vectors), vectors.dimensions
+    lists = max(1, min(int(chosen.lists_per_root * n**0.5), n // 39 or 1))
+    index = faiss.IndexIVFScalarQuantizer(
+        faiss.IndexFlatIP(dimensions),
+        dimensions,
+        lists,
+        faiss.ScalarQuantizer.QT_8bit,
+        faiss.METRIC_INNER_PRODUCT,
+        False,
+    )
+    index.cp.seed, index.cp.niter, index.cp.spherical = 1, 8, True
+    learned = min(n, lists * chosen.trained_per_list)
+    sample = np.random.default_rng(chosen.seed).choice(n, size=learned, replace=False)
+    on_progress(Advanced(BUILDING, 0, n))
+    index.train(vectors.rows(np.sort(sample)))
+    for start, block in vectors.blocks(_BLOCK):
+        index.add(block)
+        on_progress(Advanced(BUILDING, start + len(block), n))
+    return index
 
 
 def _faiss() -> Any:

@@ -8,6 +8,7 @@ import pyarrow as pa
 from pipeline.core.files import replacing, write_bytes, write_text
 from pipeline.core.store import Pointer, VersionStore, changed, stored_text, unreadable
 from pipeline.core.values import StoredValue
+from pipeline.duplicates.stored import MinedDuplicates, QuestionEmbeddings, QuestionIndex, QuestionSet
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.info import ModelInfo
@@ -21,7 +22,18 @@ if TYPE_CHECKING:
     from upath import UPath
 
 _KINDS: dict[str, type[StoredValue]] = {
-    kind.stored_name: kind for kind in (ModelInfo, FineTunedModel, EvaluationReport, Leaderboard, ProductionModel)
+    kind.stored_name: kind
+    for kind in (
+        ModelInfo,
+        FineTunedModel,
+        EvaluationReport,
+        Leaderboard,
+        ProductionModel,
+        QuestionSet,
+        QuestionEmbeddings,
+        MinedDuplicates,
+        QuestionIndex,
+    )
 }
 
 REPORT_FILE_NAME = "report.json"
