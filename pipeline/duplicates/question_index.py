@@ -2,6 +2,7 @@
 
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,9 +35,17 @@ def build_index(
     Raises:
         PipelineError: when the file can't be written.
     """
-    fields = {"corpus_version": corpus_version, "model_version": model_version, "questions": len(vectors)}
+    made = QuestionIndex(
+        kind="exact",
+        corpus_version=corpus_version,
+        model_version=model_version,
+        questions=len(vectors),
+        recall=1.0,
+        file="",
+        sha256="",
+    )
     if len(vectors) < index_from or importlib.util.find_spec("faiss") is None:
-        return QuestionIndex(kind="exact", recall=1.0, file="", sha256="", **fields)
+        return made
     import faiss
 
     from pipeline.duplicates.ivf import build_inverted_file
@@ -46,16 +55,15 @@ def build_index(
     path = folder / f"{corpus_version}-{model_version}.faiss"
     with replacing(path) as temporary:
         faiss.write_index(index, str(temporary))
-    return QuestionIndex(
-        kind="index", recall=_recall(index, vectors), file=str(path), sha256=file_sha256(path), **fields
-    )
+    recall = _recall(index, vectors)
+    return made.model_copy(update={"kind": "index", "recall": recall, "file": str(path), "sha256": file_sha256(path)})
 
 
-def _recall(index: object, vectors: Vectors) -> float:
+def _recall(index: Any, vectors: Vectors) -> float:
     """Share of the nearest questions of a sample that the index finds."""
     sample = np.random.default_rng(0).permutation(len(vectors))[:SAMPLED]
     queries = vectors.rows(np.sort(sample))
-    found = index.search(queries, TOP)[1]  # type: ignore[attr-defined]
+    found = index.search(queries, TOP)[1]
     hits = 0
     for query, numbers in zip(queries, found, strict=True):
         exact: Found = nearest(query, vectors, TOP)

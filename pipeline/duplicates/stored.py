@@ -6,6 +6,7 @@ the SHA-256 of each table.
 
 import hashlib
 import io
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -159,7 +160,7 @@ def hashes(files: dict[str, bytes]) -> dict[str, str]:
     return {name: hashlib.sha256(content).hexdigest() for name, content in sorted(files.items())}
 
 
-def write_files(store: VersionStore, asset: str, version: str, files: dict[str, bytes]) -> None:
+def write_files(store: VersionStore, asset: str, version: str, files: Mapping[str, bytes]) -> None:
     """Put the tables of a value beside it; before the value itself, which says what they hold."""
     for name, content in files.items():
         write_bytes(store.folder(asset) / version / name, content)

@@ -6,7 +6,6 @@ from test_exact import as_set, brute_force, some_vectors
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import LogLine, ProgressEvent
-from pipeline.duplicates import engines
 from pipeline.duplicates.engines import INDEX_FROM, engine_for
 from pipeline.duplicates.exact import ExactTiles
 from pipeline.duplicates.ivf import IvfIndex, IvfSettings
@@ -54,7 +53,7 @@ def test_the_index_takes_over_from_a_size_on() -> None:
 
 
 def test_where_faiss_isn_t_installed_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(PipelineError, match=r"needs faiss.*pip install 'quora-finetuning-pipeline\[index\]'"):
         engine_for("index", 10)
     events: list[ProgressEvent] = []
