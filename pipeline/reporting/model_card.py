@@ -25,6 +25,9 @@ embeddings = model.encode(["How do I learn Python?", "What is the best way to le
 print(model.similarity(embeddings, embeddings))
 ```
 
+With the project that made it, `python -m pipeline compare`, `search` and `mine` decide by its `decision.json`
+(docs/use-the-model.md there).
+
 ## Data
 
 | | |

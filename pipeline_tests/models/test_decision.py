@@ -6,27 +6,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from deciding_model import made_decision
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.errors import PipelineError
 from pipeline.evaluation.decision import decision_from, precision_curve
-from pipeline.evaluation.metric_values import LOWER_IS_BETTER, SIMILARITIES
+from pipeline.evaluation.metric_values import SIMILARITIES
 from pipeline.models.decision import (
     DECISION_FILE_NAME,
-    Decision,
     decision_of_probability,
     read_decision,
     write_decision,
 )
-
-
-def a_decision(pairs: int = 400, seed: int = 0, positive_rate: float = 0.4) -> Decision:
-    random = np.random.default_rng(seed)
-    labels = (random.random(pairs) < positive_rate).astype(np.int64)
-    cosine = np.clip(0.55 + 0.25 * labels + 0.12 * random.normal(size=pairs), -1, 1).astype(np.float32)
-    scores = {name: 1 - cosine if name in LOWER_IS_BETTER else cosine for name in SIMILARITIES}
-    return decision_from(scores, labels, "m1", "v1")
 
 
 @settings(max_examples=60, deadline=None)
@@ -53,7 +45,7 @@ def test_the_threshold_of_a_precision_is_the_lowest_that_has_it(rows: list[tuple
 
 
 def test_a_rarer_duplicate_needs_a_higher_threshold_for_the_same_precision() -> None:
-    decision = a_decision()
+    decision = made_decision()
     here, rare = decision.at_precision(0.9), decision.at_precision(0.9, prior=0.05)
     assert rare.threshold > here.threshold
     assert rare.precision(0.05) >= 0.9
@@ -61,7 +53,7 @@ def test_a_rarer_duplicate_needs_a_higher_threshold_for_the_same_precision() -> 
 
 
 def test_a_prior_changes_a_probability_as_bayes_rule_says() -> None:
-    calibration = a_decision().calibration
+    calibration = made_decision().calibration
     cosine = np.array([0.3, 0.6, 0.7, 0.9])
     before = calibration.probability(cosine)
     after = calibration.probability(cosine, prior=0.01)
@@ -87,7 +79,7 @@ def test_a_precision_that_no_threshold_has_is_refused_with_the_highest_there_is(
 
 
 def test_a_curve_of_many_pairs_stays_short_and_keeps_its_most_precise_point() -> None:
-    decision = a_decision(pairs=20_000)
+    decision = made_decision(pairs=20_000)
     assert len(decision.curve) <= 200
     precisions = [point.precision(0.4) for point in decision.curve]
     assert precisions == sorted(precisions)
@@ -96,7 +88,7 @@ def test_a_curve_of_many_pairs_stays_short_and_keeps_its_most_precise_point() ->
 
 def test_a_decision_is_read_as_it_was_written_and_a_damaged_one_is_named(tmp_path: Path) -> None:
     assert read_decision(tmp_path) is None
-    decision = a_decision()
+    decision = made_decision()
     write_decision(tmp_path, decision)
     assert read_decision(tmp_path) == decision
     path = tmp_path / DECISION_FILE_NAME
