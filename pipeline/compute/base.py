@@ -124,9 +124,11 @@ class Compute(ABC):
 
     Attributes:
         kind: its name, as `PIPELINE_COMPUTE` has it.
+        part_size: questions that it embeds at once of a corpus; what is lost when that is interrupted.
     """
 
     kind: ClassVar[str]
+    part_size: ClassVar[int] = 4_096
 
     # --- long work ---
 

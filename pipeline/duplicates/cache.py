@@ -21,9 +21,6 @@ from pipeline.core.files import file_sha256, replacing, write_bytes
 from pipeline.core.progress import Advanced, LogLine, OnProgress, ProgressEvent, ignore
 from pipeline.duplicates.vectors import Vectors
 
-SHARD = 4_096
-"""Texts of a shard: seconds of work on a CPU."""
-
 STAGE = "embedding questions"
 _KEY = 16
 _DIGEST = 32
@@ -36,6 +33,10 @@ class PartsEncoder(Protocol):
     def model_version(self) -> str:
         """Of the model that it embeds with."""
 
+    @property
+    def part_size(self) -> int:
+        """How many texts are worth being handed over at once: those of a shard."""
+
     def embed_parts(self, parts: Sequence[list[str]], on_progress: OnProgress) -> Iterator[np.ndarray]:
         """Yield the vectors of each part, in order: float32 of shape (len(part), dimensions)."""
 
@@ -46,9 +47,7 @@ class VectorCache:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def vectors(
-        self, texts: Sequence[str], encoder: PartsEncoder, on_progress: OnProgress = ignore, shard: int = SHARD
-    ) -> Vectors:
+    def vectors(self, texts: Sequence[str], encoder: PartsEncoder, on_progress: OnProgress = ignore) -> Vectors:
         """Vectors of texts, in their order; those that aren't there yet are embedded, shard by shard.
 
         Raises:
@@ -60,7 +59,8 @@ class VectorCache:
         missing = np.flatnonzero(shards.find(keys)[0] < 0)
         # A text that stands there twice is embedded once.
         missing = missing[np.sort(np.unique(keys[missing], axis=0, return_index=True)[1])] if len(missing) else missing
-        parts = [missing[start : start + shard] for start in range(0, len(missing), shard)]
+        size = encoder.part_size
+        parts = [missing[start : start + size] for start in range(0, len(missing), size)]
         done = len(texts) - len(missing)
         on_progress(Advanced(STAGE, done, len(texts)))
         embedded = encoder.embed_parts(

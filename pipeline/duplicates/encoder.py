@@ -37,6 +37,11 @@ class Encoder:
         """See `PartsEncoder`."""
         return self.info.version
 
+    @property
+    def part_size(self) -> int:
+        """See `PartsEncoder`."""
+        return Compute.part_size
+
     def embed_parts(self, parts: Sequence[list[str]], on_progress: OnProgress = ignore) -> Iterator[np.ndarray]:
         """See `PartsEncoder`: one part after the other."""
         for part in parts:
@@ -95,6 +100,11 @@ class ComputeEncoder:
     def model_version(self) -> str:
         """See `PartsEncoder`."""
         return self.info.version
+
+    @property
+    def part_size(self) -> int:
+        """See `PartsEncoder`."""
+        return self._compute.part_size
 
     def embed_parts(self, parts: Sequence[list[str]], on_progress: OnProgress = ignore) -> Iterator[np.ndarray]:
         """See `PartsEncoder`."""

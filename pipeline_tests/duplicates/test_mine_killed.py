@@ -15,10 +15,9 @@ from pipeline.core.files import PROJECT_ROOT, folder_sha256
 from pipeline.question_pairs.sample.generator import bundled_sample
 
 KILLED = """
-import sys
-from pipeline.duplicates import cache
-cache.VectorCache.vectors.__defaults__ = (*cache.VectorCache.vectors.__defaults__[:-1], 64)
+from pipeline.compute.base import Compute
 from pipeline.command_line.cli import main
+Compute.part_size = 64
 main()
 """
 """The command line with shards of 64 texts, so that a small corpus has many."""

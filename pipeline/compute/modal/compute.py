@@ -72,6 +72,8 @@ class ModalCompute(Compute):
     """
 
     kind: ClassVar[str] = KIND
+    # Worth a container's start.
+    part_size: ClassVar[int] = 32_768
 
     runs_folder: Path
     function: Callable[[str], ModalFunction] = deployed
@@ -189,7 +191,7 @@ class ModalCompute(Compute):
         if not parts:
             return
         with one_line_modal_errors(f"embedding with {model.name} on Modal"):
-            sent, function = _for_containers(model), self._function("embed", _volume_of(model.location))
+            sent, function = _for_containers(model), self._function("embed_part", _volume_of(model.location))
             waiting: deque[_Short] = deque()
             try:
                 for number, part in enumerate(parts):
