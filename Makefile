@@ -59,7 +59,7 @@ clean:
 	touch $@
 
 .venv/.installed-dev: .venv/.installed
-	$(PIP_INSTALL) -c constraints.txt -e ".[dev,team]"
+	$(PIP_INSTALL) -c constraints.txt -e ".[dev,team,index]"
 	touch $@
 
 $(DAGSTER_HOME)/dagster.yaml: deploy/dagster.yaml

@@ -9,22 +9,27 @@ import dagster as dg
 gc.freeze()
 
 from pipeline.orchestration import automation, checks, upkeep  # noqa: E402
-from pipeline.orchestration.assets import dataset, model, production, publishing, reports  # noqa: E402
+from pipeline.orchestration.assets import dataset, mining, model, production, publishing, reports  # noqa: E402
 from pipeline.orchestration.executor import step_executor  # noqa: E402
 from pipeline.orchestration.resources import default_resources  # noqa: E402
 
 defs = dg.Definitions(
-    assets=[*dg.load_assets_from_modules([dataset, model, reports, production]), publishing.published_model],
-    asset_checks=checks.CHECKS,
+    assets=[
+        *dg.load_assets_from_modules([dataset, model, reports, production]),
+        publishing.published_model,
+        *mining.SPECS,
+    ],
+    asset_checks=[*checks.CHECKS, mining.mined_checks],
     jobs=[
         automation.quickstart,
         automation.retrain,
         automation.evaluate_only,
         publishing.publish_job,
+        mining.mine_job,
         *upkeep.JOBS,
     ],
     schedules=[automation.weekly_retrain, *upkeep.SCHEDULES],
-    sensors=[automation.new_question_pairs, automation.reports_follow, *upkeep.SENSORS],
+    sensors=[automation.new_question_pairs, automation.reports_follow, mining.mine_after_promotion, *upkeep.SENSORS],
     resources=default_resources(),
     executor=step_executor,
 )

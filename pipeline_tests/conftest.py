@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from deciding_model import make_deciding_model
 from effort import exhaustive
 from hypothesis import is_hypothesis_test
 from modal_loopback.fixture import forked_containers, modal_loopback  # noqa: F401  (fixtures)
@@ -52,6 +53,12 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder of `make_tiny_model`, which all tests of a process share."""
     with unchanged(make_tiny_model(tmp_path_factory.mktemp("tiny_model"))) as folder:
         yield folder
+
+
+@pytest.fixture(scope="session")
+def deciding_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of `make_deciding_model`, which all tests of a process share."""
+    return make_deciding_model(tiny_model, tmp_path_factory.mktemp("deciding") / "tiny-ft")
 
 
 @pytest.fixture

@@ -13,8 +13,9 @@ from pipeline.evaluation.report_builder import build_report
 from pipeline.models.base_model import model_folder_version
 from pipeline.models.fine_tuned import DevEvaluation, FineTunedModel
 from pipeline.models.info import ModelInfo
-from pipeline.question_pairs.options import SplitPlan
+from pipeline.question_pairs.options import PairSource, SplitPlan
 from pipeline.question_pairs.schema import Splits
+from pipeline.question_pairs.sources import load_pairs
 from pipeline.question_pairs.splits import split_pairs
 from pipeline.training.manifest import write_manifest
 
@@ -22,9 +23,10 @@ MODEL = ModelInfo(kind="folder", name="some-model", location="/somewhere", versi
 FINE_TUNED = ModelInfo(kind="fine_tuned", name="some-model-ft", location="/run/some-model-ft", version="m2")
 
 
-def made(dev_fraction: float, likeness: float = 1) -> tuple[Measurement, Splits]:
+def made(dev_fraction: float, likeness: float = 1, fraction: float = 1) -> tuple[Measurement, Splits]:
     """Splits of the bundled sample, and scores that grow with the label: by `likeness` standard deviations."""
-    splits = split_pairs(sample_pairs(), SplitPlan(strategy="reference", dev_fraction=dev_fraction))
+    pairs = sample_pairs() if fraction == 1 else load_pairs(PairSource(fraction=fraction))
+    splits = split_pairs(pairs, SplitPlan(strategy="reference", dev_fraction=dev_fraction))
     random = np.random.default_rng(0)
 
     def scores(labels: np.ndarray) -> dict[str, np.ndarray]:
@@ -77,6 +79,11 @@ def before_and_after(dev_fraction: float = 0.1) -> tuple[EvaluationReport, Evalu
 def train_version() -> str:
     """Data version of the training split that the reports are about."""
     return made(0.1)[1].train.data_version
+
+
+def quick_report(model: ModelInfo) -> EvaluationReport:
+    """A report of few pairs, for tests that look at little of it."""
+    return build_report("post_train", model, *made(0.1, fraction=0.05))
 
 
 def finished_training(run_folder: Path, weights: bytes = b"weights") -> FineTunedModel:

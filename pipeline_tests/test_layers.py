@@ -10,9 +10,12 @@ from pipeline.core.files import PROJECT_ROOT
 from pipeline.definitions import defs
 
 PACKAGE = PROJECT_ROOT / "pipeline"
-ASSETS = {key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()}
-ABOVE = ("orchestration", "command_line", "definitions.py", "__main__.py")
-"""Dagster's folder, and what stands on it."""
+PLAIN_WORDS = {"questions"}
+"""Names of assets that are words of every sentence."""
+
+ASSETS = {key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()} - PLAIN_WORDS
+ABOVE = ("orchestration", "command_line", "definitions.py", "__main__.py", "duplicates")
+"""Dagster's folder, what stands on it, and what uses the model that an asset has put into production."""
 
 BELOW = sorted(
     path for path in PACKAGE.rglob("*.py") if path.relative_to(PACKAGE).parts[0] not in ABOVE and path.name != "app.py"

@@ -1,4 +1,4 @@
-"""`python -m pipeline`: materialise with live progress, or fine-tune without Dagster."""
+"""`python -m pipeline`: materialise with live progress, fine-tune without Dagster, or use a model."""
 
 import sys
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from pipeline.command_line import materialize
+from pipeline.command_line import materialize, use_model
 from pipeline.command_line.click_options import config_option, set_option
 from pipeline.command_line.live_progress import live_progress
 from pipeline.compute.choice import create_compute
@@ -158,3 +158,8 @@ def finetune_command(config_path: Path | None, overrides: tuple[str, ...], outpu
         from pipeline.command_line import finetune
 
         finetune.run(settings, compute, progress)
+
+
+# --- use a model ------------------------------------------------------------------------------------------------
+
+use_model.register(cli)

@@ -33,6 +33,9 @@ def print_production(console: Console, current: InProduction) -> None:
     if current is not None:
         place = current.model.model.location if isinstance(current, ProductionModel) else current.said
     console.print(f"In use   {place}", soft_wrap=True, highlight=False, markup=False)
+    if isinstance(current, ProductionModel):
+        said = "python -m pipeline compare A B, search QUESTION --in FILE, mine FILE: docs/use-the-model.md"
+        console.print(f"Use it   {said}", soft_wrap=True, highlight=False, markup=False)
 
 
 def print_comparison(console: Console, baseline: EvaluationReport, post: EvaluationReport) -> None:

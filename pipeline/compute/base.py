@@ -6,13 +6,13 @@ interrupted, and collects the result.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
 import numpy as np
 
-from pipeline.core.progress import OnProgress
+from pipeline.core.progress import Advanced, OnProgress
 from pipeline.core.values import Cost, Stored
 from pipeline.evaluation.measurement import Measurement
 from pipeline.evaluation.options import EvaluationOptions
@@ -124,9 +124,11 @@ class Compute(ABC):
 
     Attributes:
         kind: its name, as `PIPELINE_COMPUTE` has it.
+        part_size: questions that it embeds at once of a corpus; what is lost when that is interrupted.
     """
 
     kind: ClassVar[str]
+    part_size: ClassVar[int] = 4_096
 
     # --- long work ---
 
@@ -207,3 +209,17 @@ class Compute(ABC):
         Raises:
             PipelineError: when the model can't be loaded.
         """
+
+    def embed_parts(
+        self, model: ModelInfo, parts: Sequence[list[str]], on_progress: OnProgress
+    ) -> Iterator[np.ndarray]:
+        """Yield the embeddings of many questions part by part, in order and in fp32, each as `embed` gives them.
+
+        A place that can work on several parts at once does so. This default embeds one after the other.
+
+        Raises:
+            PipelineError: when the model can't be loaded.
+        """
+        for part in parts:
+            yield self.embed(model, part)
+            on_progress(Advanced("embedding questions", len(part), len(part)))

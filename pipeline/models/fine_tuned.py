@@ -1,8 +1,10 @@
 """What a training leaves behind, as a value."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from pipeline.core.values import Cost, FrozenModel, StoredValue
+from pipeline.core.values import Cost, FrozenModel, StoredValue, Upgrade
+from pipeline.models.decision import Decision
 from pipeline.models.info import ModelInfo
 from pipeline.question_pairs.schema import DataOrigin
 
@@ -45,9 +47,13 @@ class FineTunedModel(StoredValue):
         dev_evaluations: in order; empty without a dev split.
         losses: (step, mean training loss since the step before), as logged.
         cost: of a remote training; None where nobody bills it, or no price is known.
+        decision: from which cosine on pairs count as duplicates, and how probable that is: what `decision.json` beside
+            the weights says. None without a dev split of both classes, and of trainings before there was one.
     """
 
     stored_name: ClassVar[str] = "FineTunedModel"
+    schema_number: ClassVar[int] = 2
+    upgrades: ClassVar[Mapping[int, Upgrade]] = {1: lambda fields: {**fields, "decision": None}}
 
     model: ModelInfo
     base_model: ModelInfo
@@ -69,6 +75,7 @@ class FineTunedModel(StoredValue):
     dev_evaluations: list[DevEvaluation]
     losses: list[tuple[int, float]]
     cost: Cost | None = None
+    decision: Decision | None = None
 
     @property
     def data_version(self) -> str:

@@ -9,6 +9,7 @@ from pipeline.core.files import bytes_sha256, free_name, write_bytes
 from pipeline.core.locks import locked
 from pipeline.core.store import Pointer, VersionStore, changed, register_together, stored_text, unreadable
 from pipeline.core.values import StoredValue
+from pipeline.duplicates.stored import MinedDuplicates, QuestionEmbeddings, QuestionIndex, QuestionSet
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.info import ModelInfo
@@ -23,7 +24,18 @@ if TYPE_CHECKING:
     from upath import UPath
 
 _KINDS: dict[str, type[StoredValue]] = {
-    kind.stored_name: kind for kind in (ModelInfo, FineTunedModel, EvaluationReport, Leaderboard, ProductionModel)
+    kind.stored_name: kind
+    for kind in (
+        ModelInfo,
+        FineTunedModel,
+        EvaluationReport,
+        Leaderboard,
+        ProductionModel,
+        QuestionSet,
+        QuestionEmbeddings,
+        MinedDuplicates,
+        QuestionIndex,
+    )
 }
 
 SIDES = ("train_split", "dev_split", "eval_split")

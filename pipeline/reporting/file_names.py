@@ -4,6 +4,7 @@ PAGE_FILE_NAME = "report.html"
 """In a run folder, and beside a stored report."""
 
 CALIBRATION_FILE_NAME = "duplicate_probability.json"
-"""In a run folder, beside the result files."""
+"""In the run folder of a model that carries no `decision.json`."""
+
 FILES_KEY = "files"
 """In the JSON beside a result file: SHA-256 of each file that came with it, by its path below the run folder."""

@@ -3,6 +3,7 @@
 from huggingface_hub import EvalResult, ModelCardData
 
 from pipeline.evaluation.report import EvaluationReport
+from pipeline.models.decision import DECISION_FILE_NAME, Decision
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.reporting.markdown import results_markdown
 
@@ -24,6 +25,9 @@ embeddings = model.encode(["How do I learn Python?", "What is the best way to le
 print(model.similarity(embeddings, embeddings))
 ```
 
+With the project that made it, `python -m pipeline compare`, `search` and `mine` decide by its `decision.json`
+(docs/use-the-model.md there).
+
 ## Data
 
 | | |
@@ -41,10 +45,21 @@ print(model.similarity(embeddings, embeddings))
 {steps:,} optimiser steps ({pair_visits:,} pair visits) in {seconds:,.0f} s on {device}, {precision}; the weights are
 those of step {kept_step:,}. {truncated:,} distinct questions were cut to the model's limit.
 
+## Decision
+
+{decision}
+
 ## Results
 
 {results}
 """
+
+_DECISION = """\
+Two questions count as duplicates from a cosine of **{threshold:.4f}** on: the threshold of the best F1 on the dev split
+(of the best accuracy: {accuracy:.4f}). The probability that they are duplicates is
+1 / (1 + exp(-({slope:.4f} × cosine {intercept:+.4f}))), where {positive_rate:.1%} of the pairs are duplicates, as on
+the dev split ({pairs:,} pairs, data version `{version}`). Where duplicates are rarer, it is too high. `{file}` beside
+the weights has these numbers, and a threshold for each precision."""
 
 
 def model_card(result: FineTunedModel, reports: tuple[EvaluationReport, EvaluationReport] | None = None) -> str:
@@ -94,7 +109,24 @@ def model_card(result: FineTunedModel, reports: tuple[EvaluationReport, Evaluati
         pair_visits=result.pair_visits,
         kept_step=result.kept_step,
         truncated=result.truncated_questions,
+        decision=_decision(result.decision),
         results=_results(result, reports),
+    )
+
+
+def _decision(decision: Decision | None) -> str:
+    if decision is None:
+        return "The model carries none: it was trained without a dev split of both classes, or before there was one."
+    calibration = decision.calibration
+    return _DECISION.format(
+        file=DECISION_FILE_NAME,
+        threshold=decision.threshold,
+        accuracy=decision.thresholds["cosine"].accuracy,
+        slope=calibration.slope,
+        intercept=calibration.intercept,
+        positive_rate=calibration.positive_rate,
+        pairs=decision.dev_pairs,
+        version=decision.dev_version,
     )
 
 

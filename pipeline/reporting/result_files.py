@@ -32,7 +32,8 @@ def result_files(model: FineTunedModel, baseline: EvaluationReport, post_train: 
         _card(model): model_card(model, (baseline, post_train)).encode(),
         PAGE_FILE_NAME: page(post_train, pictures(post_train)).encode(),
     }
-    if post_train.calibration:
+    if post_train.calibration and model.decision is None:
+        # A model of an earlier release carries no decision: this file stands for it.
         probability = {"model": post_train.model.version, **post_train.calibration.model_dump(exclude={"bins"})}
         after[CALIBRATION_FILE_NAME] = json_text(probability).encode()
     for report, files in ((baseline, before), (post_train, after)):

@@ -61,6 +61,16 @@ def runs_folder() -> Path:
     return path
 
 
+def vectors_folder() -> Path:
+    """The folder on this machine that keeps the vectors of texts.
+
+    Raises:
+        PipelineError: when neither home nor run folders are on this machine: vectors are mapped into memory.
+    """
+    path = VersionStore(home()).root
+    return (path if isinstance(path, Path) else runs_folder()) / "vectors"
+
+
 def compute_kind() -> str:
     """Where models are trained and evaluated."""
     return os.environ.get("PIPELINE_COMPUTE") or "local"

@@ -20,15 +20,18 @@ from transformers.trainer import TRAINER_STATE_NAME
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import content_version, flush_files, write_text
 from pipeline.core.progress import LogLine, OnProgress, TrainingResumed, ignore
+from pipeline.evaluation.decision import decide
 from pipeline.evaluation.metric_values import SimilarityMetrics
 from pipeline.evaluation.results_csv import EPOCH_RESULTS_FILE_NAME, csv_row, csv_text
 from pipeline.models.base_model import model_folder_version
+from pipeline.models.decision import Decision, write_decision
 from pipeline.models.embedding import SIMILARITY, features_of
 from pipeline.models.fine_tuned import DevEvaluation, FineTunedModel
 from pipeline.models.info import ModelInfo
 from pipeline.models.loading import describe_device, load_model, quiet_libraries, resolve_device
 from pipeline.models.packing import packed_attention, tokenize, why_not_packed
 from pipeline.models.precision import Hardware, resolve_precision
+from pipeline.question_pairs.schema import PairTable
 from pipeline.training import distributed
 from pipeline.training.batches import BatchPlan, Featurize, PairCollator, TrainingPairs, packed_features
 from pipeline.training.checkpoints import CheckpointStore, lost_best
@@ -86,7 +89,7 @@ def fine_tune(job: TrainingJob, run_folder: RunFolder, on_progress: OnProgress =
                 if device == "cpu" and not recipe.allow_slow and session.plan.steps > _PROBE_FROM_STEPS:
                     _refuse_if_slow(session.trainer)
                 seconds = _train(session, recipe, on_progress)
-                return distributed.from_main(partial(_finish, session, job, run_folder, seconds))
+                return distributed.from_main(partial(_finish, session, job, run_folder, seconds, on_progress))
         except RuntimeError as error:
             if not should_reduce_batch_size(error):
                 raise
@@ -281,15 +284,19 @@ def _has_stopped(checkpoint: Path, patience: int | None) -> bool:
     return is_out_of_patience(dev_scores(state.log_history), patience)
 
 
-def _finish(session: _Session, job: TrainingJob, run_folder: RunFolder, seconds: float) -> FineTunedModel:
-    """Save the kept weights, then the manifest."""
+def _finish(
+    session: _Session, job: TrainingJob, run_folder: RunFolder, seconds: float, on_progress: OnProgress
+) -> FineTunedModel:
+    """Save the kept weights with their decision, then the manifest."""
     trainer, recipe = session.trainer, job.recipe
     evaluations, steps = trainer.evaluations(), int(trainer.state.global_step)
     best = _best(session.store, evaluations) if recipe.keep == "best" and evaluations else None
     if best:
         trainer.load_weights(best)
     with trainer.average.applied() if trainer.average else nullcontext():
-        model = _save(trainer.trained_model, run_folder.model(job.base_model.name), evaluations)
+        model, decision = _save(
+            trainer.trained_model, run_folder.model(job.base_model.name), evaluations, job.dev, on_progress
+        )
     result = FineTunedModel(
         model=model,
         base_model=job.base_model,
@@ -313,6 +320,7 @@ def _finish(session: _Session, job: TrainingJob, run_folder: RunFolder, seconds:
             for epoch, step, metrics in evaluations
         ],
         losses=trainer.losses(),
+        decision=decision,
     )
     session.store.discard_staging()
     run_folder.finish(result, job.fingerprint)
@@ -332,9 +340,13 @@ def _best(store: CheckpointStore, evaluations: list[tuple[float, int, dict[str, 
 
 
 def _save(
-    model: SentenceTransformer, folder: Path, evaluations: list[tuple[float, int, dict[str, SimilarityMetrics]]]
-) -> ModelInfo:
-    """Write the model folder whole: it takes its name when all is in it."""
+    model: SentenceTransformer,
+    folder: Path,
+    evaluations: list[tuple[float, int, dict[str, SimilarityMetrics]]],
+    dev: PairTable,
+    on_progress: OnProgress,
+) -> tuple[ModelInfo, Decision | None]:
+    """Write the model folder whole, the decision of these very weights in it: it takes its name when all is in it."""
     staged = folder.with_name(f".{folder.name}.staged")
     for leftover in (staged, folder):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -342,6 +354,10 @@ def _save(
     if evaluations:
         rows = [csv_row(metrics, epoch, step) for epoch, step, metrics in evaluations]
         write_text(staged / "eval" / EPOCH_RESULTS_FILE_NAME, csv_text(rows))
+    version = model_folder_version(staged)
+    decision = decide(model, version, dev, on_progress)
+    if decision:
+        write_decision(staged, decision)
     flush_files(staged)
     staged.rename(folder)
-    return ModelInfo(kind="fine_tuned", name=folder.name, location=str(folder), version=model_folder_version(folder))
+    return ModelInfo(kind="fine_tuned", name=folder.name, location=str(folder), version=version), decision

@@ -5,6 +5,7 @@ import pytest
 from made_reports import FINE_TUNED, MODEL, a_training, before_and_after, made
 
 from pipeline.core.errors import PipelineError
+from pipeline.evaluation.decision import decision_from
 from pipeline.evaluation.metric_values import SIMILARITIES
 from pipeline.evaluation.report_builder import build_report
 
@@ -53,3 +54,23 @@ def test_a_model_that_was_trained_on_other_rows_is_not_examined_on_these() -> No
         PipelineError, match=r"some-model-ft was trained on the training split t9, .*: train the model again"
     ):
         build_report("post_train", FINE_TUNED, measured, data, training=a_training("t9"))
+
+
+def test_a_report_uses_the_decision_that_the_model_carries_and_chooses_nothing_of_its_own() -> None:
+    measured, data = made(0.1)
+    other = {name: scores[::-1] + 0.25 for name, scores in measured.dev_scores.items()}
+    decision = decision_from(other, data.dev.labels, "m2", data.dev.data_version)
+    training = a_training(data.train.data_version).model_copy(update={"decision": decision})
+    report = build_report("post_train", FINE_TUNED, measured, data, training=training)
+    assert report.threshold_kind == "dev"
+    for name in SIMILARITIES:
+        assert report.operating[name].f1_threshold == decision.thresholds[name].f1
+        assert report.operating[name].accuracy_threshold == decision.thresholds[name].accuracy
+    assert report.calibration is not None
+    assert (report.calibration.slope, report.calibration.intercept, report.calibration.fitted_on) == (
+        decision.calibration.slope,
+        decision.calibration.intercept,
+        len(data.dev),
+    )
+    own = build_report("post_train", FINE_TUNED, measured, data, training=a_training(data.train.data_version))
+    assert own.cosine.f1_threshold != report.cosine.f1_threshold

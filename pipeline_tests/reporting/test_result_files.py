@@ -9,6 +9,7 @@ from made_reports import a_training, before_and_after, made
 from small_data import sample_pairs
 
 from pipeline.core.files import add_to_folder
+from pipeline.evaluation.decision import decision_from
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.evaluation.results_csv import read_results, results_file_name
 from pipeline.models.fine_tuned import FineTunedModel
@@ -70,6 +71,20 @@ def test_the_calibration_says_of_which_model_it_is(
     assert calibration is not None
     written = json.loads(files[CALIBRATION_FILE_NAME])
     assert (written["model"], written["slope"]) == ("m2", calibration.slope)
+
+
+def test_a_model_with_a_decision_has_it_in_its_card_and_needs_no_file_of_its_probability(
+    reports: tuple[EvaluationReport, EvaluationReport], training: FineTunedModel
+) -> None:
+    measured, data = made(0.1)
+    decision = decision_from(measured.dev_scores, data.dev.labels, "m2", data.dev.data_version)
+    with_decision = training.model_copy(update={"decision": decision})
+    files = result_files(with_decision, *reports)
+    assert CALIBRATION_FILE_NAME not in files
+    card = files[CARD].decode()
+    assert f"from a cosine of **{decision.threshold:.4f}** on" in card
+    assert f"{decision.calibration.slope:.4f} × cosine" in card
+    assert "The model carries none" in card_files(training)[CARD].decode()
 
 
 def test_without_a_dev_split_there_is_no_calibration() -> None:

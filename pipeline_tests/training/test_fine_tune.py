@@ -22,8 +22,10 @@ from pipeline.core.progress import (
     TrainingResumed,
     TrainingStep,
 )
+from pipeline.evaluation.metrics import similarity_metrics
 from pipeline.evaluation.results_csv import EPOCH_RESULTS_FILE_NAME, read_results
-from pipeline.models.base_model import resolve_base_model
+from pipeline.models.base_model import model_folder_version, resolve_base_model
+from pipeline.models.decision import DECISION_FILE_NAME, read_decision
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.info import ModelInfo
 from pipeline.models.options import BaseModelChoice
@@ -31,6 +33,7 @@ from pipeline.question_pairs.schema import DataOrigin, PairTable
 from pipeline.training import fine_tune as fine_tuning
 from pipeline.training.fine_tune import fine_tune
 from pipeline.training.job import TrainingJob
+from pipeline.training.manifest import verify_model
 from pipeline.training.recipe import Recipe
 
 THINGS = ("bicycle", "kettle", "violin", "roof", "clock", "garden", "lamp", "boat")
@@ -277,3 +280,34 @@ def test_fewer_pairs_than_a_batch_are_refused(job: TrainingJob, runs: Path) -> N
     with pytest.raises(PipelineError, match="the training split has 7 pairs, fewer than one batch of 8"):
         fine_tune(job, folder)
     assert not folder.checkpoints.exists()
+
+
+@pytest.mark.slow
+def test_the_model_carries_the_decision_of_the_weights_that_it_has(undisturbed: Undisturbed) -> None:
+    result = undisturbed.result
+    folder = Path(result.model.location)
+    decision = read_decision(folder)
+    assert decision is not None
+    assert decision == result.decision
+    assert (decision.model_version, decision.dev_version) == (result.model.version, DEV.data_version)
+    # What anyone gets who embeds with the library.
+    model = SentenceTransformer(str(folder), device="cpu")
+    first, second = (model.encode(DEV.pairs[name].to_list()) for name in ("question1", "question2"))
+    expected = similarity_metrics(np.einsum("ij,ij->i", first, second), DEV.labels)
+    assert decision.threshold == pytest.approx(expected.f1_threshold, abs=1e-5)
+    assert decision.thresholds["cosine"].accuracy == pytest.approx(expected.accuracy_threshold, abs=1e-5)
+
+
+@pytest.mark.slow
+def test_the_decision_is_in_the_manifest_and_not_in_the_models_version(
+    undisturbed: Undisturbed, tmp_path: Path
+) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(undisturbed.folder.path, root, ignore=shutil.ignore_patterns("checkpoints"))
+    folder, version = root / undisturbed.result.model.name, undisturbed.result.model.version
+    verify_model(root, version)
+    (folder / DECISION_FILE_NAME).write_text("{}")
+    assert model_folder_version(folder) == version
+    with pytest.raises(PipelineError, match=r"decision\.json is not the file that the manifest names"):
+        verify_model(root, version)
+    shutil.rmtree(root)

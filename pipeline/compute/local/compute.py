@@ -3,7 +3,7 @@
 Torch is imported where work begins: steps that only verify or add files do without it, and start in a moment.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,3 +113,17 @@ class LocalCompute(Compute):
 
         quiet_libraries()
         return embed_questions(load_model(model, resolve_device("auto")), questions, EvaluationOptions().token_budget)
+
+    def embed_parts(
+        self, model: ModelInfo, parts: Sequence[list[str]], on_progress: OnProgress
+    ) -> Iterator[np.ndarray]:
+        """See `Compute.embed_parts`: the model is loaded once."""
+        if not parts:
+            return
+        from pipeline.models.encoding import embed_questions
+        from pipeline.models.loading import load_model, quiet_libraries, resolve_device
+
+        quiet_libraries()
+        loaded, budget = load_model(model, resolve_device("auto")), EvaluationOptions().token_budget
+        for part in parts:
+            yield embed_questions(loaded, part, budget, on_progress)

@@ -170,6 +170,25 @@ def embed(job_text: str) -> tuple[str, bytes]:
     return _attempt(work).model_dump_json(), b"".join(embedded)
 
 
+@app.function(**_worker)
+def embed_part(job_text: str) -> tuple[str, bytes]:
+    """Embed a part of a corpus where models are trained; takes and gives what `embed` does."""
+    job = EmbeddingMessage.from_json(job_text)
+    embedded = []
+
+    def work() -> Outcome:
+        from pipeline.models.encoding import embed_questions
+        from pipeline.models.loading import load_model, quiet_libraries, resolve_device
+
+        quiet_libraries()
+        model = load_model(_local(job.model), resolve_device("auto"))
+        vectors = embed_questions(model, job.questions, EvaluationOptions().token_budget)
+        embedded.append(vectors.astype("<f4").tobytes())
+        return Outcome()
+
+    return _attempt(work).model_dump_json(), b"".join(embedded)
+
+
 # --- how it works there -----------------------------------------------------------------------------------------
 
 

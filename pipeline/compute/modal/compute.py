@@ -1,6 +1,7 @@
 """Runs the work on Modal: deploys the code if it changed, uploads inputs by content, submits, follows, checks."""
 
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Generic, TypeVar
@@ -29,7 +30,7 @@ from pipeline.compute.modal.volumes import (
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import add_to_folder, content_version
 from pipeline.core.locations import remote_location
-from pipeline.core.progress import OnProgress, ignore
+from pipeline.core.progress import Advanced, OnProgress, ignore
 from pipeline.core.values import Cost
 from pipeline.evaluation.measurement import Measurement
 from pipeline.models.fine_tuned import FineTunedModel
@@ -39,6 +40,9 @@ from pipeline.training.manifest import verify_model
 
 ModalFunction = modal.Function[..., Any, Any]
 ResultT = TypeVar("ResultT")
+
+_PARTS_AT_ONCE = 16
+"""Containers that embed parts of a corpus side by side."""
 
 
 def deployed(function: str) -> ModalFunction:
@@ -68,6 +72,8 @@ class ModalCompute(Compute):
     """
 
     kind: ClassVar[str] = KIND
+    # Worth a container's start.
+    part_size: ClassVar[int] = 32_768
 
     runs_folder: Path
     function: Callable[[str], ModalFunction] = deployed
@@ -183,6 +189,32 @@ class ModalCompute(Compute):
             _, data = _short_call(self._function("embed", _volume_of(model.location)), message.model_dump_json())
         return np.frombuffer(data, dtype="<f4").reshape(len(questions), -1)
 
+    def embed_parts(
+        self, model: ModelInfo, parts: Sequence[list[str]], on_progress: OnProgress
+    ) -> Iterator[np.ndarray]:
+        """See `Compute.embed_parts`: in a container for each part, so many at once."""
+        if not parts:
+            return
+        with one_line_modal_errors(f"embedding with {model.name} on Modal"):
+            sent, function = _for_containers(model), self._function("embed_part", _volume_of(model.location))
+            waiting: deque[_Short] = deque()
+            try:
+                for number, part in enumerate(parts):
+                    ahead = parts[number + len(waiting) : number + _PARTS_AT_ONCE]
+                    waiting.extend(
+                        _submitted(function, EmbeddingMessage(model=sent, questions=texts)) for texts in ahead
+                    )
+                    call = waiting[0]
+                    call.follow(ignore)
+                    vectors = np.frombuffer(call.collect()[1], dtype="<f4").reshape(len(part), -1)
+                    waiting.popleft()
+                    on_progress(Advanced("embedding questions", len(part), len(part)))
+                    yield vectors
+            finally:
+                # After an error or an interrupt nobody takes their results.
+                for call in waiting:
+                    call.cancel()
+
     def _function(self, name: str, run_volume: str | None) -> ModalFunction:
         """A function of the app that sees a run's Volume beside the shared ones."""
         # These replace the app's own, so they are all named.
@@ -294,6 +326,12 @@ class _Measuring(_Call[Measurement]):
 class _Short(_Call[tuple[Outcome, bytes]]):
     def collect(self) -> tuple[Outcome, bytes]:
         return self.outcome()
+
+
+def _submitted(function: ModalFunction, message: EmbeddingMessage) -> _Short:
+    with interrupts_held():
+        call = function.spawn(message.model_dump_json())
+        return _Short(_record(call), call, most_containers=RETRIES + 1)
 
 
 def _short_call(function: ModalFunction, message: str) -> tuple[Outcome, bytes]:

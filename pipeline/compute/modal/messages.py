@@ -57,7 +57,7 @@ class CheckMessage(_Message):
 
 
 class EmbeddingMessage(_Message):
-    """Asks to embed a few questions, on a CPU and in fp32."""
+    """Asks to embed questions in fp32."""
 
     model: ModelInfo
     questions: list[str]

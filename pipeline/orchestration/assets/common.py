@@ -16,7 +16,7 @@ _PREVIEW_ROWS = 8
 _PREVIEW_WIDTH = 120
 
 
-def progress_into(context: dg.AssetExecutionContext) -> OnProgress:
+def progress_into(context: dg.AssetExecutionContext | dg.OpExecutionContext) -> OnProgress:
     """A sink for progress: bounded log lines in Dagster, all events to the command line that follows the run."""
     return both(LogLines(context.log.info), progress_file_sink())
 

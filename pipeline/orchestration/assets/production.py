@@ -58,7 +58,8 @@ def production_model(
     are those of its manifest. Otherwise nothing is materialised: the one before stays, and an observation in this
     asset's *Events* says why.
 
-    **Next:** load the model from `model` below. To go back to an earlier one, open the Launchpad of this asset, set
+    **Next:** use the model: `python -m pipeline compare`, `search` and `mine` take it (docs/use-the-model.md), or
+    launch the job `mine`. To go back to an earlier one, open the Launchpad of this asset, set
     `run_id` to the run that made it (*History* below lists them), and materialise this asset alone.
     """
     with one_line_failures():

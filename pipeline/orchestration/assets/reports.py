@@ -84,7 +84,8 @@ def post_train_eval_report(
 
     Puts both result files into the model's run folder and completes its model card.
 
-    **Next:** compare with earlier runs in this asset's *Overview* plots; use the model from its run folder.
+    **Next:** compare with earlier runs in this asset's *Overview* plots; use the model
+    (docs/use-the-model.md).
     """
     from pipeline.workflow import measure_fine_tuned
 

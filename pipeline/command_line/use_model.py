@@ -1,0 +1,359 @@
+"""What a model is used for: `compare` two questions, `search` a file, `mine` it for duplicates."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+
+from pipeline.command_line.live_progress import live_progress
+from pipeline.core.progress import OnProgress
+
+if TYPE_CHECKING:
+    from pipeline.duplicates.classifier import DuplicateClassifier
+    from pipeline.duplicates.corpus import Corpus
+    from pipeline.duplicates.labelled import LabelledFigures
+    from pipeline.duplicates.mining import MinedCorpus
+    from pipeline.duplicates.options import MiningOptions
+    from pipeline.duplicates.vectors import Vectors
+    from pipeline.question_pairs.schema import PairTable
+
+_model_option = click.option(
+    "--model",
+    "choice",
+    default="production",
+    show_default=True,
+    help="`production`, the id of the run that trained it, a model's folder, a Hugging Face id, or `bundled`.",
+)
+_device_option = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+    default="auto",
+    show_default=True,
+    help="Where to embed.",
+)
+_precision_option = click.option(
+    "--precision",
+    type=float,
+    help="Decide by the threshold that has this precision on the dev split. [default: the threshold of the best F1]",
+)
+
+
+_column_option = click.option(
+    "--column",
+    metavar="NAME",
+    help="The column of the questions. [default: the only one, or question, text, sentence, query, title]",
+)
+
+
+def _out_option(what: str) -> Callable[[Any], Any]:
+    return click.option(
+        "--out",
+        type=click.Path(path_type=Path),
+        help=f"Write {what} to this file: .csv, .parquet or .jsonl.",
+    )
+
+
+@click.command("compare")
+@click.argument("questions", nargs=-1, metavar="[A B]")
+@click.option("--in", "source", metavar="FILE", help="Compare the pairs of a file instead.")
+@click.option("--first", metavar="COLUMN", help="The column of the first question. [default: question1]")
+@click.option("--second", metavar="COLUMN", help="The column of the second question. [default: question2]")
+@_out_option("the file's columns, cosine, probability and decision")
+@_model_option
+@_precision_option
+@click.option(
+    "--prior",
+    type=float,
+    help="Share of duplicates among the pairs that you ask about. [default: as on the dev split]",
+)
+@_device_option
+def compare_command(
+    questions: tuple[str, ...],
+    source: str | None,
+    first: str | None,
+    second: str | None,
+    out: Path | None,
+    choice: str,
+    precision: float | None,
+    prior: float | None,
+    device: Any,
+) -> None:
+    """Tell whether two questions ask the same.
+
+    \b
+    python -m pipeline compare "How do I learn Python?" "What is the best way to learn Python?"
+    python -m pipeline compare --in pairs.csv --out compared.csv --precision 0.95
+    """
+    if source is None and len(questions) != 2:
+        raise click.UsageError(f"compare takes two questions, in quotes, or --in FILE; it got {len(questions)}")
+    if source is not None and (questions or out is None):
+        raise click.UsageError("with --in, name the file to write with --out, and no questions")
+    with live_progress(Console(stderr=True)) as progress:
+        from pipeline.duplicates.corpus import read_compared
+        from pipeline.duplicates.tables import require_suffix
+
+        if out:
+            require_suffix(out)
+        compared = read_compared(source, first, second) if source else None
+        pairs = compared.pairs if compared else [(questions[0], questions[1])]
+        classifier = _classifier(choice, device)
+        threshold = classifier.threshold(precision, prior) if classifier.chosen.decision else None
+        if threshold is None and (precision is not None or prior is not None):
+            classifier.chosen.require_decision()
+        cosine = classifier.cosine(pairs, progress)
+    probability = None
+    if classifier.chosen.decision:
+        probability = classifier.decision.calibration.probability(cosine, prior)
+    if compared and out:
+        from pipeline.duplicates.results import compared_table
+        from pipeline.duplicates.tables import write_table
+
+        write_table(out, compared_table(compared.table, cosine, probability, threshold))
+        _say("Pairs", f"{len(pairs):,} in {out}")
+        if threshold is not None and len(pairs):
+            called = int((cosine >= threshold).sum())
+            _say("Same", f"{called:,} ({called / len(pairs):.1%}) have a cosine of {threshold:.4f} or more")
+    else:
+        _say("Cosine", f"{cosine[0]:.4f}")
+        if probability is not None and threshold is not None:
+            _say("Same", f"{'yes' if cosine[0] >= threshold else 'no'}: the threshold is {threshold:.4f}")
+            _say("Probable", f"{probability[0]:.1%}, where {_share(classifier, prior)} of the pairs are duplicates")
+    if threshold is None:
+        _say("Same", "unknown: the model carries no decision.json, so there is a cosine only")
+    _say("Model", classifier.chosen.said)
+
+
+@click.command("search")
+@click.argument("question")
+@click.option("--in", "source", required=True, metavar="FILE", help="The questions to search.")
+@_column_option
+@click.option("--top", type=click.IntRange(1, 1_000), default=10, show_default=True, help="How many to show.")
+@_out_option("what was found")
+@_model_option
+@_device_option
+def search_command(
+    question: str, source: str, column: str | None, top: int, out: Path | None, choice: str, device: Any
+) -> None:
+    """Find the questions of a file that are most similar to a new one.
+
+    The file's vectors are kept, so the second search in it takes a moment.
+
+    \b
+    python -m pipeline search "How can I learn Python quickly?" --in questions.csv
+    """
+    with live_progress(Console(stderr=True)) as progress:
+        from pipeline.duplicates.results import found_table
+        from pipeline.duplicates.search import nearest
+        from pipeline.duplicates.tables import require_suffix, shown, write_table
+
+        if out:
+            require_suffix(out)
+        if not question.strip():
+            raise click.UsageError("the question is blank: write it in quotes")
+        corpus, classifier, vectors = _read(source, column, choice, device, progress)
+        found = nearest(classifier.encoder.embed([question])[0], vectors, min(top, len(corpus)))
+        table = found_table(corpus, found, classifier.chosen.decision)
+    if out:
+        write_table(out, table)
+        _say("Found", f"{len(table):,} questions in {out}")
+    else:
+        for row in table.to_pylist():
+            said = f"  {row['probability']:6.1%}  {'same' if row['same'] else '    '}" if "same" in row else ""
+            _print(f"{row['cosine']:.4f}{said}  {shown(row['question'])}  (row {row['row']:,})")
+    _say("Searched", f"{len(corpus):,} questions of {corpus.name}")
+    _say("Model", classifier.chosen.said)
+
+
+@click.command("mine")
+@click.argument("source", metavar="FILE")
+@_column_option
+@_out_option("the pairs")
+@click.option(
+    "--clusters",
+    type=click.Path(path_type=Path),
+    help="Write the clusters to this file: every row that asks the same as another one.",
+)
+@click.option("--labelled", metavar="FILE", help="Labelled pairs, to measure precision and recall on.")
+@click.option("--report", type=click.Path(path_type=Path), help="Write a report in Markdown to this file.")
+@_model_option
+@click.option("--threshold", type=float, help="Cosine from which on a pair counts. [default: by the probability]")
+@_precision_option
+@click.option(
+    "--prior", type=float, help="Share of duplicates among the pairs at or above the floor. [default: estimated]"
+)
+@click.option("--floor", type=float, help="Cosine below which nothing is looked for. [default: the model's threshold]")
+@click.option(
+    "--engine",
+    type=click.Choice(["auto", "exact", "index"]),
+    default="auto",
+    show_default=True,
+    help="`exact` misses nothing; `index` needs faiss and is quicker in large files.",
+)
+@_device_option
+def mine_command(
+    source: str,
+    column: str | None,
+    out: Path | None,
+    clusters: Path | None,
+    labelled: str | None,
+    report: Path | None,
+    choice: str,
+    **settings: Any,
+) -> None:
+    """Find all pairs of questions in a file that ask the same, and which belong together.
+
+    Vectors are kept: an interrupted run goes on where it was, and another threshold needs no new embedding.
+
+    \b
+    python -m pipeline mine questions.csv --out pairs.csv --clusters clusters.csv
+    python -m pipeline mine tickets.parquet --column subject --precision 0.95 --out pairs.parquet
+    """
+    options = _options(settings)
+    with live_progress(Console(stderr=True)) as progress:
+        from pipeline.duplicates.engines import engine_for
+        from pipeline.duplicates.mining import mine_corpus
+        from pipeline.duplicates.mining_report import mining_report
+        from pipeline.duplicates.results import clusters_table, pairs_table
+        from pipeline.duplicates.tables import require_suffix, write_table
+
+        for path in (out, clusters):
+            if path:
+                require_suffix(path)
+        pairs_with_labels = _labelled(labelled)
+        corpus, classifier, vectors = _read(source, column, choice, options.device, progress, options)
+        engine = engine_for(options.engine, len(corpus), progress)
+        mined = mine_corpus(corpus, vectors, classifier.chosen, options, engine, progress)
+        figures = thresholds_of(mined, pairs_with_labels)
+        if out:
+            write_table(out, pairs_table(mined))
+        if clusters:
+            write_table(clusters, clusters_table(mined))
+        if report:
+            from pipeline.core.files import write_text
+
+            write_text(report, mining_report(mined, classifier.chosen.said, engine, figures))
+    for name, text in _summary(mined, figures):
+        _say(name, text)
+    for name, path in (("Pairs", out), ("Clusters", clusters), ("Report", report)):
+        if path:
+            _say(name, str(path))
+    if engine.remark:
+        _say("Engine", engine.remark)
+    _say("Model", classifier.chosen.said)
+
+
+def _options(settings: dict[str, Any]) -> "MiningOptions":
+    from pydantic import ValidationError
+
+    from pipeline.duplicates.options import MiningOptions
+
+    try:
+        return MiningOptions(**settings)
+    except ValidationError as error:
+        detail = error.errors()[0]
+        name = f"--{detail['loc'][0]}: " if detail["loc"] else ""
+        raise click.UsageError(f"{name}{detail['msg'].removeprefix('Value error, ')}") from None
+
+
+def _labelled(source: str | None) -> "PairTable | None":
+    from pipeline.question_pairs.options import PairSource
+    from pipeline.question_pairs.sources import load_pairs
+
+    return load_pairs(PairSource(source="file", path=source)) if source else None
+
+
+def thresholds_of(mined: "MinedCorpus", table: "PairTable | None") -> "list[LabelledFigures]":
+    """The figures of the labelled pairs; none without them."""
+    from pipeline.duplicates.labelled import thresholds_compared
+
+    return thresholds_compared(mined, table) if table else []
+
+
+def _read(
+    source: str,
+    column: str | None,
+    choice: str,
+    device: Any,
+    progress: OnProgress,
+    options: "MiningOptions | None" = None,
+) -> "tuple[Corpus, DuplicateClassifier, Vectors]":
+    """The corpus of a file, the model, and the corpus's vectors by it."""
+    from pipeline.duplicates.cache import VectorCache
+    from pipeline.duplicates.corpus import read_corpus
+    from pipeline.settings import environment
+
+    corpus = read_corpus(source, column)
+    classifier = _classifier(choice, device)
+    if options and options.threshold is None:
+        # Before anything is embedded.
+        classifier.chosen.require_decision()
+    cache = VectorCache(environment.vectors_folder())
+    return corpus, classifier, cache.vectors(corpus.texts, classifier.encoder, progress)
+
+
+_SHOWN_CLUSTERS = 3
+
+
+def _summary(mined: "MinedCorpus", figures: "list[LabelledFigures]") -> Iterator[tuple[str, str]]:
+    from pipeline.duplicates.tables import shown
+
+    corpus, pairs, clusters = mined.corpus, mined.pairs, mined.clusters
+    blank = f", {corpus.blank:,} blank texts left out" if corpus.blank else ""
+    yield "Read", f"{len(corpus):,} questions of {corpus.name}: {corpus.repeated:,} more repeat one{blank}"
+    yield "Pairs", f"{len(pairs):,} have a cosine of {mined.threshold:.4f} or more"
+    if mined.prior:
+        how = "estimated" if mined.prior.is_estimated else "given"
+        yield (
+            "Prior",
+            f"{mined.prior.share:.1%} of the {len(mined.candidates):,} pairs from {mined.candidates.floor:.4f} on are "
+            f"duplicates ({how}); on the dev split {mined.prior.on_dev:.1%} are",
+        )
+    if (expected := mined.expected_precision) is not None:
+        yield "Expected", f"{expected:.1%} of the pairs are duplicates, by their probabilities"
+    for found in figures[:1]:
+        if found.precision is not None and found.recall is not None:
+            yield (
+                "Labelled",
+                f"precision {found.precision:.1%} of {found.labelled:,} mined pairs, recall {found.recall:.1%} of "
+                f"{found.duplicates:,} duplicates",
+            )
+    yield "Clusters", f"{clusters.count:,}; {mined.removable:,} rows ({mined.removable_share:.1%}) repeat another one"
+    for representative in clusters.largest_first[:_SHOWN_CLUSTERS].tolist():
+        weakest, cosine = clusters.weakest_link(representative)
+        yield "", f"{clusters.sizes[representative]:,} × {shown(corpus.texts[representative], 60)}"
+        yield "", f"    weakest link {cosine:.4f}: {shown(corpus.texts[weakest], 60)}"
+
+
+def _share(classifier: "DuplicateClassifier", prior: float | None) -> str:
+    return f"{classifier.decision.calibration.positive_rate if prior is None else prior:.1%}"
+
+
+def _classifier(choice: str, device: Any) -> "DuplicateClassifier":
+    from pipeline.compute.choice import create_compute
+    from pipeline.core.locations import remote_location
+    from pipeline.core.store import VersionStore
+    from pipeline.duplicates.chosen_model import find_model
+    from pipeline.duplicates.classifier import DuplicateClassifier
+    from pipeline.settings import environment
+
+    chosen = find_model(choice, VersionStore(environment.home()))
+    if chosen.training and remote_location(chosen.info.location):
+        compute = create_compute(environment.compute_kind(), environment.runs_folder())
+        chosen = chosen.at(compute.download(chosen.training))
+    return DuplicateClassifier(chosen, device)
+
+
+def _say(name: str, text: str) -> None:
+    _print(f"{name:<8} {text}")
+
+
+def _print(line: str) -> None:
+    Console().print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def register(cli: click.Group) -> None:
+    """Add the commands to the command line."""
+    for command in (compare_command, search_command, mine_command):
+        cli.add_command(command)

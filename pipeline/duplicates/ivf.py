@@ -1,0 +1,221 @@
+"""Finds pairs at or above a cosine with an inverted file of faiss: quicker than comparing all with all, and not whole.
+
+Vectors are sorted into lists by k-means, and each is compared with those of the nearest lists only. How many lists are
+looked through is chosen on a sample so that enough of the pairs are found, and how much was missed is measured on
+another sample, in every run. Vectors lie in the index with a byte a number, so that five million of 384 numbers take
+2 GB; the pairs that may reach the floor are computed again from the vectors themselves.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from pipeline.core.errors import PipelineError
+from pipeline.core.progress import Advanced, OnProgress, ignore
+from pipeline.duplicates.engine import Engine, refuse_too_many
+from pipeline.duplicates.mined import ScoredPairs
+from pipeline.duplicates.vectors import Vectors
+
+BUILDING = "building the index"
+STAGE = "looking for pairs in the index"
+MEASURING = "measuring what the index misses"
+_BLOCK = 8_192
+_EXACT_BLOCK = 16_384
+
+
+@dataclass(frozen=True)
+class IvfSettings:
+    """How the index is built and searched.
+
+    Attributes:
+        lists_per_root: lists are this often the square root of the number of vectors.
+        trained_per_list: vectors per list that k-means learns from.
+        recall: share of the pairs that shall be found, by the first sample.
+        sampled: questions in each of the two samples.
+        margin: how far below the floor a product in the index may lie to be computed again: its error by rounding.
+        seed: of the samples.
+    """
+
+    lists_per_root: float = 2.0
+    trained_per_list: int = 40
+    recall: float = 0.995
+    sampled: int = 1_000
+    margin: float = 0.01
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """Some questions, and all pairs at or above the floor that they stand in.
+
+    Attributes:
+        numbers: of the questions, int64 of shape (questions,).
+        partners: for each of them, the numbers of the others.
+    """
+
+    numbers: np.ndarray
+    partners: list[np.ndarray]
+
+    @property
+    def pairs(self) -> int:
+        return sum(map(len, self.partners))
+
+
+class IvfIndex(Engine):
+    """An inverted file of faiss, searched by range."""
+
+    name: ClassVar[str] = "index"
+
+    def __init__(self, settings: IvfSettings | None = None) -> None:
+        self.settings = settings or IvfSettings()
+
+    def pairs(self, vectors: Vectors, floor: float, on_progress: OnProgress = ignore) -> ScoredPairs:
+        """See `Engine.pairs`; `remark` says how many were missed, by a sample."""
+        n, chosen = len(vectors), self.settings
+        if n < 2:
+            return ScoredPairs.of(n, floor, *(np.empty(0, dtype=kind) for kind in (np.int64, np.int64, np.float32)))
+        random = np.random.default_rng(chosen.seed)
+        drawn = random.permutation(n)[: 2 * chosen.sampled]
+        tuning, test = (_exact_sample(vectors, np.sort(part), floor, on_progress) for part in np.array_split(drawn, 2))
+        index = build_inverted_file(vectors, on_progress, chosen)
+        probes = self._tune(index, vectors, tuning, floor, on_progress)
+        found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        count = 0
+        on_progress(Advanced(STAGE, 0, n))
+        for start, block in vectors.blocks(_BLOCK):
+            first, second = _in_range(index, block, floor - chosen.margin)
+            # Each pair is seen from both its ends; the one with the lower number counts, and the other where it missed.
+            found.append(_rescored(vectors, block, start, first, second, floor))
+            count += len(found[-1][0])
+            refuse_too_many(count // 2, floor)
+            on_progress(Advanced(STAGE, start + len(block), n))
+        pairs = _once(n, floor, found)
+        self.recall = _recall(pairs, test)
+        missed = "the sample has no pair" if self.recall is None else f"it found {self.recall:.2%} of {test.pairs:,}"
+        self.remark = (
+            f"{index.nlist:,} lists, {probes} looked through for each question; of the pairs of {len(test.numbers):,} "
+            f"sampled questions {missed}"
+        )
+        return pairs
+
+    def _tune(self, index: Any, vectors: Vectors, sample: _Sample, floor: float, on_progress: OnProgress) -> int:
+        """Look through as few lists as find enough of a sample's pairs."""
+        queries, n = vectors.rows(sample.numbers), len(vectors)
+        wanted = _keys(n, sample)
+        probes = 1
+        while True:
+            index.nprobe = probes
+            first, second = _in_range(index, queries, floor - self.settings.margin)
+            there = np.isin(wanted, np.unique(sample.numbers[first] * n + second))
+            share = float(there.mean()) if len(wanted) else 1.0
+            if share >= self.settings.recall or probes >= index.nlist:
+                return probes
+            probes = min(2 * probes if probes < 4 else probes + probes // 2, int(index.nlist))
+
+
+def build_inverted_file(vectors: Vectors, on_progress: OnProgress = ignore, settings: IvfSettings | None = None) -> Any:
+    """The index of some vectors: k-means on a sample of them, then each in the list that is nearest.
+
+    Raises:
+        PipelineError: when faiss isn't installed.
+    """
+    faiss, chosen = _faiss(), settings or IvfSettings()
+    n, dimensions = len(vectors), vectors.dimensions
+    lists = max(1, min(int(chosen.lists_per_root * n**0.5), n // 39 or 1))
+    index = faiss.IndexIVFScalarQuantizer(
+        faiss.IndexFlatIP(dimensions),
+        dimensions,
+        lists,
+        faiss.ScalarQuantizer.QT_8bit,
+        faiss.METRIC_INNER_PRODUCT,
+        False,
+    )
+    index.cp.seed, index.cp.niter, index.cp.spherical = 1, 8, True
+    learned = min(n, lists * chosen.trained_per_list)
+    sample = np.random.default_rng(chosen.seed).choice(n, size=learned, replace=False)
+    on_progress(Advanced(BUILDING, 0, n))
+    index.train(vectors.rows(np.sort(sample)))
+    for start, block in vectors.blocks(_BLOCK):
+        index.add(block)
+        on_progress(Advanced(BUILDING, start + len(block), n))
+    return index
+
+
+def _faiss() -> Any:
+    try:
+        import faiss
+    except ImportError as error:
+        raise PipelineError(
+            "the engine `index` needs faiss, which isn't installed: pip install 'quora-finetuning-pipeline[index]'"
+        ) from error
+    return faiss
+
+
+def _in_range(index: Any, queries: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray]:
+    """(position of the query, number of the vector) of what the index finds above a radius, both int64."""
+    limits, _, numbers = index.range_search(queries, radius)
+    return np.repeat(np.arange(len(queries)), np.diff(limits.astype(np.int64))), numbers.astype(np.int64)
+
+
+def _rescored(
+    vectors: Vectors, block: np.ndarray, start: int, first: np.ndarray, second: np.ndarray, floor: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    other = first + start != second
+    first, second = first[other], second[other]
+    distinct, where = np.unique(second, return_inverse=True)
+    partners = vectors.rows(distinct)
+    cosines = [
+        np.einsum("ij,ij->i", block[first[at : at + _EXACT_BLOCK]], partners[where[at : at + _EXACT_BLOCK]])
+        for at in range(0, len(first), _EXACT_BLOCK)
+    ]
+    cosine = np.concatenate(cosines) if cosines else np.empty(0, dtype=np.float32)
+    kept = cosine >= np.float32(floor)
+    return first[kept] + start, second[kept], cosine[kept]
+
+
+def _once(n: int, floor: float, found: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> ScoredPairs:
+    """Each pair once, though most were found from both ends."""
+    first, second, cosine = (np.concatenate(column) for column in zip(*found, strict=True))
+    low, high = np.minimum(first, second), np.maximum(first, second)
+    once = np.unique(low * n + high, return_index=True)[1]
+    return ScoredPairs.of(n, floor, low[once], high[once], cosine[once])
+
+
+def _exact_sample(vectors: Vectors, numbers: np.ndarray, floor: float, on_progress: OnProgress) -> _Sample:
+    """Compare some questions with all."""
+    queries = vectors.rows(numbers)
+    partners: list[list[np.ndarray]] = [[] for _ in numbers]
+    for start, block in vectors.blocks(_EXACT_BLOCK):
+        rows, columns = np.nonzero(queries @ block.T >= np.float32(floor))
+        other = numbers[rows] != columns + start
+        rows, columns = rows[other], columns[other]
+        for row, part in zip(*_grouped(rows, columns + start), strict=True):
+            partners[row].append(part)
+        on_progress(Advanced(MEASURING, start + len(block), len(vectors)))
+    empty = np.empty(0, dtype=np.int64)
+    return _Sample(numbers, [np.concatenate(parts) if parts else empty for parts in partners])
+
+
+def _grouped(rows: np.ndarray, values: np.ndarray) -> tuple[list[int], list[np.ndarray]]:
+    """The values of each row; rows ascend."""
+    if not len(rows):
+        return [], []
+    starts = np.flatnonzero(np.diff(rows, prepend=rows[0] - 1))
+    return rows[starts].tolist(), np.split(values, starts[1:])
+
+
+def _keys(n: int, sample: _Sample) -> np.ndarray:
+    """A number for each of a sample's pairs, seen from the sampled question."""
+    parts = [number * n + partners for number, partners in zip(sample.numbers, sample.partners, strict=True)]
+    return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+
+
+def _recall(pairs: ScoredPairs, sample: _Sample) -> float | None:
+    """Share of a sample's pairs that are among all that were found."""
+    n = pairs.questions
+    wanted = _keys(n, sample)
+    if not len(wanted):
+        return None
+    low, high = np.minimum(wanted // n, wanted % n), np.maximum(wanted // n, wanted % n)
+    return float(np.isin(low * n + high, pairs.first * n + pairs.second).mean())

@@ -1,0 +1,138 @@
+"""Mines a corpus for duplicates: which pairs count, how probable each is, which questions belong together."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from pipeline.core.errors import PipelineError
+from pipeline.core.progress import LogLine, OnProgress, ignore
+from pipeline.duplicates.chosen_model import ChosenModel
+from pipeline.duplicates.corpus import Corpus
+from pipeline.duplicates.engine import Engine
+from pipeline.duplicates.exact import ExactTiles
+from pipeline.duplicates.mined import Clusters, ScoredPairs, clusters_of
+from pipeline.duplicates.options import MiningOptions
+from pipeline.duplicates.prior import Prior, estimated_prior, given_prior
+from pipeline.duplicates.vectors import Vectors
+from pipeline.models.decision import Decision
+
+
+@dataclass(frozen=True)
+class MinedCorpus:
+    """What mining found in a corpus. Another threshold needs no new encoding: `at`.
+
+    Attributes:
+        candidates: all pairs at or above the floor.
+        threshold: cosine from which on they count as duplicates.
+        prior: the share of duplicates among the candidates; None for a model that carries no decision.
+        decision: the model's; None likewise.
+    """
+
+    corpus: Corpus
+    candidates: ScoredPairs
+    threshold: float
+    prior: Prior | None
+    decision: Decision | None
+
+    @cached_property
+    def pairs(self) -> ScoredPairs:
+        """The pairs that count as duplicates."""
+        return self.candidates.at(self.threshold)
+
+    @cached_property
+    def clusters(self) -> Clusters:
+        """The questions that belong together."""
+        return clusters_of(self.pairs)
+
+    def at(self, threshold: float) -> "MinedCorpus":
+        """The same with another threshold, at or above the floor.
+
+        Raises:
+            PipelineError: for one below.
+        """
+        self.candidates.at(threshold)
+        return MinedCorpus(self.corpus, self.candidates, threshold, self.prior, self.decision)
+
+    def probability(self, cosine: np.ndarray) -> np.ndarray | None:
+        """How probable it is that pairs with these cosines are duplicates, corrected for the prior; None without a
+        decision."""
+        if self.decision is None or self.prior is None:
+            return None
+        return self.decision.calibration.probability(cosine, self.prior.equivalent)
+
+    @property
+    def expected_precision(self) -> float | None:
+        """The mean probability of the pairs that count as duplicates; None without a decision, or without a pair."""
+        probability = self.probability(self.pairs.cosine)
+        return float(probability.mean()) if probability is not None and len(probability) else None
+
+    @property
+    def removable(self) -> int:
+        """How many rows of the corpus another one stands for: repeated ones, and members of clusters."""
+        return self.corpus.repeated + self.clusters.removable
+
+    @property
+    def removable_share(self) -> float:
+        """The same as a share of the rows that aren't blank."""
+        rows = len(self.corpus.rows) - self.corpus.blank
+        return self.removable / rows if rows else 0.0
+
+
+def mine_corpus(
+    corpus: Corpus,
+    vectors: Vectors,
+    chosen: ChosenModel,
+    options: MiningOptions,
+    engine: Engine | None = None,
+    on_progress: OnProgress = ignore,
+) -> MinedCorpus:
+    """Find the duplicates of a corpus.
+
+    Args:
+        vectors: one for each question of the corpus, by the chosen model.
+        engine: what finds the pairs; by default the exact one.
+
+    Raises:
+        PipelineError: when nothing says from which cosine on questions are duplicates, or there are too many pairs.
+    """
+    decision = chosen.decision
+    if options.threshold is None:
+        decision = chosen.require_decision()
+    floor = first_given(options.floor, options.threshold, decision.threshold if decision else None)
+    candidates = (engine or ExactTiles()).pairs(vectors, floor, on_progress)
+    if decision is None:
+        return MinedCorpus(corpus, candidates, first_given(options.threshold, floor), None, None)
+    if options.prior is not None:
+        prior = given_prior(decision, floor, options.prior)
+    else:
+        prior = estimated_prior(decision, floor, candidates.cosine)
+    threshold = _threshold(options, decision, prior)
+    if threshold < floor:
+        on_progress(LogLine(f"the threshold {threshold:.4f} is below the floor, so the floor {floor:.4f} is used"))
+    return MinedCorpus(corpus, candidates, max(threshold, floor), prior, decision)
+
+
+def first_given(*values: float | None) -> float:
+    """The first that isn't None."""
+    return next(value for value in values if value is not None)
+
+
+def _threshold(options: MiningOptions, decision: Decision, prior: Prior) -> float:
+    if options.threshold is not None:
+        return options.threshold
+    if options.precision is not None:
+        return decision.at_precision(options.precision, prior.equivalent).threshold
+    return min(decision.calibration.cosine_of(0.5, prior.equivalent), 1.0)
+
+
+def require_known(mined: MinedCorpus, first: np.ndarray, second: np.ndarray) -> None:
+    """Refuse a labelled sample that has nothing to do with a corpus.
+
+    Raises:
+        PipelineError: when no pair of it has both questions in the corpus.
+    """
+    if not ((first >= 0) & (second >= 0)).any():
+        raise PipelineError(
+            f"no labelled pair has both questions in {mined.corpus.name}: bring labelled pairs of this corpus"
+        )

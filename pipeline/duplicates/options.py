@@ -1,0 +1,52 @@
+"""Which questions are mined, with which model, and what counts as duplicates there: settings."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from pipeline.core.values import FrozenModel
+from pipeline.models.options import Device
+
+EngineChoice = Literal["auto", "exact", "index"]
+
+
+class MiningOptions(FrozenModel):
+    """What counts as duplicates in a corpus, and how they are found."""
+
+    threshold: float | None = Field(
+        default=None,
+        gt=-1,
+        le=1,
+        description="Cosine from which on a pair counts as duplicates. Empty: where the probability, corrected for the "
+        "share of duplicates, is 1/2; or the lowest that has `precision`.",
+    )
+    precision: float | None = Field(
+        default=None, gt=0, le=1, description="Wanted precision, by the dev split and the share of duplicates."
+    )
+    prior: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="Share of duplicates among the pairs at or above `floor`. Empty: estimated from their scores.",
+    )
+    floor: float | None = Field(
+        default=None,
+        gt=-1,
+        le=1,
+        description="Cosine below which nothing is looked for: no later threshold can be lower. Empty: `threshold`, or "
+        "the model's threshold of the best F1 on the dev split.",
+    )
+    engine: EngineChoice = Field(
+        default="auto",
+        description="`exact` compares all with all and misses nothing; `index` (faiss, an extra) is quicker in large "
+        "corpora and misses some; `auto` takes the index from 200,000 questions on, where it is installed.",
+    )
+    device: Device = Field(default="auto", description="Where to embed: `auto` takes a GPU where there is one.")
+
+    @model_validator(mode="after")
+    def _settings_go_together(self) -> "MiningOptions":
+        if self.threshold is not None and self.precision is not None:
+            raise ValueError("`threshold` and `precision` are two ways to say the same: give one of them")
+        if self.threshold is not None and self.floor is not None and self.floor > self.threshold:
+            raise ValueError(f"`floor` {self.floor:g} is above `threshold` {self.threshold:g}: lower it")
+        return self

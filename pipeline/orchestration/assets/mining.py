@@ -1,0 +1,366 @@
+"""Duplicates in a corpus, mined with the model in production.
+
+Assets that Dagster knows but can't materialise by themselves, and a job that makes them: so neither *Materialize all*
+nor `--select '*'` nor a retraining embeds a corpus. Only the job `mine` does, and a sensor that is off by default
+starts it after a promotion.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+from pydantic import Field
+
+from pipeline.compute.base import Compute
+from pipeline.core.errors import PipelineError
+from pipeline.core.progress import OnProgress
+from pipeline.core.store import VersionStore
+from pipeline.core.values import StoredValue
+from pipeline.duplicates.options import MiningOptions
+from pipeline.models.info import ModelInfo
+from pipeline.orchestration.asset_values import load_value, store_value
+from pipeline.orchestration.assets.common import OWNERS, finding_result, progress_into
+from pipeline.orchestration.executor import COMPUTE_POOL
+from pipeline.orchestration.failures import one_line_failures
+from pipeline.orchestration.steps import PRODUCTION
+from pipeline.quality.findings import Finding
+from pipeline.question_pairs.schema import PairTable, Splits
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from pipeline.duplicates.chosen_model import ChosenModel
+    from pipeline.duplicates.corpus import Corpus
+    from pipeline.duplicates.review import Embed
+    from pipeline.duplicates.stored import QuestionEmbeddings, QuestionSet
+    from pipeline.duplicates.vectors import Vectors
+
+GROUP = "mining"
+QUESTIONS, EMBEDDINGS, MINED, INDEX = "questions", "question_embeddings", "mined_duplicates", "question_index"
+
+
+def _spec(name: str, deps: list[str], kinds: set[str], description: str) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        name,
+        deps=deps,
+        group_name=GROUP,
+        kinds=kinds,
+        owners=OWNERS,
+        code_version="1",
+        description=f"{description} *Materialize all* leaves it out. **Next:** launch the job `mine`.",
+    )
+
+
+SPECS = [
+    _spec(QUESTIONS, ["raw_quora_dataset"], {"parquet"}, "The distinct questions of the dataset, or of your own file."),
+    _spec(EMBEDDINGS, [QUESTIONS, PRODUCTION], {"pytorch", "numpy"}, "Their vectors by the model in production."),
+    _spec(
+        MINED,
+        [EMBEDDINGS, "base_model", "train_split", "dev_split", "eval_split"],
+        {"parquet"},
+        "The pairs of questions that ask the same, which belong together, and labels that are likely wrong.",
+    ),
+    _spec(INDEX, [EMBEDDINGS], {"numpy"}, "What new questions are looked for in."),
+]
+
+
+class QuestionsConfig(dg.Config):
+    """Which questions are mined."""
+
+    path: str | None = Field(
+        default=None,
+        description="File, folder of files or URL of questions, in any form that the dataset takes. Empty: the "
+        "distinct questions of the dataset.",
+    )
+    column: str | None = Field(default=None, description="The column that holds them, where it isn't clear.")
+
+
+class MiningConfig(MiningOptions, dg.Config):
+    """What counts as duplicates, and how they are found."""
+
+    max_share_change: float = Field(
+        default=0.05,
+        ge=0,
+        le=1,
+        description="Warn when the share of questions with a duplicate moved further since the last time.",
+    )
+
+
+class IndexConfig(dg.Config):
+    """What new questions are looked for in."""
+
+    min_recall: float = Field(
+        default=0.99, ge=0, le=1, description="Least share of the nearest questions of a sample that it must find."
+    )
+
+
+def _after() -> dict[str, dg.In]:
+    return {"after": dg.In(dg.Nothing)}
+
+
+@dg.op(out=dg.Out(dg.Nothing))
+def read_questions(
+    context: dg.OpExecutionContext, config: QuestionsConfig, store: dg.ResourceParam[VersionStore]
+) -> None:
+    """Read the questions, and keep each distinct one."""
+    from pipeline.duplicates.corpus import Corpus, read_corpus
+    from pipeline.duplicates.stored import question_set
+
+    with one_line_failures():
+        if config.path:
+            corpus, synthetic = read_corpus(config.path, config.column), False
+        else:
+            table: PairTable = load_value(store, "raw_quora_dataset")
+            corpus, synthetic = Corpus.of_pairs(table).require_questions(), table.origin.synthetic
+        value, files = question_set(corpus, synthetic)
+    metadata = {"dagster/row_count": value.questions, "source": value.source, "synthetic": synthetic}
+    _keep(context, store, QUESTIONS, value, {**metadata, "repeated": value.repeated, "blank": value.blank}, files)
+
+
+@dg.op(ins=_after(), out=dg.Out(dg.Nothing), pool=COMPUTE_POOL)
+def embed_questions(
+    context: dg.OpExecutionContext, store: dg.ResourceParam[VersionStore], compute: dg.ResourceParam[Compute]
+) -> None:
+    """Embed those questions whose vectors by the model in production aren't there yet."""
+    from pipeline.duplicates.chosen_model import PRODUCTION as IN_PRODUCTION
+    from pipeline.duplicates.chosen_model import find_model
+    from pipeline.duplicates.encoder import PRECISION
+    from pipeline.duplicates.stored import QuestionEmbeddings
+
+    with one_line_failures():
+        questions, corpus = _questions(context, store)
+        chosen = find_model(IN_PRODUCTION, store)
+        vectors = _vectors(compute, corpus, chosen, progress_into(context))
+    value = QuestionEmbeddings(
+        corpus_version=questions.corpus_version,
+        model=chosen.info,
+        questions=len(vectors),
+        dimensions=vectors.dimensions,
+        precision=PRECISION,
+    )
+    metadata = {"dagster/row_count": len(vectors), "dimensions": vectors.dimensions, **_model_metadata(chosen.info)}
+    _keep(context, store, EMBEDDINGS, value, metadata)
+
+
+@dg.op(ins=_after(), out=dg.Out(dg.Nothing), pool=COMPUTE_POOL)
+def mine_questions(
+    context: dg.OpExecutionContext,
+    config: MiningConfig,
+    store: dg.ResourceParam[VersionStore],
+    compute: dg.ResourceParam[Compute],
+) -> None:
+    """Find the pairs that ask the same, and the labels that are likely wrong."""
+    from pipeline.duplicates.mined_value import mine_and_review
+
+    with one_line_failures():
+        _, corpus = _questions(context, store)
+        embeddings, chosen = _embeddings(context, store)
+        splits = Splits(*(load_value(store, f"{side}_split") for side in ("train", "dev", "eval")))
+        before = load_value(store, MINED) if store.has(MINED) else None
+        vectors = _vectors(compute, corpus, chosen, progress_into(context))
+        base: ModelInfo = load_value(store, "base_model")
+        embed = _embed(compute, progress_into(context))
+        value, files, report = mine_and_review(
+            corpus, vectors, chosen, config, splits, base, embed, progress_into(context)
+        )
+    metadata: dict[str, Any] = {
+        "report": dg.MetadataValue.md(report),
+        "dagster/row_count": value.pairs,
+        **value.model_dump(mode="json", exclude={"sha256", "schema", "corpus_version", "model_version", "pairs"}),
+        **_model_metadata(embeddings.model),
+    }
+    _keep(context, store, MINED, value, {name: entry for name, entry in metadata.items() if entry is not None}, files)
+    from pipeline.duplicates.findings import recall_of_pairs, share_change
+
+    _check(context, MINED, "recall_sample", recall_of_pairs(value))
+    _check(context, MINED, "share_of_duplicates", share_change(value, before, config.max_share_change))
+
+
+@dg.op(ins=_after(), out=dg.Out(dg.Nothing), pool=COMPUTE_POOL)
+def build_question_index(
+    context: dg.OpExecutionContext,
+    config: IndexConfig,
+    store: dg.ResourceParam[VersionStore],
+    compute: dg.ResourceParam[Compute],
+) -> None:
+    """Make what new questions are looked for in, and measure what it finds."""
+    from pipeline.duplicates.findings import index_matches, recall_of_index
+    from pipeline.duplicates.question_index import build_index
+    from pipeline.settings import environment
+
+    with one_line_failures():
+        questions, corpus = _questions(context, store)
+        embeddings, chosen = _embeddings(context, store)
+        vectors = _vectors(compute, corpus, chosen, progress_into(context))
+        folder = environment.vectors_folder() / "indexes"
+        value = build_index(vectors, questions.corpus_version, chosen.info.version, folder, progress_into(context))
+    metadata = {"dagster/row_count": value.questions, "kind": value.kind, "recall": value.recall}
+    _keep(context, store, INDEX, value, {**metadata, **_model_metadata(embeddings.model)})
+    _check(context, INDEX, "matches_model", index_matches(value, embeddings))
+    _check(context, INDEX, "recall_sample", recall_of_index(value, config.min_recall))
+
+
+# --- what the ops share ----------------------------------------------------------------------------------------
+
+
+def _runs(context: dg.OpExecutionContext) -> list[str]:
+    run = context.run
+    return [run_id for run_id in (run.run_id, run.parent_run_id, run.root_run_id) if run_id]
+
+
+def _questions(context: dg.OpExecutionContext, store: VersionStore) -> "tuple[QuestionSet, Corpus]":
+    """The questions that this run has read."""
+    from pipeline.duplicates.stored import read_question_set
+
+    value: QuestionSet = load_value(store, QUESTIONS, _runs(context))
+    return value, read_question_set(store, QUESTIONS, value)
+
+
+def _embeddings(context: dg.OpExecutionContext, store: VersionStore) -> "tuple[QuestionEmbeddings, ChosenModel]":
+    """What this run has embedded, and the model that it used.
+
+    Raises:
+        PipelineError: when another model was promoted meanwhile.
+    """
+    from pipeline.duplicates.chosen_model import PRODUCTION as IN_PRODUCTION
+    from pipeline.duplicates.chosen_model import find_model
+
+    value: QuestionEmbeddings = load_value(store, EMBEDDINGS, _runs(context))
+    chosen = find_model(IN_PRODUCTION, store)
+    if chosen.info.version != value.model.version:
+        raise PipelineError(
+            f"the questions were embedded by model version {value.model.version}, but {chosen.info.version} is in "
+            "production by now: launch the job mine again"
+        )
+    return value, chosen
+
+
+def _vectors(compute: Compute, corpus: "Corpus", chosen: "ChosenModel", on_progress: OnProgress) -> "Vectors":
+    """The vectors of the questions; those that the cache has lost meanwhile are embedded again."""
+    from pipeline.duplicates.cache import VectorCache
+    from pipeline.duplicates.encoder import ComputeEncoder
+    from pipeline.settings import environment
+
+    cache = VectorCache(environment.vectors_folder())
+    return cache.vectors(corpus.texts, ComputeEncoder(compute, chosen.info), on_progress)
+
+
+def _embed(compute: Compute, on_progress: OnProgress) -> "Callable[[ModelInfo], Embed]":
+    """What makes of a model what embeds texts with it, by the cache."""
+    from pipeline.duplicates.cache import VectorCache
+    from pipeline.duplicates.encoder import ComputeEncoder
+    from pipeline.settings import environment
+
+    cache = VectorCache(environment.vectors_folder())
+
+    def of(model: ModelInfo) -> "Embed":
+        def embed(texts: list[str]) -> "np.ndarray":
+            vectors = cache.vectors(texts, ComputeEncoder(compute, model), on_progress)
+            return vectors.block(0, len(vectors))
+
+        return embed
+
+    return of
+
+
+def _keep(
+    context: dg.OpExecutionContext,
+    store: VersionStore,
+    asset: str,
+    value: StoredValue,
+    metadata: Mapping[str, Any],
+    files: Mapping[str, bytes] | None = None,
+) -> None:
+    """Store a value and its tables, and tell Dagster of it."""
+    from pipeline.duplicates.stored import write_files
+
+    write_files(store, asset, value.data_version, files or {})
+    pointer = store_value(store, asset, value, context.run_id)
+    context.log_event(
+        dg.AssetMaterialization(
+            asset,
+            metadata={**metadata, "dagster/uri": str(store.folder(asset) / pointer.file)},
+            tags={"dagster/data_version": value.data_version},
+        )
+    )
+
+
+def _model_metadata(model: ModelInfo) -> dict[str, Any]:
+    return {"model": dg.MetadataValue.path(model.location), "model_version": model.version}
+
+
+def _check(context: dg.OpExecutionContext, asset: str, name: str, finding: Finding) -> None:
+    """Tell Dagster what was found, as a check of the asset."""
+    metadata: dict[str, Any] = {"threshold": finding.threshold}
+    if finding.value is not None:
+        metadata["value"] = finding.value
+    found = dg.AssetCheckEvaluation(
+        asset_key=dg.AssetKey(asset),
+        check_name=name,
+        passed=finding.passed,
+        metadata=metadata,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=finding.said,
+    )
+    # It takes such an event, though its annotation doesn't say so.
+    context.log_event(found)  # type: ignore[arg-type]
+
+
+@dg.job(name="mine", tags={"purpose": "mine", "owner": OWNERS[0]})
+def mine_job() -> None:
+    """Mine a corpus for duplicates with the model in production: its questions, their vectors, the pairs, an index."""
+    embedded = embed_questions(after=read_questions())
+    mine_questions(after=embedded)
+    build_question_index(after=embedded)
+
+
+# --- checks, and what starts the job ---------------------------------------------------------------------------
+
+_CHECKS = [
+    dg.AssetCheckSpec(name, asset=asset, description=f"{said} A warning: nothing stops.")
+    for asset, name, said in (
+        (MINED, "recall_sample", "The engine found enough of the pairs of a sample."),
+        (MINED, "share_of_duplicates", "The share of questions with a duplicate is about what it was."),
+        (INDEX, "matches_model", "The index is of the same questions and the same model as the vectors."),
+        (INDEX, "recall_sample", "The index finds enough of the nearest questions of a sample."),
+    )
+]
+
+
+@dg.multi_asset_check(specs=_CHECKS, can_subset=True)
+def mined_checks(
+    context: dg.AssetCheckExecutionContext, store: dg.ResourceParam[VersionStore]
+) -> Iterator[dg.AssetCheckResult]:
+    """Look again at what the job `mine` has left, which it did itself at its end: is the index still that of the
+    vectors? What it was the last time is known to the job alone."""
+    from pipeline.duplicates import findings
+
+    with one_line_failures():
+        mined, index, embeddings = (load_value(store, asset) for asset in (MINED, INDEX, EMBEDDINGS))
+    found = {
+        (MINED, "recall_sample"): findings.recall_of_pairs(mined),
+        (MINED, "share_of_duplicates"): findings.share_change(mined, None),
+        (INDEX, "matches_model"): findings.index_matches(index, embeddings),
+        (INDEX, "recall_sample"): findings.recall_of_index(index, IndexConfig().min_recall),
+    }
+    for spec in _CHECKS:
+        if spec.key in context.selected_asset_check_keys:
+            asset = spec.asset_key.to_user_string()
+            yield finding_result(found[asset, spec.name], asset, spec.name, is_warning=True)
+
+
+@dg.asset_sensor(
+    asset_key=dg.AssetKey(PRODUCTION),
+    job=mine_job,
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.STOPPED,
+    description="Mines anew when another model was promoted or rolled back to. Off until someone switches it on.",
+)
+def mine_after_promotion(context: dg.SensorEvaluationContext, event: dg.EventLogEntry) -> dg.RunRequest | dg.SkipReason:
+    """Launch one run for each promotion; one that confirms the model that is there brings nothing new."""
+    materialization = event.asset_materialization
+    metadata = materialization.metadata if materialization else {}
+    decision, version = (metadata[key].value if key in metadata else None for key in ("decision", "model_version"))
+    if decision == "confirmed":
+        return dg.SkipReason(f"model version {version} was in production already")
+    return dg.RunRequest(run_key=context.cursor, tags={"model_version": str(version)})

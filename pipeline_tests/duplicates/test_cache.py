@@ -1,0 +1,110 @@
+"""Vectors are embedded once, whatever interrupts it, and damaged ones are noticed and made again."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.core.errors import PipelineError
+from pipeline.core.progress import Advanced, LogLine, OnProgress, ProgressEvent
+from pipeline.duplicates.cache import VectorCache, text_keys
+
+
+class Counting:
+    """Embeds a text as numbers made from its hash, counts what it embedded, and fails when it is told to."""
+
+    model_version = "m1"
+
+    def __init__(self, part_size: int = 10, fails_after: int | None = None) -> None:
+        self.embedded: list[str] = []
+        self.part_size = part_size
+        self._left = fails_after
+
+    def embed_parts(self, parts: Sequence[list[str]], on_progress: OnProgress) -> Iterator[np.ndarray]:
+        for part in parts:
+            if self._left == 0:
+                raise PipelineError("interrupted")
+            self._left = None if self._left is None else self._left - 1
+            on_progress(Advanced("embedding questions", 0, len(part)))
+            self.embedded += part
+            yield as_vectors(part)
+            on_progress(Advanced("embedding questions", len(part), len(part)))
+
+
+def as_vectors(texts: Sequence[str]) -> np.ndarray:
+    return (text_keys(texts) % 1_000).astype(np.float32)
+
+
+TEXTS = [f"Question {i}?" for i in range(50)]
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_text_is_embedded_once_and_vectors_come_in_the_order_that_is_asked_for(tmp_path: Path) -> None:
+    cache, encoder = VectorCache(tmp_path), Counting(part_size=2)
+    asked = [TEXTS[3], TEXTS[1], TEXTS[3], "", "🙂", "\ud800"]
+    vectors = cache.vectors(asked, encoder)
+    assert sorted(encoder.embedded) == sorted(set(asked))
+    np.testing.assert_array_equal(vectors.block(0, 6), as_vectors(asked))
+    again = Counting(part_size=2)
+    other = [*TEXTS[:5], *asked]
+    np.testing.assert_array_equal(cache.vectors(other, again).block(0, len(other)), as_vectors(other))
+    assert again.embedded == [TEXTS[0], TEXTS[2], TEXTS[4]]
+    np.testing.assert_array_equal(vectors.rows(np.array([5, 0, 0])), as_vectors(["\ud800", TEXTS[3], TEXTS[3]]))
+    assert (len(vectors), vectors.dimensions) == (6, 2)
+
+
+def test_another_model_has_vectors_of_its_own(tmp_path: Path) -> None:
+    first, second = Counting(), Counting()
+    second.model_version = "m2"
+    VectorCache(tmp_path).vectors(TEXTS, first)
+    VectorCache(tmp_path).vectors(TEXTS, second)
+    assert second.embedded == TEXTS
+
+
+@pytest.mark.parametrize("shards", [0, 1, 3])
+def test_an_interruption_loses_one_shard_at_most_and_the_result_is_the_same(tmp_path: Path, shards: int) -> None:
+    interrupted, whole = tmp_path / "interrupted", tmp_path / "whole"
+    with pytest.raises(PipelineError, match="interrupted"):
+        VectorCache(interrupted).vectors(TEXTS, Counting(fails_after=shards))
+    rest = Counting()
+    VectorCache(interrupted).vectors(TEXTS, rest)
+    assert rest.embedded == TEXTS[10 * shards :]
+    VectorCache(whole).vectors(TEXTS, Counting())
+    assert files(interrupted) == files(whole)
+
+
+@pytest.mark.parametrize("damage", ["changed", "cut", "gone", "keys cut"])
+def test_a_damaged_shard_is_named_and_made_again(tmp_path: Path, damage: str) -> None:
+    VectorCache(tmp_path).vectors(TEXTS, Counting())
+    before = files(tmp_path)
+    path = sorted(tmp_path.rglob("*.npy"))[2]
+    content = path.read_bytes()
+    match damage:
+        case "changed":
+            path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        case "cut":
+            path.write_bytes(content[:-5])
+        case "gone":
+            path.unlink()
+        case _:
+            path.with_suffix(".keys").write_bytes(path.with_suffix(".keys").read_bytes()[:-3])
+    events: list[ProgressEvent] = []
+    encoder = Counting()
+    vectors = VectorCache(tmp_path).vectors(TEXTS, encoder, events.append)
+    assert len(encoder.embedded) == 10
+    assert any(isinstance(event, LogLine) and path.stem in event.text for event in events)
+    np.testing.assert_array_equal(vectors.block(0, 50), as_vectors(TEXTS))
+    assert files(tmp_path) == before
+
+
+def test_progress_counts_through_all_shards_and_never_back(tmp_path: Path) -> None:
+    VectorCache(tmp_path).vectors(TEXTS[:10], Counting())
+    events: list[ProgressEvent] = []
+    VectorCache(tmp_path).vectors(TEXTS, Counting(part_size=7), events.append)
+    done = [event.done for event in events if isinstance(event, Advanced)]
+    assert done == sorted(done)
+    assert (done[0], done[-1]) == (10, 50)

@@ -1,0 +1,98 @@
+"""Exact tiles find every pair at or above a cosine, in any size of blocks, and nothing else."""
+
+import numpy as np
+import pytest
+from effort import exhaustive, tries
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.core.errors import PipelineError
+from pipeline.core.progress import Advanced, ProgressEvent
+from pipeline.duplicates import engine
+from pipeline.duplicates.encoder import unit
+from pipeline.duplicates.exact import ExactSettings, ExactTiles
+from pipeline.duplicates.mined import ScoredPairs
+from pipeline.duplicates.vectors import ArrayVectors
+from pipeline.models.precision import has_bf16
+
+
+def some_vectors(n: int, seed: int = 0, dimensions: int = 24) -> np.ndarray:
+    """Vectors in groups of like ones, some of them equal."""
+    random = np.random.default_rng(seed)
+    centres = random.normal(size=(max(1, n // 4), dimensions))
+    vectors = centres[random.integers(len(centres), size=n)] + 0.25 * random.normal(size=(n, dimensions))
+    if n > 3:
+        vectors[n // 2] = vectors[0]
+    return unit(vectors.astype(np.float32)) if n else np.empty((0, dimensions), dtype=np.float32)
+
+
+def brute_force(vectors: np.ndarray, floor: float) -> set[tuple[int, int]]:
+    similar = vectors.astype(np.float64) @ vectors.astype(np.float64).T
+    return {(int(i), int(j)) for i, j in zip(*np.nonzero(similar >= floor), strict=True) if i < j}
+
+
+def as_set(pairs: ScoredPairs) -> set[tuple[int, int]]:
+    return set(zip(pairs.first.tolist(), pairs.second.tolist(), strict=True))
+
+
+@exhaustive
+@settings(max_examples=tries(25), deadline=None)
+@given(st.integers(0, 90), st.integers(0, 1_000), st.floats(0.3, 0.99), st.integers(1, 40), st.integers(1, 40))
+def test_every_pair_is_found_once_whatever_the_blocks(n: int, seed: int, floor: float, rows: int, columns: int) -> None:
+    vectors = some_vectors(n, seed)
+    expected = brute_force(vectors, floor)
+    similar = vectors @ vectors.T
+    if (np.abs(similar - floor) < 1e-5).any():
+        return
+    for precision in ("fp32", "bf16") if has_bf16("cpu") else ("fp32",):
+        cut = ExactSettings(rows=rows, columns=columns, tile_rows=7, precision=precision)
+        found = ExactTiles(cut).pairs(ArrayVectors(vectors), floor)
+        assert as_set(found) == expected
+        assert len(found) == len(expected)
+        np.testing.assert_allclose(found.cosine, similar[found.first, found.second], atol=1e-6)
+        assert (np.diff(found.cosine) <= 0).all()
+
+
+@pytest.mark.skipif(not has_bf16("cpu"), reason="the CPU would emulate bf16")
+def test_rounding_to_bf16_loses_no_pair_near_the_floor() -> None:
+    random = np.random.default_rng(3)
+    base = unit(random.normal(size=(400, 384)).astype(np.float32))
+    towards = unit(random.normal(size=(400, 384)).astype(np.float32))
+    # Pairs whose cosine lies within a thousandth of the floor.
+    near = unit(base * 0.85 + towards * np.sqrt(1 - 0.85**2) * (1 + 0.002 * random.normal(size=(400, 1))))
+    vectors = np.concatenate([base, near.astype(np.float32)])
+    fp32 = ExactTiles(ExactSettings(precision="fp32")).pairs(ArrayVectors(vectors), 0.85)
+    bf16 = ExactTiles(ExactSettings(precision="bf16")).pairs(ArrayVectors(vectors), 0.85)
+    surely = {pair for pair, cosine in zip(as_list(fp32), fp32.cosine, strict=True) if cosine >= 0.85 + 1e-6}
+    assert 50 < len(surely) < 350
+    assert surely <= as_set(bf16)
+
+
+def as_list(pairs: ScoredPairs) -> list[tuple[int, int]]:
+    return list(zip(pairs.first.tolist(), pairs.second.tolist(), strict=True))
+
+
+def test_a_cluster_larger_than_any_top_k_is_found_whole() -> None:
+    same = np.repeat(some_vectors(1), 150, axis=0)
+    assert len(ExactTiles().pairs(ArrayVectors(same), 0.99)) == 150 * 149 // 2
+
+
+def test_progress_ends_where_all_pairs_are_compared() -> None:
+    events: list[ProgressEvent] = []
+    ExactTiles(ExactSettings(rows=16, columns=9)).pairs(ArrayVectors(some_vectors(50)), 0.9, events.append)
+    advanced = [event for event in events if isinstance(event, Advanced)]
+    assert (advanced[0].done, advanced[-1].done, advanced[-1].total) == (0, 50 * 51 // 2, 50 * 51 // 2)
+
+
+def test_a_threshold_that_nearly_all_pairs_reach_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "MOST_PAIRS", 100)
+    with pytest.raises(PipelineError, match=r"more than 100 pairs have a cosine of 0\.1000 or more: raise the floor"):
+        ExactTiles().pairs(ArrayVectors(np.repeat(some_vectors(1), 40, axis=0)), 0.1)
+
+
+def test_vectors_that_are_not_finite_are_refused_and_zeros_stay() -> None:
+    with pytest.raises(PipelineError, match="NaN or infinite embeddings for 1 of 2 texts"):
+        unit(np.array([[1, 0], [np.nan, 1]], dtype=np.float32))
+    np.testing.assert_array_equal(
+        unit(np.array([[0, 0], [3, 4]], dtype=np.float32)), np.array([[0, 0], [0.6, 0.8]], dtype=np.float32)
+    )

@@ -1,0 +1,62 @@
+"""The index finds nearly all pairs, says how many it missed by a sample, and finds nothing that isn't there."""
+
+import numpy as np
+import pytest
+from test_exact import as_set, brute_force, some_vectors
+
+from pipeline.core.errors import PipelineError
+from pipeline.core.progress import LogLine, ProgressEvent
+from pipeline.duplicates.engines import INDEX_FROM, engine_for
+from pipeline.duplicates.exact import ExactTiles
+from pipeline.duplicates.ivf import IvfIndex, IvfSettings
+from pipeline.duplicates.vectors import ArrayVectors
+
+faiss = pytest.importorskip("faiss", reason="needs the extra `index`")
+
+
+def test_nearly_every_pair_is_found_and_the_rest_is_told() -> None:
+    vectors = some_vectors(3_000, seed=5, dimensions=48)
+    floor = 0.9
+    engine = IvfIndex(IvfSettings(sampled=300))
+    found, expected = engine.pairs(ArrayVectors(vectors), floor), brute_force(vectors, floor)
+    assert as_set(found) <= set(brute_force(vectors, floor - 1e-5))
+    assert len(as_set(found) & expected) / len(expected) >= 0.99
+    assert len(as_set(found)) == len(found)
+    assert engine.recall is not None
+    assert engine.recall >= 0.98
+    assert "sampled questions it found" in engine.remark
+    exact = ExactTiles().pairs(ArrayVectors(vectors), floor)
+    shared = as_set(found) & as_set(exact)
+    of_exact = dict(zip(zip(exact.first, exact.second, strict=True), exact.cosine, strict=True))
+    for first, second, cosine in zip(found.first, found.second, found.cosine, strict=True):
+        if (int(first), int(second)) in shared:
+            assert cosine == pytest.approx(of_exact[first, second], abs=1e-6)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 40])
+def test_small_corpora_are_found_whole(n: int) -> None:
+    vectors = some_vectors(n, seed=1)
+    assert as_set(IvfIndex().pairs(ArrayVectors(vectors), 0.9)) == brute_force(vectors, 0.9)
+
+
+def test_the_same_vectors_give_the_same_pairs_again() -> None:
+    vectors = ArrayVectors(some_vectors(800, seed=2))
+    first, second = (IvfIndex().pairs(vectors, 0.85) for _ in range(2))
+    np.testing.assert_array_equal(first.first, second.first)
+    np.testing.assert_array_equal(first.cosine, second.cosine)
+
+
+def test_the_index_takes_over_from_a_size_on() -> None:
+    assert [engine_for("auto", n).name for n in (INDEX_FROM - 1, INDEX_FROM)] == ["exact", "index"]
+    assert engine_for("exact", 10**9).name == "exact"
+    assert engine_for("index", 1).name == "index"
+
+
+def test_where_faiss_isn_t_installed_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(PipelineError, match=r"needs faiss.*pip install 'quora-finetuning-pipeline\[index\]'"):
+        engine_for("index", 10)
+    events: list[ProgressEvent] = []
+    assert engine_for("auto", INDEX_FROM, events.append).name == "exact"
+    assert isinstance(events[0], LogLine)
+    assert engine_for("auto", 10, events.append).name == "exact"
