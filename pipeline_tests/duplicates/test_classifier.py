@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_reports import a_training, finished_training, quick_report
+from made_reports import a_training, before_and_after, finished_training
 from sentence_transformers import SentenceTransformer
 
 from pipeline.core.errors import PipelineError
@@ -73,7 +73,7 @@ def test_the_model_in_production_and_that_of_a_run_are_found_and_named(pipeline_
     with pytest.raises(PipelineError, match="nothing is in production"):
         find_model("production", store)
     trained = finished_training(pipeline_home / "runs" / "one")
-    report = quick_report(trained.model)
+    report = before_and_after()[1].model_copy(update={"model": trained.model})
     store_value(store, TRAINED_ASSET, trained, "0123abcd-0000")
     record = Candidate(trained, report, "0123abcd-0000").promoted(None, datetime.now(UTC), is_rollback=False)
     store_value(store, PRODUCTION_ASSET, record, "0123abcd-0000")

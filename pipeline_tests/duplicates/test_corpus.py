@@ -73,7 +73,7 @@ def test_a_column_is_found_by_its_name_or_since_it_is_the_only_one(tmp_path: Pat
         (b"question\n\n  \n", None, r"has no questions: all of its \d rows are blank"),
         (b"question,x\na,b,c\n", "question", r"1 rows have another number of fields than the header"),
         ("question\nGrüße\n".encode("latin-1"), None, r"line 2 is no UTF-8: save the file as UTF-8"),
-        ("question\nWhy?\n".encode("utf-16"), None, r"looks like UTF-16: save it as UTF-8"),
+        ("question\nWhy?\n".encode("utf-16"), None, r"it is text in UTF-16: save it as UTF-8"),
         (b"", None, r"is empty"),
     ],
 )
@@ -106,7 +106,7 @@ def test_a_file_of_lines_in_another_encoding_is_named(tmp_path: Path, content: b
 
 def test_a_column_that_holds_no_texts_is_refused_and_numbers_are_texts(tmp_path: Path) -> None:
     path = tmp_path / "q.jsonl"
-    path.write_text(json.dumps({"question": ["a", "b"]}) + "\n")
+    path.write_text((json.dumps({"question": ["a", "b"]}) + "\n") * 2)
     with pytest.raises(PipelineError, match="holds list"):
         read_corpus(str(path))
     path.write_text(json.dumps({"question": 5}) + "\n" + json.dumps({"question": None}) + "\n")
