@@ -240,3 +240,5 @@ def test_the_command_line_names_every_damaged_file(
     assert "leaderboard.csv is not what was written" in result.output
     assert "model.safetensors is not the file that the manifest names: train the model again" in result.output
     assert str(result.exception) == f"2 files are damaged in {home}"
+    monkeypatch.setenv("PIPELINE_HOME", str(tmp_path / "empty"))
+    assert command.invoke(cli, ["verify"]).output == f"nothing is in {tmp_path / 'empty'} yet\n"

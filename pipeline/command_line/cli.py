@@ -110,13 +110,13 @@ def verify_command() -> None:
     from pipeline.core.store import VersionStore
     from pipeline.orchestration.verification import damage_in
 
-    found = 0
-    for line in damage_in(VersionStore(environment.home()), environment.runs_folder()):
+    home, found = VersionStore(environment.home()), 0
+    for line in damage_in(home, environment.runs_folder()):
         click.echo(line)
         found += 1
     if found:
-        raise PipelineError(f"{found:,} {'file is' if found == 1 else 'files are'} damaged in {environment.home()}")
-    click.echo(f"everything in {environment.home()} is what was written")
+        raise PipelineError(f"{found:,} {'file is' if found == 1 else 'files are'} damaged in {home.home}")
+    click.echo(f"everything in {home.home} is what was written" if home.assets() else f"nothing is in {home.home} yet")
 
 
 @cli.command("prepare")

@@ -153,7 +153,7 @@ class VersionStore:
         """What a person should know where nothing keeps two writers apart; empty where something does."""
         if isinstance(self.root, Path) or self._creates_once:
             return ""
-        return f"nothing guards {self.home} against two promotions at once: promote from one place at a time"
+        return "nothing guards this PIPELINE_HOME against two promotions at once: promote from one place at a time"
 
     @property
     def _creates_once(self) -> bool:

@@ -116,6 +116,9 @@ def test_commands_at_once_set_up_a_new_home(tmp_path: Path) -> None:
         home = tmp_path / f"home-{number}"
         home.mkdir()
         shutil.copy(PROJECT_ROOT / "deploy" / "dagster.yaml", home)
+        if number % 2 == 0:
+            # What is left where the advice for a broken home was followed.
+            (home / "history").mkdir()
         commands = [start(home, "prepare") for _ in range(AT_ONCE)]
         outcomes = [(command.wait(120), command.communicate()) for command in commands]
         assert outcomes == [(0, ("", ""))] * AT_ONCE
@@ -165,7 +168,7 @@ def test_a_home_that_two_of_dagsters_commands_have_broken_is_named_with_the_way_
     assert "\n" not in said
 
 
-def test_the_command_line_says_so_and_what_it_advises_works(pipeline_home: Path, tmp_path: Path) -> None:
+def test_the_command_line_says_so(pipeline_home: Path, tmp_path: Path) -> None:
     home = tmp_path / "dagster"
     database(home / "history" / "runs.db", "one", "two")
     shutil.copy(PROJECT_ROOT / "deploy" / "dagster.yaml", home)
@@ -174,10 +177,6 @@ def test_the_command_line_says_so_and_what_it_advises_works(pipeline_home: Path,
     assert broken.returncode == 1
     assert said.startswith(f"Error: DAGSTER_HOME {home} is broken: ")
     assert said.count("\n") == 1
-    shutil.rmtree(home / "history")
-    mended = start(home, "prepare")
-    assert (mended.communicate(timeout=60), mended.returncode) == (("", ""), 0)
-    assert_whole(home)
 
 
 def test_a_database_that_is_none_is_named(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_a_writer_that_died_before_the_end_has_replaced_it_all_the_same_where_on
 
 def test_a_home_that_nothing_guards_says_so(tmp_path: Path) -> None:
     assert VersionStore(str(tmp_path)).unguarded == VersionStore("memory://here").unguarded == ""
-    assert VersionStore("ftp://user@host/folder").unguarded.startswith("nothing guards ftp://")
+    assert VersionStore("ftp://user@host/folder").unguarded.startswith("nothing guards this PIPELINE_HOME")
 
 
 # --- what belongs together ---

@@ -290,7 +290,7 @@ def test_of_two_promotions_at_once_the_worse_model_never_wins_and_no_record_is_l
 ) -> None:
     """In processes of their own, which begin at the same moment."""
     better, worse = trained(store, "better", ap=0.9), trained(store, "worse", ap=0.7)
-    for number in range(tries(2, 30)):
+    for number in range(tries(1, 30)):
         home = tmp_path / f"home-{number}"
         for asset in ("fine_tuned_model", "post_train_eval_report"):
             shutil.copytree(Path(store.home) / asset, home / asset)
