@@ -10,6 +10,8 @@ import dagster as dg
 from rich.console import Console
 
 from pipeline.command_line.results import print_production, print_results
+from pipeline.command_line.terminal import say
+from pipeline.core.disk_errors import disk_problem
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import StepEnded, StepStarted, progress_file_sink
 from pipeline.core.store import VersionStore
@@ -151,6 +153,8 @@ def _reason(event: dg.DagsterEvent) -> str:
     while error and error.cause:
         error = error.cause
     message = " ".join(error.message.split()) if error else "no reason was recorded"
+    if found := disk_problem(message, environment.folders()):
+        return f"{event.step_key}: {found}"
     return f"{event.step_key}: {message} (run again with --verbose to see where)"
 
 
@@ -173,6 +177,6 @@ def print_summary(console: Console, outcome: Outcome) -> None:
     else:
         for key in sorted(made):
             pointer = store.resolve(key, [run_id])
-            console.print(f"{key}  {store.folder(key) / pointer.file}", soft_wrap=True, highlight=False)
+            say(console, f"{key}  {store.folder(key) / pointer.file}")
     for remark in outcome.remarks:
-        console.print(f"Check    {remark}", soft_wrap=True, highlight=False, markup=False)
+        say(console, f"Check    {remark}")

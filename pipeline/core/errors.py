@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pipeline.core.foreign_text import redacted, shortened
+
 Product = Literal["pairs", "splits", "base model", "model", "baseline report", "report"]
 """What the pipeline makes, as an error names what must be made again."""
 
@@ -44,10 +46,11 @@ _EXCERPT_LENGTH = 60
 
 def excerpt(text: str) -> str:
     """A user's text as a message may show it: quoted, in one line, at most 60 characters of it."""
-    return repr(text if len(text) <= _EXCERPT_LENGTH else text[: _EXCERPT_LENGTH - 1] + "…")
+    return repr(shortened(text, _EXCERPT_LENGTH))
 
 
 def reason_of(error: BaseException) -> str:
-    """What a library's error says, in one line of at most 200 characters; its type where it says nothing."""
-    line = " ".join(str(error).split()) or type(error).__name__
-    return line if len(line) <= _REASON_LENGTH else line[: _REASON_LENGTH - 1] + "…"
+    """What a library's error says, in one line of at most 200 characters, without the credentials of URLs in it; its
+    type where it says nothing."""
+    line = redacted(" ".join(str(error).split())) or type(error).__name__
+    return shortened(line, _REASON_LENGTH)

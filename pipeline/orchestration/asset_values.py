@@ -46,7 +46,7 @@ def write_value(folder: "UPath | Path", value: PairTable | StoredValue) -> str:
             write_bytes(folder / version / name, content)
         file = f"{version}/{REPORT_FILE_NAME}"
     elif isinstance(value, Leaderboard):
-        write_text(folder / version / "leaderboard.csv", value.to_frame().to_csv(index=False))
+        write_text(folder / version / "leaderboard.csv", value.to_csv())
         file = f"{version}/{_LEADERBOARD_FILE_NAME}"
     else:
         file = f"{version}.json"

@@ -2,14 +2,14 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pyarrow as pa
 from upath import UPath
 
 from pipeline.core.errors import PipelineError, reason_of
+from pipeline.core.foreign_text import credentials, without_credentials
 
 DATA_SUFFIXES = frozenset({".tsv", ".csv", ".txt", ".parquet", ".arrow", ".feather", ".jsonl", ".ndjson", ".json"})
 """What a folder's data files end in, but for a further suffix of `COMPRESSED_SUFFIXES`."""
@@ -34,10 +34,12 @@ class DataFile:
     Attributes:
         name: how messages call it: its path, or its URL without credentials.
         path: where it lies, on a disk or behind a URL.
+        location: what was asked for, which may hold credentials: no message shows what stands in it.
     """
 
     name: str
     path: Path | UPath
+    location: str = field(default="", repr=False)
 
 
 def find_files(location: str) -> list[DataFile]:
@@ -52,7 +54,7 @@ def find_files(location: str) -> list[DataFile]:
     try:
         path = _path(location)
         if path.is_dir():
-            return _folder_files(path, shown)
+            return _folder_files(path, shown, location)
         if not path.exists():
             raise PipelineError(
                 f"no file of question pairs at {path.absolute() if isinstance(path, Path) else shown}: correct `path`"
@@ -65,7 +67,7 @@ def find_files(location: str) -> list[DataFile]:
         raise PipelineError(
             f"can't reach {shown} ({_reason(error, location)}): correct `path`, or install what its protocol needs"
         ) from error
-    return [DataFile(str(path) if isinstance(path, Path) else shown, path)]
+    return [DataFile(str(path) if isinstance(path, Path) else shown, path, location)]
 
 
 def _path(location: str) -> Path | UPath:
@@ -76,23 +78,15 @@ def _path(location: str) -> Path | UPath:
 def _reason(error: Exception, location: str) -> str:
     """What an error says, unless a credential of the URL is in it; then only what kind it is."""
     kind = type(error).__name__
-    parts = urlsplit(location) if "://" in location else urlsplit("")
-    secrets = (parts.username, parts.password, parts.query)
-    return kind if any(secret and secret in str(error) for secret in secrets) else f"{kind}: {reason_of(error)}"
+    return kind if any(secret in str(error) for secret in credentials(location)) else f"{kind}: {reason_of(error)}"
 
 
-def without_credentials(location: str) -> str:
-    """A path as it is; a URL without user, password and query, which may hold a token."""
-    if "://" not in location:
-        return location
-    parts = urlsplit(location)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-
-def _folder_files(folder: Path | UPath, shown: str) -> list[DataFile]:
+def _folder_files(folder: Path | UPath, shown: str, location: str) -> list[DataFile]:
     root = folder.as_posix().rstrip("/") + "/"
     by_name = {path.as_posix().removeprefix(root): path for path in folder.rglob("*") if path.is_file()}
-    found = [DataFile(f"{shown.rstrip('/')}/{name}", by_name[name]) for name in sorted(by_name) if is_data(name)]
+    found = [
+        DataFile(f"{shown.rstrip('/')}/{name}", by_name[name], location) for name in sorted(by_name) if is_data(name)
+    ]
     if not found:
         raise PipelineError(
             f"the folder {shown} has no data file: it needs one that ends in {', '.join(sorted(DATA_SUFFIXES))} (or "
@@ -124,7 +118,7 @@ def bytes_sha256(file: DataFile) -> str:
             while block := stream.read(_READ):
                 digest.update(block)
     except Exception as error:  # As in `find_files`.
-        raise PipelineError(f"can't read question pairs from {file.name}: {_reason(error, str(file.path))}") from error
+        raise PipelineError(f"can't read question pairs from {file.name}: {_reason(error, file.location)}") from error
     return digest.hexdigest()
 
 
@@ -140,7 +134,7 @@ def read_bytes(file: DataFile, limit: int) -> pa.Buffer:
     try:
         raw = _raw(file.path, limit)
     except Exception as error:  # As in `find_files`.
-        raise PipelineError(f"can't read question pairs from {file.name}: {_reason(error, str(file.path))}") from error
+        raise PipelineError(f"can't read question pairs from {file.name}: {_reason(error, file.location)}") from error
     if raw is None:
         raise _too_large(file, limit)
     for magic, what in _PACKED.items():
