@@ -26,9 +26,9 @@ from pipeline.models.options import BaseModelChoice
 from pipeline.orchestration.asset_values import load_value
 from pipeline.orchestration.resources import ReportHistory
 from pipeline.orchestration.steps import PRODUCTION
-from pipeline.orchestration.upkeep import live_containers
 from pipeline.orchestration.work_records import recorded_calls
 from pipeline.quality.production_record import ProductionModel, current_production, earlier_production
+from pipeline.quality.retention import kept_trainings
 from pipeline.question_pairs.options import PairSource
 from pipeline.question_pairs.schema import PairTable
 from pipeline.question_pairs.sources import load_pairs
@@ -167,7 +167,8 @@ def test_what_a_training_on_modal_left_is_found(stored: Path, tmp_path: Path) ->
     model = store.read("fine_tuned_model", FineTunedModel, pointer)
     # Its Volume is not deleted, and its calls are ended when its run is cancelled.
     assert MODAL.scheme
-    assert live_containers(store, MODAL.scheme) == {model.run_folder.removeprefix("modal-volume://")}
+    volume = model.run_folder.removeprefix("modal-volume://")
+    assert list(kept_trainings(store, "production_model", "model_leaderboard", top=3)) == [volume]
     tags = json.loads((modal / "run_tags.json").read_text())
     ((tag, call_id),) = recorded_calls(MODAL, tags)
     assert tag == "modal/fine_tuned_model.call_id"

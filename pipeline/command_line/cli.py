@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from pipeline.command_line import materialize, signals
+from pipeline.command_line import materialize, prune, signals
 from pipeline.command_line.click_options import config_option, set_option
 from pipeline.command_line.live_progress import live_progress
 from pipeline.command_line.scratch import remove_scratch, scratch_folder
@@ -17,6 +17,7 @@ from pipeline.core.errors import PipelineError, reason_of
 from pipeline.core.foreign_text import for_terminal
 from pipeline.core.tables import terminal_lines
 from pipeline.orchestration.steps import STEP_SETTINGS, load_settings
+from pipeline.quality.options import RetentionRules
 from pipeline.question_pairs.options import PairSource, SplitPlan
 from pipeline.settings import environment
 from pipeline.settings.run_config import settings_page
@@ -147,3 +148,22 @@ def finetune_command(config_path: Path | None, overrides: tuple[str, ...], outpu
         from pipeline.command_line import finetune
 
         finetune.run(settings, compute, progress)
+
+
+# --- make room -------------------------------------------------------------------------------------------------
+
+
+_KEEP, _TOP = (RetentionRules.model_fields[name].description for name in ("keep", "top"))
+
+
+@cli.command("prune")
+@click.option("--keep", type=click.IntRange(0, 10_000), default=RetentionRules().keep, show_default=True, help=_KEEP)
+@click.option("--top", type=click.IntRange(0, 10_000), default=RetentionRules().top, show_default=True, help=_TOP)
+@click.option("--delete", is_flag=True, help="Delete it. Without this nothing is deleted.")
+def prune_command(keep: int, top: int, delete: bool) -> None:
+    """Say which old trainings, checkpoints and values may go, and why; with --delete, delete them.
+
+    What is in production or was, the first models on the leaderboard, what is current and what it was made from, and
+    the newest stay. Of trainings that stay, the checkpoints may go once they are finished.
+    """
+    prune.run(RetentionRules(keep=keep, top=top), delete)
