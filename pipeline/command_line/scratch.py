@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 try:
     import fcntl
@@ -24,7 +25,11 @@ _YOUNG_SECONDS = 60
 _LONGEST = 60
 """Characters of a folder in which processes may have sockets, whose names the system limits to about 100."""
 
-_made: list[Path] = []
+_AFTER_MULTIPROCESSING = -1000
+"""Its own folder it removes with -100."""
+
+_made: dict[Path, IO[str]] = {}
+"""The folders of this process with their locks, which it holds to its end."""
 
 
 @contextmanager
@@ -33,34 +38,53 @@ def scratch_folder() -> Iterator[Path]:
     parent = Path(tempfile.gettempdir())
     _sweep(parent)
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-    _made.append(folder)
+    _made[folder] = _lock(folder)
     before = tempfile.tempdir, os.environ.get("TMPDIR")
     try:
-        with _locked(folder):
-            if len(str(folder)) <= _LONGEST:
-                tempfile.tempdir = os.environ["TMPDIR"] = str(folder)
-            yield folder
+        if len(str(folder)) <= _LONGEST:
+            tempfile.tempdir = os.environ["TMPDIR"] = str(folder)
+        yield folder
     finally:
         tempfile.tempdir = before[0]
         if before[1] is None:
             os.environ.pop("TMPDIR", None)
         else:
             os.environ["TMPDIR"] = before[1]
-        remove_scratch()
+        _leave(folder)
+
+
+def _leave(folder: Path) -> None:
+    """Remove the folder; where `multiprocessing` has a folder in it, which it removes when this process ends, then."""
+    theirs = list(folder.glob("pymp-*"))
+    if not theirs:
+        _remove(folder)
+        return
+    for path in folder.iterdir():
+        if path.is_dir() and path not in theirs:
+            shutil.rmtree(path, ignore_errors=True)
+        elif not path.is_dir() and path.name != _LOCK:
+            path.unlink(missing_ok=True)
+    from multiprocessing.util import Finalize
+
+    Finalize(None, remove_scratch, exitpriority=_AFTER_MULTIPROCESSING)
 
 
 def remove_scratch() -> None:
     """Remove the folders of this process, for whoever ends it at once."""
-    while _made:
-        shutil.rmtree(_made.pop(), ignore_errors=True)
+    for folder in list(_made):
+        _remove(folder)
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    with (folder / _LOCK).open("w") as lock:
-        if fcntl:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    _made.pop(folder).close()
+
+
+def _lock(folder: Path) -> IO[str]:
+    lock = (folder / _LOCK).open("w")
+    if fcntl:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    return lock
 
 
 def _sweep(parent: Path) -> None:

@@ -89,8 +89,9 @@ def _said(kind: str, name: str | None, folders: Collection[Path]) -> str:
         case "full":
             place = place or _fullest(folders)
             free = f", {_free(place) / 1e6:,.0f} MB are free" if place else ""
+            where = where or (f"below {_shown(place)}" if place else "a file")
             return (
-                f"the disk is full: can't write {_shown(place) if place else 'a file'}{free}; free some space (`python "
+                f"the disk is full: can't write {where}{free}; free some space (`python "
                 "-m pipeline prune` says what may go), and run the command again"
             )
         case "read-only":
