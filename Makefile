@@ -1,9 +1,12 @@
 # materialize · dev · test · prove · lint · bench: each makes the environment first, if it isn't there.
+# lock: writes requirements*.lock anew, after a change of pyproject.toml or constraints.txt. pin-images: see below.
 PYTHON ?= python3
 # For a CPU-only torch on Linux: make materialize PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu"
 PIP_FLAGS ?=
 # Python compiles what it imports, at the first import; compiling all of it takes longer than the first run.
-PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile $(PIP_FLAGS)
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile $(PIP_FLAGS)
+# With CUDA, its hash checked too: make dev TORCH="--no-deps --require-hashes -r requirements-torch.lock"
+TORCH ?= $$(grep '^torch==' constraints.txt)
 CONFIG ?= configs/quickstart.yaml
 # Extra arguments of `python -m pipeline materialize`, such as ARGS="--set fine_tuned_model.epochs=2"
 ARGS ?=
@@ -17,7 +20,7 @@ DAGSTER_HOME ?= $(CURDIR)/.dagster
 # Tests and benchmarks don't touch the history of the user's runs.
 materialize dev: export DAGSTER_HOME := $(DAGSTER_HOME)
 
-.PHONY: materialize dev test test-fast prove lint bench clean
+.PHONY: materialize dev test test-fast prove lint bench clean lock pin-images
 
 materialize: .venv/.installed $(DAGSTER_HOME)/dagster.yaml
 	$(BIN)/python -m pipeline materialize --config $(CONFIG) $(ARGS)
@@ -52,15 +55,31 @@ clean:
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 
-# torch first: with the pinned version there, nothing else asks for another one.
-.venv/.installed: .venv/bin/python pyproject.toml constraints.txt
-	$(PIP_INSTALL) $$(grep '^torch==' constraints.txt)
-	$(PIP_INSTALL) -c constraints.txt -e .
+# torch first, in the build of whichever index is asked: CUDA's from PyPI, or a CPU's. Then all else by its hash, and the
+# project itself without its dependencies: nothing is installed that the lock doesn't name.
+.venv/.installed: .venv/bin/python pyproject.toml constraints.txt requirements.lock
+	$(PIP) $(TORCH)
+	$(PIP) --no-deps --require-hashes -r requirements.lock
+	$(PIP) --no-deps --no-build-isolation -e .
 	touch $@
 
-.venv/.installed-dev: .venv/.installed
-	$(PIP_INSTALL) -c constraints.txt -e ".[dev,team,index]"
+.venv/.installed-dev: .venv/.installed requirements-dev.lock
+	$(PIP) --no-deps --require-hashes -r requirements-dev.lock
 	touch $@
+
+# Three files, each of exact versions with the hashes of all their wheels: what the project needs, torch of PyPI with
+# CUDA, and what its developers need besides.
+UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	--no-annotate -c constraints.txt
+lock: .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	$(UV_COMPILE) pyproject.toml deploy/build-requirements.txt --extra team -o requirements.lock
+	$(UV_COMPILE) pyproject.toml deploy/build-requirements.txt --extra team --extra index --extra dev -o requirements-dev.lock
+	$(BIN)/python deploy/split_locks.py
+
+# Writes the digests of the images into deploy/, where a registry can be asked.
+pin-images:
+	$(PYTHON) deploy/pin_images.py
 
 $(DAGSTER_HOME)/dagster.yaml: deploy/dagster.yaml
 	mkdir -p $(@D)

@@ -53,14 +53,15 @@ def dagster_dev(environment: Mapping[str, str], log: Path) -> Iterator[str]:
     command = [sys.executable, "-m", "dagster", "dev", "-h", "127.0.0.1", "-p", str(port)]
     with running(command, environment, log) as process:
         deadline = time.monotonic() + STARTUP_SECONDS
-        while not _answers(address):
+        while not answers(address):
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.5)
         yield address
 
 
-def _answers(address: str) -> bool:
+def answers(address: str) -> bool:
+    """Whether a webserver is there."""
     try:
         with urllib.request.urlopen(f"{address}/server_info", timeout=2):
             return True

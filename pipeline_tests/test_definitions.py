@@ -168,10 +168,11 @@ CHECKS = {
 """The checks of each asset, and whether they block. Those of `production_model` decide in its own step."""
 
 AUTOMATION = {
-    "jobs": {"quickstart", "retrain", "evaluate_only", "publish", "mine", "prune_training_volumes"},
+    "jobs": {"quickstart", "retrain", "evaluate_only", "publish", "mine", "prune_training_volumes", "prune"},
     "schedules": {
         "weekly_retrain": ("retrain", "0 3 * * 0", "UTC"),
         "weekly_prune": ("prune_training_volumes", "0 4 * * 0", "UTC"),
+        "weekly_prune_home": ("prune", "0 4 * * 0", "UTC"),
     },
     "sensors": {
         "new_question_pairs",

@@ -1,5 +1,6 @@
 """The settings in deploy/: Dagster takes them, containers agree with them, and the graph runs on a real PostgreSQL."""
 
+import hashlib
 import os
 import pwd
 import re
@@ -9,8 +10,11 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+import tomllib
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import dagster as dg
@@ -19,6 +23,7 @@ import yaml
 from dagster_runs import run
 
 from pipeline.core.files import PROJECT_ROOT
+from pipeline.settings.environment import variables
 
 DEPLOY = PROJECT_ROOT / "deploy"
 
@@ -133,22 +138,75 @@ def test_the_settings_for_one_machine_are_taken_by_dagster(tmp_path: Path, monke
         assert instance.run_monitoring_enabled
 
 
+COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+SERVICES = COMPOSE["services"]
+
+
 def test_the_ui_is_open_to_this_machine_only_unless_told_otherwise() -> None:
-    services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
-    assert services["webserver"]["ports"] == ["${WEBSERVER_ADDRESS:-127.0.0.1}:3000:3000"]
-    assert [name for name, service in services.items() if "ports" in service] == ["webserver"]
+    assert SERVICES["webserver"]["ports"] == ["${WEBSERVER_ADDRESS:-127.0.0.1}:3000:3000"]
+    assert [name for name, service in SERVICES.items() if "ports" in service] == ["webserver"]
     assert "-h" not in (PROJECT_ROOT / "Makefile").read_text().split("dagster dev")[1].splitlines()[0]
+
+
+def test_every_service_is_asked_whether_it_is_well() -> None:
+    tests = {name: " ".join(service["healthcheck"]["test"]) for name, service in SERVICES.items()}
+    assert set(tests) == {"postgres", "code", "webserver", "daemon"}
+    for name, word in {
+        "postgres": "pg_isready",
+        "code": "grpc-health-check -s /run/dagster/code.sock",
+        "webserver": "http://127.0.0.1:3000/server_info",
+        "daemon": "dagster-daemon liveness-check",
+    }.items():
+        assert word in tests[name]
+        assert SERVICES[name]["healthcheck"]["retries"] > 1
+    for name in ("webserver", "daemon"):
+        assert SERVICES[name]["depends_on"] == {"code": {"condition": "service_healthy"}}
+
+
+def test_a_service_has_the_variables_that_it_needs_and_no_other() -> None:
+    assert not [name for name, service in SERVICES.items() if "env_file" in service]
+    history = {f"DAGSTER_POSTGRES_{part}" for part in ("HOST", "PORT", "USER", "PASSWORD", "DB")}
+    assert set(SERVICES["postgres"]["environment"]) == {"POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_DB"}
+    assert set(SERVICES["webserver"]["environment"]) == set(SERVICES["daemon"]["environment"]) == history
+    # What the code reads, but for what has its place in the image or is no matter of a server.
+    elsewhere = {"PIPELINE_RUNS_FOLDER", "DAGSTER_HOME", "PIPELINE_MODAL_PRICES"}
+    read = {variable.name for variable in variables()} - elsewhere
+    tokens = {"MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET", "HF_HOME"}
+    assert set(SERVICES["code"]["environment"]) == history | read | tokens
+
+
+def test_the_code_server_listens_on_a_socket_and_on_no_network() -> None:
+    command = SERVICES["code"]["command"].split()
+    assert command[command.index("-s") + 1] == "/run/dagster/code.sock"
+    assert not {"-h", "--host", "-p", "--port"} & set(command)
+    (location,) = yaml.safe_load((DEPLOY / "team" / "workspace.yaml").read_text())["load_from"]
+    assert location == {"grpc_server": {"socket": "/run/dagster/code.sock", "location_name": "pipeline"}}
+    shares = {name for name, service in SERVICES.items() if "sockets:/run/dagster" in service["volumes"]}
+    assert shares == {"code", "webserver", "daemon"}
+    # Only runs have a way out; the database has none in or out.
+    assert COMPOSE["networks"]["history"] == {"internal": True}
+    assert {name: set(service["networks"]) for name, service in SERVICES.items()} == {
+        "postgres": {"history"},
+        "code": {"history", "outside"},
+        "webserver": {"history", "ui"},
+        "daemon": {"history"},
+    }
+    assert [name for name, service in SERVICES.items() if "pipeline:/data" in service["volumes"]] == ["code"]
+    for name in shares:
+        assert SERVICES[name]["cap_drop"] == ["ALL"]
 
 
 def test_every_variable_of_the_containers_is_explained_in_the_example() -> None:
     example = set(re.findall(r"^([A-Z_]+)=", (DEPLOY / ".env.example").read_text(), re.MULTILINE))
-    used = set(re.findall(r"\$\{([A-Z_]+)", (DEPLOY / "compose.yaml").read_text()))
+    used = set(re.findall(r"(?<!\$)\$\{([A-Z_]+)", (DEPLOY / "compose.yaml").read_text()))
     team = yaml.safe_load((DEPLOY / "team" / "dagster.yaml").read_text())["storage"]["postgres"]["postgres_db"]
-    fixed = set(yaml.safe_load((DEPLOY / "compose.yaml").read_text())["x-dagster"]["environment"])
+    fixed = set(COMPOSE["x-history"])
     assert used | {value["env"] for value in team.values() if isinstance(value, dict)} <= example | fixed
+    assert example <= used
     # A password or a token is never written down.
     values = dict(line.split("=", 1) for line in (DEPLOY / ".env.example").read_text().splitlines() if "=" in line)
-    assert values["DAGSTER_POSTGRES_PASSWORD"] == values["HF_TOKEN"] == ""
+    for name in ("DAGSTER_POSTGRES_PASSWORD", "HF_TOKEN", "MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET"):
+        assert values[name] == ""
 
 
 def test_what_the_image_is_built_from_is_there_and_sent_to_the_builder() -> None:
@@ -157,3 +215,120 @@ def test_what_the_image_is_built_from_is_there_and_sent_to_the_builder() -> None
     for name in " ".join(copied).split():
         assert (PROJECT_ROOT / name).exists()
         assert name in sent
+
+
+# --- what is installed -----------------------------------------------------------------------------------------
+
+LOCKS = ("requirements.lock", "requirements-torch.lock", "requirements-dev.lock")
+ON_SOME_SYSTEMS = re.compile(r"(nvidia-|cuda-|triton$|pywin32$|colorama$|pyreadline3$|httpx2-jsfetch$|setuptools$)")
+"""Packages that this project needs on other systems, or to be built: constraints.txt is what tests ran with."""
+
+
+def locked(name: str) -> dict[str, tuple[str, int]]:
+    """(version, number of hashes) of each package in a lock."""
+    text = (PROJECT_ROOT / name).read_text()
+    found = re.findall(r"^([\w.-]+)==([^ ;\\]+)([^\n]*(?:\n +--hash=sha256:[0-9a-f]{64}[ \\]*)*)", text, re.MULTILINE)
+    assert len(found) == len([line for line in text.splitlines() if line[:1].isalnum()])
+    return {normalised(package): (version, rest.count("--hash=sha256:")) for package, version, rest in found}
+
+
+def normalised(package: str) -> str:
+    return re.sub(r"[-_.]+", "-", package).lower()
+
+
+def test_the_locks_name_every_package_with_its_hashes_and_the_versions_of_the_tests() -> None:
+    locks = [locked(name) for name in LOCKS]
+    together = {package: version for lock in locks for package, (version, _) in lock.items()}
+    assert len(together) == sum(len(lock) for lock in locks), "a package stands in two locks: make lock"
+    assert all(hashes for lock in locks for _, hashes in lock.values())
+    lines = [line for line in (PROJECT_ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    tested = {normalised(line.partition("==")[0]): line.partition("==")[2] for line in lines}
+    assert {name: together.get(name) for name in tested} == tested, "make lock"
+    assert all(ON_SOME_SYSTEMS.match(name) for name in set(together) - set(tested))
+    project = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text())["project"]
+    for needed, names in (
+        ([*project["dependencies"], *project["optional-dependencies"]["team"]], LOCKS[:2]),
+        (project["optional-dependencies"]["dev"], LOCKS),
+    ):
+        there = set().union(*(locked(name) for name in names))
+        assert {normalised(re.split(r"[<>=~!\[ ]", requirement)[0]) for requirement in needed} <= there, "make lock"
+
+
+def test_nothing_is_installed_beside_the_locks() -> None:
+    for file in (PROJECT_ROOT / "Makefile", DEPLOY / "Dockerfile"):
+        installs = re.findall(r"(?:pip install|\$\(PIP\)) (.*)", file.read_text())
+        assert len(installs) >= 3
+        for arguments in installs:
+            known = ("--require-hashes" in arguments, "--no-build-isolation -e ." in arguments)
+            torch_or_tool = "torch==" in arguments or "$(TORCH)" in arguments or "uv==" in arguments
+            assert any(known) or torch_or_tool or "--quiet" in arguments, arguments
+            assert "--no-deps" in arguments or torch_or_tool or "$(PIP_FLAGS)" in arguments
+
+
+# --- digests of the images -------------------------------------------------------------------------------------
+
+MANIFEST = b'{"schemaVersion": 2, "manifests": []}'
+PINNED = "sha256:" + hashlib.sha256(MANIFEST).hexdigest()
+
+
+class Registry(BaseHTTPRequestHandler):
+    """Gives a token to everybody, and one manifest to whoever has it."""
+
+    def do_GET(self) -> None:
+        address = f"http://127.0.0.1:{self.server.server_address[1]}"  # type: ignore[index]
+        if self.path == "/token?service=registry&scope=repository%3Alibrary%2Fpostgres%3Apull":
+            self.answer(200, b'{"token": "open"}')
+        elif self.headers.get("Authorization") != "Bearer open":
+            scope = 'service="registry",scope="repository:library/postgres:pull"'
+            self.answer(401, b"", {"WWW-Authenticate": f'Bearer realm="{address}/token",{scope}'})
+        elif self.path == "/v2/library/postgres/manifests/15" and "image.index" in self.headers["Accept"]:
+            self.answer(200, MANIFEST)
+        else:
+            self.answer(404, b"{}")
+
+    def answer(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments: object) -> None:
+        """Say nothing."""
+
+
+def pin(file: Path) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, str(DEPLOY / "pin_images.py"), str(file)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_images_are_pinned_to_the_digests_that_a_registry_says(tmp_path: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Registry) as registry:
+        threading.Thread(target=registry.serve_forever, daemon=True).start()
+        image = f"127.0.0.1:{registry.server_address[1]}/library/postgres:15"
+        file = tmp_path / "compose.yaml"
+        text = "services:\n  postgres:\n    image: {image}\n  code:\n    image: question-pairs-dagster\n"
+        file.write_text(text.format(image=image))
+        assert pin(file).stdout == f"compose.yaml: {image}@{PINNED}\n"
+        assert file.read_text() == text.format(image=f"{image}@{PINNED}")
+        # Again: the digest is renewed, not added.
+        file.write_text(text.format(image=f"{image}@sha256:{'0' * 64}"))
+        assert pin(file).returncode == 0
+        assert file.read_text() == text.format(image=f"{image}@{PINNED}")
+        # All or none.
+        other = text.format(image=image) + f"  other:\n    image: {image}3\n"
+        file.write_text(other)
+        refused = pin(file)
+        assert (refused.returncode, file.read_text()) == (1, other)
+        assert re.fullmatch(r"Error: no image was pinned, .*404.*\n", refused.stderr)
+        registry.shutdown()
+
+
+def test_the_files_of_the_project_name_images_that_can_be_pinned() -> None:
+    named = [line for name in ("compose.yaml", "Dockerfile") for line in (DEPLOY / name).read_text().splitlines()]
+    images = [found[2] for line in named if (found := re.match(r"(\s*image: |FROM )(\S+)", line))]
+    assert [image.partition("@")[0] for image in images] == [
+        "question-pairs-dagster",
+        "postgres:15-bookworm",
+        "python:3.11-slim-bookworm",
+    ]

@@ -27,10 +27,10 @@ from pipeline.models.options import BaseModelChoice
 from pipeline.orchestration.asset_values import SIDES, load_value
 from pipeline.orchestration.resources import ReportHistory
 from pipeline.orchestration.steps import PRODUCTION
-from pipeline.orchestration.upkeep import live_containers
 from pipeline.orchestration.verification import damage_in
 from pipeline.orchestration.work_records import recorded_calls
 from pipeline.quality.production_record import ProductionModel, current_production, earlier_production
+from pipeline.quality.retention import kept_trainings
 from pipeline.question_pairs.options import PairSource
 from pipeline.question_pairs.schema import PairTable, Splits
 from pipeline.question_pairs.sides import UNNAMED_DIVISION, require_sound_splits
@@ -192,7 +192,8 @@ def test_what_a_training_on_modal_left_is_found(stored: Path, tmp_path: Path) ->
     model = store.read("fine_tuned_model", FineTunedModel, pointer)
     # Its Volume is not deleted, and its calls are ended when its run is cancelled.
     assert MODAL.scheme
-    assert live_containers(store, MODAL.scheme) == {model.run_folder.removeprefix("modal-volume://")}
+    volume = model.run_folder.removeprefix("modal-volume://")
+    assert list(kept_trainings(store, "production_model", "model_leaderboard", top=3)) == [volume]
     tags = json.loads((modal / "run_tags.json").read_text())
     ((tag, call_id),) = recorded_calls(MODAL, tags)
     assert tag == "modal/fine_tuned_model.call_id"

@@ -7,7 +7,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
-from pipeline.models.base_model import bundled_folder
+from pipeline.models.bundled import bundled_folder
 
 WIDTH = 32
 

@@ -1,24 +1,27 @@
 """`python -m pipeline`: materialise with live progress, fine-tune without Dagster, or use a model."""
 
+import signal
 import sys
 from pathlib import Path
 
 import click
 from rich.console import Console
 
-from pipeline.command_line import materialize, use_model
+from pipeline.command_line import materialize, prune, signals, use_model
 from pipeline.command_line.click_options import config_option, set_option
 from pipeline.command_line.live_progress import live_progress
+from pipeline.command_line.scratch import remove_scratch, scratch_folder
 from pipeline.compute.choice import create_compute
-from pipeline.core.errors import PipelineError, one_line
+from pipeline.core.disk_errors import disk_error
+from pipeline.core.errors import PipelineError, reason_of
+from pipeline.core.foreign_text import for_terminal
+from pipeline.core.tables import terminal_lines
 from pipeline.orchestration.steps import STEP_SETTINGS, load_settings
+from pipeline.quality.options import RetentionRules
 from pipeline.question_pairs.options import PairSource, SplitPlan
 from pipeline.settings import environment
 from pipeline.settings.run_config import settings_page
 from pipeline.training import distributed
-
-_INTERRUPTED = 130
-"""Exit status after Ctrl-C, as shells give it."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -27,20 +30,35 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line: errors that a user can put right end it with one line and status 1."""
+    """Run the command line: errors that a user can put right end it with one line and status 1, signals with theirs."""
+    with signals.watched(tidy=remove_scratch) as received:
+        failure = _failure(received)
+        if failure and received.came:
+            # Whatever it failed with came of the interrupt.
+            signals.end(received.came)
+    if failure:
+        message, status = failure
+        click.echo(for_terminal(f"Error: {message}"), err=True)
+        sys.exit(status)
+
+
+def _failure(received: signals.Signals) -> tuple[str, int] | None:
+    """What the command failed with, and its status; None where it succeeded."""
     try:
         cli.main(standalone_mode=False)
     except PipelineError as error:
-        _fail(str(error), 1)
+        return str(error), 1
     except click.ClickException as error:
-        _fail(error.format_message(), error.exit_code)
+        return error.format_message(), error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        _fail("interrupted: nothing is half-written; run the command again to start anew", _INTERRUPTED)
-
-
-def _fail(message: str, status: int) -> None:
-    click.echo(one_line(f"Error: {message}"), err=True)
-    sys.exit(status)
+        return "interrupted", 128 + signal.SIGINT
+    except Exception as error:
+        if found := disk_error(error, environment.folders()):
+            return str(found), 1
+        if received.came:
+            return reason_of(error), 1
+        raise
+    return None
 
 
 # --- looking before starting -----------------------------------------------------------------------------------
@@ -67,11 +85,10 @@ def pairs(config_path: Path | None, overrides: tuple[str, ...]) -> None:
     from pipeline.question_pairs.splits import split_pairs
 
     read = load_audited(settings.of("raw_quora_dataset", PairSource))
-    click.echo(
-        f"{read.table.origin.source}: {', '.join(f'{name} {value}' for name, value in read.audit.facts.items())}"
-    )
+    facts = ", ".join(f"{name} {value}" for name, value in read.audit.facts.items())
+    click.echo(for_terminal(f"{read.table.origin.source}: {facts}"))
     click.echo(f"data version {read.table.data_version}, {read.table.positive_rate:.1%} duplicates")
-    click.echo(f"\n{read.audit.table()}\n")
+    click.echo("\n" + "\n".join(terminal_lines(read.audit.table)) + "\n")
     sides = split_pairs(read.table, settings.of("splits", SplitPlan))
     for name, side in (("train", sides.train), ("dev", sides.dev), ("eval", sides.eval)):
         click.echo(
@@ -98,7 +115,10 @@ def materialize_command(config_path: Path | None, select: str, overrides: tuple[
     The run is recorded in DAGSTER_HOME, where the UI shows it; without that variable in a throw-away instance.
     """
     settings = load_settings(config_path, overrides)
-    materialize.run(settings, select, verbose)
+    if environment.compute_kind() != "local":
+        signals.wait_for_other_machines()
+    with scratch_folder():
+        materialize.run(settings, select, verbose)
 
 
 @cli.command("verify")
@@ -151,13 +171,34 @@ def finetune_command(config_path: Path | None, overrides: tuple[str, ...], outpu
     GPUs of one machine: `torchrun --nproc-per-node 4 -m pipeline finetune …`; the batch is shared out among them.
     """
     settings = load_settings(config_path, overrides)
-    with live_progress(Console(stderr=True, quiet=not distributed.is_main())) as progress:
+    if environment.compute_kind() != "local":
+        signals.wait_for_other_machines()
+    with scratch_folder(), live_progress(Console(stderr=True, quiet=not distributed.is_main())) as progress:
         runs_folder = output.absolute() if output else environment.runs_folder()
         compute = create_compute(environment.compute_kind(), runs_folder)
         # Imports torch, which the other commands don't need, and which takes seconds.
         from pipeline.command_line import finetune
 
         finetune.run(settings, compute, progress)
+
+
+# --- make room -------------------------------------------------------------------------------------------------
+
+
+_KEEP, _TOP = (RetentionRules.model_fields[name].description for name in ("keep", "top"))
+
+
+@cli.command("prune")
+@click.option("--keep", type=click.IntRange(0, 10_000), default=RetentionRules().keep, show_default=True, help=_KEEP)
+@click.option("--top", type=click.IntRange(0, 10_000), default=RetentionRules().top, show_default=True, help=_TOP)
+@click.option("--delete", is_flag=True, help="Delete it. Without this nothing is deleted.")
+def prune_command(keep: int, top: int, delete: bool) -> None:
+    """Say which old trainings, checkpoints and values may go, and why; with --delete, delete them.
+
+    What is in production or was, the first models on the leaderboard, what is current and what it was made from, and
+    the newest stay. Of trainings that stay, the checkpoints may go once they are finished.
+    """
+    prune.run(RetentionRules(keep=keep, top=top), delete)
 
 
 # --- use a model ------------------------------------------------------------------------------------------------

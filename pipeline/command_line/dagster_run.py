@@ -11,6 +11,8 @@ from rich.console import Console
 
 from pipeline.command_line.dagster_home import open_instance
 from pipeline.command_line.results import print_production, print_results
+from pipeline.command_line.terminal import say
+from pipeline.core.disk_errors import disk_problem
 from pipeline.core.errors import PipelineError, one_line
 from pipeline.core.progress import StepEnded, StepStarted, progress_file_sink
 from pipeline.core.store import VersionStore
@@ -155,7 +157,10 @@ def _reason(event: dg.DagsterEvent) -> str:
     error = data.error
     while error and error.cause:
         error = error.cause
-    message = one_line(" ".join(error.message.split()), _LONGEST_REASON) if error else "no reason was recorded"
+    message = " ".join(error.message.split()) if error else "no reason was recorded"
+    if found := disk_problem(message, environment.folders()):
+        return f"{event.step_key}: {found}"
+    message = one_line(message, _LONGEST_REASON)
     return f"{event.step_key}: {message} (run again with --verbose to see where)"
 
 
@@ -178,6 +183,6 @@ def print_summary(console: Console, outcome: Outcome) -> None:
     else:
         for key in sorted(made):
             pointer = store.resolve(key, [run_id])
-            console.print(f"{key}  {store.folder(key) / pointer.file}", soft_wrap=True, highlight=False)
+            say(console, f"{key}  {store.folder(key) / pointer.file}")
     for remark in outcome.remarks:
-        console.print(one_line(f"Check    {remark}"), soft_wrap=True, highlight=False, markup=False)
+        say(console, one_line(f"Check    {remark}"))

@@ -3,10 +3,12 @@
 import time
 import uuid
 from collections.abc import Callable
+from functools import partial
 
 from rich.console import Console
 
 from pipeline.command_line.results import print_results
+from pipeline.command_line.terminal import say as print_line
 from pipeline.compute.base import Compute, Usage
 from pipeline.compute.driver import Caller
 from pipeline.core.errors import PipelineError
@@ -33,9 +35,7 @@ def run(settings: RunSettings, compute: Compute, on_progress: OnProgress = ignor
             "PIPELINE_COMPUTE"
         )
     console = Console(quiet=not distributed.is_main())
-
-    def say(line: str) -> None:
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
+    say = partial(print_line, console)
 
     def print_reference(stage: str, report: EvaluationReport) -> None:
         say(f"{stage} train eval {reference_print(report.oracle)}")

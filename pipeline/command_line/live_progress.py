@@ -15,6 +15,8 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
 from rich.text import Text
 
+from pipeline.command_line.terminal import say as print_line
+from pipeline.core.foreign_text import for_terminal
 from pipeline.core.progress import (
     PROGRESS_FILE_VARIABLE,
     Advanced,
@@ -172,7 +174,7 @@ def live_line(now: Now, spinner: str, width: int, filling: str = "━") -> Text:
     count = f"{now.done:,}/{now.total:,}" if now.total else ""
     last = "  ".join(part for part in (count, _time_left(now.ends) or _time_since(now.began)) if part)
     room = width - cell_len(spinner) - 1 - cell_len(last) - 2
-    label = now.label
+    label = for_terminal(now.label)
     wanted = min(cell_len(label), _LABEL_MINIMUM)
     narrow, wide = _BAR_WIDTHS
     has_bar = bool(now.total) and room >= wanted + 2 + narrow
@@ -243,7 +245,7 @@ def live_progress(console: Console, quiet: bool = False) -> Iterator[OnProgress]
 def _printer(console: Console, quiet: bool) -> Callable[[str], None]:
     def say(line: str) -> None:
         if not quiet:
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            print_line(console, line)
 
     return say
 

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from pipeline.command_line import dagster_home
 from pipeline.command_line.live_progress import live_progress
+from pipeline.command_line.terminal import say
 from pipeline.compute.choice import backend
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import PROJECT_ROOT
@@ -46,12 +47,11 @@ def run(settings: RunSettings, select: str, verbose: bool) -> None:
         raise PipelineError(outcome.failure)
     console = Console()
     print_summary(console, outcome)
-    console.print(
+    say(
+        console,
         f"UI       `make dev` shows this run and its lineage at http://127.0.0.1:3000 (DAGSTER_HOME {home})"
         if home
         else "UI       this run was not recorded: set DAGSTER_HOME, or use `make materialize` and `make dev`",
-        soft_wrap=True,
-        highlight=False,
     )
 
 

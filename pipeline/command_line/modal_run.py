@@ -10,6 +10,7 @@ import click
 from pipeline.command_line.click_options import config_option, set_option
 from pipeline.compute.base import Compute
 from pipeline.core.errors import PipelineError, one_line
+from pipeline.core.foreign_text import for_terminal
 from pipeline.core.locations import remote_location
 from pipeline.orchestration.steps import load_settings
 
@@ -59,6 +60,6 @@ def main(arguments: Sequence[str], compute: Compute) -> None:
     try:
         command.main(list(arguments), standalone_mode=False, obj=compute)
     except PipelineError as error:
-        sys.exit(one_line(f"Error: {error}"))
+        sys.exit(for_terminal(one_line(f"Error: {error}")))
     except click.ClickException as error:
-        sys.exit(one_line(f"Error: {error.format_message()}"))
+        sys.exit(for_terminal(one_line(f"Error: {error.format_message()}")))

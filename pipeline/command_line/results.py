@@ -2,7 +2,10 @@
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from pipeline.command_line.terminal import say
+from pipeline.core.foreign_text import for_terminal
 from pipeline.evaluation.report import THRESHOLDS, EvaluationReport
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.quality.production_record import InProduction, ProductionModel
@@ -24,7 +27,7 @@ def print_places(console: Console, model: FineTunedModel) -> None:
         ("Results", f"{model.run_folder}/binary_classification_evaluation_{{pre,post}}_train_results.csv"),
         ("Report", f"{model.run_folder}/{PAGE_FILE_NAME}"),
     ):
-        console.print(f"{name:<8} {place}", soft_wrap=True, highlight=False, markup=False)
+        say(console, f"{name:<8} {place}")
 
 
 def print_production(console: Console, current: InProduction) -> None:
@@ -32,18 +35,16 @@ def print_production(console: Console, current: InProduction) -> None:
     place = "nothing was accepted yet"
     if current is not None:
         place = current.model.model.location if isinstance(current, ProductionModel) else current.said
-    console.print(f"In use   {place}", soft_wrap=True, highlight=False, markup=False)
+    say(console, f"In use   {place}")
     if isinstance(current, ProductionModel):
         said = "python -m pipeline compare A B, search QUESTION --in FILE, mine FILE: docs/use-the-model.md"
-        console.print(f"Use it   {said}", soft_wrap=True, highlight=False, markup=False)
+        say(console, f"Use it   {said}")
 
 
 def print_comparison(console: Console, baseline: EvaluationReport, post: EvaluationReport) -> None:
     """A table of both reports by cosine, with the difference and its interval."""
-    table = Table(
-        title=f"{post.origin.source}: {post.pairs:,} eval pairs, {post.positive_rate:.1%} duplicates",
-        title_justify="left",
-    )
+    title = f"{for_terminal(post.origin.source)}: {post.pairs:,} eval pairs, {post.positive_rate:.1%} duplicates"
+    table = Table(title=Text(title), title_justify="left")
     table.add_column("cosine")
     for column in ("baseline", "post-train", "difference (95 % interval)"):
         table.add_column(column, justify="right")
@@ -53,4 +54,4 @@ def print_comparison(console: Console, baseline: EvaluationReport, post: Evaluat
     for label, metric in (("threshold (accuracy)", "accuracy_threshold"), ("threshold (F1)", "f1_threshold")):
         table.add_row(label, f"{getattr(baseline.cosine, metric):.4f}", f"{getattr(post.cosine, metric):.4f}", "")
     console.print(table)
-    console.print(THRESHOLDS[post.threshold_kind], soft_wrap=True, markup=False, highlight=False)
+    say(console, THRESHOLDS[post.threshold_kind])

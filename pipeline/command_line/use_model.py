@@ -8,6 +8,7 @@ import click
 from rich.console import Console
 
 from pipeline.command_line.live_progress import live_progress
+from pipeline.command_line.terminal import say
 from pipeline.core.progress import OnProgress
 
 if TYPE_CHECKING:
@@ -350,7 +351,7 @@ def _say(name: str, text: str) -> None:
 
 
 def _print(line: str) -> None:
-    Console().print(line, soft_wrap=True, highlight=False, markup=False)
+    say(Console(), line)
 
 
 def register(cli: click.Group) -> None:

@@ -1,6 +1,6 @@
 """What a place to compute says of itself, so that nothing outside its folder has to know it."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -23,36 +23,45 @@ class Variable:
 
 
 @dataclass(frozen=True)
-class PruneDecision:
-    """What becomes of one training run's files.
+class TrainingFiles:
+    """The files of one training, as a place keeps them.
 
     Attributes:
-        name: of the container that they lie in.
-        kept_because: why they stay; None for those that may go.
+        name: `sentence-transformers-ft-<UNIX_TIMESTAMP>`.
+        created: when the training began, in UTC.
+        touched: when something was last written, in UTC; where the place doesn't say, when it began.
+        is_finished: asks whether there is a manifest, which may take a request.
+        size: bytes of all files; None where the place doesn't say.
+        checkpoints: bytes of the checkpoints among them; 0 where they can't be deleted alone.
     """
 
     name: str
     created: datetime
-    kept_because: str | None
+    touched: datetime
+    is_finished: Callable[[], bool]
+    size: int | None = None
+    checkpoints: int = 0
 
 
 @dataclass(frozen=True)
 class Pruning:
-    """How old training runs are deleted where they cost money.
+    """How the files of old trainings are found and deleted. Which of them may go is no matter of the place.
 
     Attributes:
         job, op, schedule: names in Dagster. They stay: schedules that people have switched on go by them.
         what: what is deleted, such as "Volumes of old training runs on Modal".
-        decide: (containers that something points to, how many of the newest stay) → what becomes of each.
-        delete: deletes one container.
+        trainings: every training that there is, by the folder for runs on this machine, in any order.
+        delete: deletes one training, by that folder and the training's name.
+        delete_checkpoints: deletes the checkpoints of one; None where they go with the rest only.
     """
 
     job: str
     op: str
     schedule: str
     what: str
-    decide: Callable[[Collection[str], int], list[PruneDecision]]
-    delete: Callable[[str], None]
+    trainings: Callable[[Path], list[TrainingFiles]]
+    delete: Callable[[Path, str], None]
+    delete_checkpoints: Callable[[Path, str], None] | None = None
 
 
 def _no_settings() -> None:
@@ -74,7 +83,7 @@ class Backend:
         place_name: what it calls the place where a training's files lie, such as `volume`.
         cancel: ends recorded work, by its call id, when nobody waits for it any more; None where work ends with its
             caller.
-        pruning: how old training runs are deleted; None where nothing is billed.
+        pruning: how old training runs are deleted; None where nothing is kept.
         preload: modules that a step imports here to train or evaluate, and that take seconds.
     """
 

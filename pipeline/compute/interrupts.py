@@ -55,6 +55,8 @@ def interrupts_let_through() -> Iterator[None]:
     try:
         for number, handler in handlers.items():
             signal.signal(number, handler)
+        # What came after the first look, and before its handler was back.
+        raise_held_interrupt()
         yield
     finally:
         for number in handlers:

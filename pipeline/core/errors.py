@@ -3,6 +3,8 @@
 import re
 from typing import Literal
 
+from pipeline.core.foreign_text import redacted, shortened
+
 Product = Literal["pairs", "splits", "base model", "model", "baseline report", "report"]
 """What the pipeline makes, as an error names what must be made again."""
 
@@ -73,17 +75,17 @@ def one_line(text: str, longest: int = LONGEST_LINE) -> str:
 
 def excerpt(text: str) -> str:
     """A user's text as a message may show it: quoted, in one line, at most 60 characters of it."""
-    shown = repr(text if len(text) <= _EXCERPT_LENGTH else text[: _EXCERPT_LENGTH - 1] + "…")
+    shown = repr(shortened(text, _EXCERPT_LENGTH))
     return shown if len(shown) <= _LONGEST_EXCERPT else f"{shown[: _LONGEST_EXCERPT - 2]}…{shown[0]}"
 
 
 def reason_of(error: BaseException) -> str:
     """What a library's error says, in one line of at most 200 characters; its type where it says nothing.
 
-    What the library advises is left out: its parameters are no settings of this project.
+    What the library advises is left out: its parameters are no settings of this project. So are credentials of URLs.
     """
-    line = _without_advice(" ".join(str(error).split())) or type(error).__name__
-    return line if len(line) <= _REASON_LENGTH else line[: _REASON_LENGTH - 1] + "…"
+    line = _without_advice(redacted(" ".join(str(error).split()))) or type(error).__name__
+    return shortened(line, _REASON_LENGTH)
 
 
 def _without_advice(line: str) -> str:

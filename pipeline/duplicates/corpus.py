@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from pipeline.core.errors import PipelineError, excerpt
 from pipeline.core.files import VERSION_LENGTH
+from pipeline.core.foreign_text import without_credentials
 from pipeline.question_pairs.questions import question_keys
 from pipeline.question_pairs.reading.files import (
     COMPRESSED_SUFFIXES,
@@ -20,7 +21,6 @@ from pipeline.question_pairs.reading.files import (
     Deadline,
     find_files,
     read_bytes,
-    without_credentials,
 )
 from pipeline.question_pairs.reading.formats import open_table
 from pipeline.question_pairs.reading.table_file import Limits, RawRows, TableFile, readable

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from pipeline.core.foreign_text import for_markdown, shortened
+from pipeline.core.tables import Table, markdown_lines
 from pipeline.duplicates.engine import Engine
 from pipeline.duplicates.labelled import LabelledFigures
 from pipeline.duplicates.mining import MinedCorpus
-from pipeline.reporting.tables import Table, escaped, table_lines
 
 _CLUSTERS = 20
 _BORDERLINE = 20
@@ -21,17 +22,17 @@ def mining_report(mined: MinedCorpus, model: str, engine: Engine, figures: Seque
 
 def _lines(mined: MinedCorpus, model: str, engine: Engine, figures: Sequence[LabelledFigures]) -> Iterator[str]:
     corpus = mined.corpus
-    yield from (f"# Duplicates in {escaped(corpus.name)}", "", f"By {escaped(model)}.", "")
-    yield from (*table_lines(_found(mined, engine)), "")
+    yield from (f"# Duplicates in {for_markdown(corpus.name)}", "", f"By {for_markdown(model)}.", "")
+    yield from (*markdown_lines(_found(mined, engine)), "")
     if figures:
         yield from ("## Among labelled pairs", "", *_labelled(mined, figures), "")
-    yield from ("## The largest clusters", "", *table_lines(_clusters(mined)), "")
+    yield from ("## The largest clusters", "", *markdown_lines(_clusters(mined)), "")
     yield from (
         "## The least similar pairs that count",
         "",
         "Read these first: mistakes are likeliest here.",
         "",
-        *table_lines(_borderline(mined)),
+        *markdown_lines(_borderline(mined)),
     )
 
 
@@ -79,7 +80,7 @@ def _labelled(mined: MinedCorpus, figures: Sequence[LabelledFigures]) -> Iterato
         for found in figures
     )
     header = ("threshold", "cosine", "pairs mined", "labelled", "precision", "recall", "expected")
-    yield from table_lines(Table("Labelled pairs", header, rows))
+    yield from markdown_lines(Table("Labelled pairs", header, rows))
 
 
 def _share(value: float | None) -> str:
@@ -119,4 +120,4 @@ def _probability(mined: MinedCorpus, cosine: float) -> str:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= _WIDTH else text[: _WIDTH - 1] + "…"
+    return shortened(text, _WIDTH)

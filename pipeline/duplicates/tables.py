@@ -1,7 +1,6 @@
 """Writes results as CSV, Parquet or JSON lines, by the file's ending, whole or not at all; and texts for a terminal."""
 
 import json
-import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,12 +10,9 @@ from pyarrow import csv, parquet
 
 from pipeline.core.errors import PipelineError, reason_of
 from pipeline.core.files import replacing
+from pipeline.core.foreign_text import BEGINS_A_FORMULA, for_csv, for_terminal, shortened
 
 SUFFIXES = (".csv", ".parquet", ".jsonl")
-_FORMULA = r"^[=+\-@\t\r]"
-"""How a cell begins that a spreadsheet may take for a formula (OWASP, "CSV injection")."""
-
-_ZERO_WIDTH_JOINER = "\u200d"
 _ROWS_AT_ONCE = 10_000
 
 
@@ -65,12 +61,12 @@ def without_formulas(table: pa.Table) -> pa.Table:
                 texts = [json.dumps(value, ensure_ascii=False, default=str) for value in column.to_pylist()]
                 table = table.set_column(at, field.name, pa.array(texts, pa.large_string()))
             continue
-        begins = pc.fill_null(pc.match_substring_regex(column, _FORMULA), False)
+        begins = pc.fill_null(pc.match_substring_regex(column, BEGINS_A_FORMULA), False)
         if pc.any(begins).as_py():
             apostrophe = pa.scalar("'", field.type)
             marked = pc.binary_join_element_wise(apostrophe, column, pa.scalar("", field.type))
             table = table.set_column(at, field.name, pc.if_else(begins, marked, column))
-    names = ["'" + name if name[:1] in "=+-@\t\r" and name else name for name in table.column_names]
+    names = [for_csv(name) for name in table.column_names]
     return table.rename_columns(names)
 
 
@@ -81,12 +77,5 @@ def _json_lines(table: pa.Table) -> Iterator[str]:
 
 
 def shown(text: str, width: int = 80) -> str:
-    """A text as a terminal may show it: one line of at most `width` characters, without control characters, and
-    without those that change the direction of what follows."""
-    line = " ".join(text.split())
-    line = line if len(line) <= width else line[: width - 1] + "…"
-    return "".join(
-        character
-        for character in line
-        if character == _ZERO_WIDTH_JOINER or unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co")
-    )
+    """A text as a terminal may show it, in one line of at most `width` characters."""
+    return shortened(for_terminal(text), width)

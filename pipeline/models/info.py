@@ -4,6 +4,9 @@ from typing import ClassVar, Literal
 
 from pipeline.core.values import StoredValue
 
+CARD_FILES = ("README.md",)
+"""Files of a model folder that don't make the model: its card is completed when results are known."""
+
 
 class ModelInfo(StoredValue):
     """A sentence-embedding model: what it is called, where it lies, and what it holds.

@@ -12,6 +12,7 @@ from transformers.utils import logging as transformers_logging
 from pipeline.core.errors import PipelineError, Product
 from pipeline.core.locations import remote_location
 from pipeline.models.base_model import download_model, model_folder_version
+from pipeline.models.bundled import BUNDLED_VERSION
 from pipeline.models.info import ModelInfo
 from pipeline.models.options import Device
 
@@ -28,6 +29,11 @@ def load_model(info: ModelInfo, device: str, max_seq_length: int | None = None) 
     """
     if place := remote_location(info.location):
         raise PipelineError(f"the model {info.name} lies at {place}, not on this machine: {place.way_out}")
+    if info.kind == "bundled" and info.version != BUNDLED_VERSION:
+        raise PipelineError(
+            f"{info.name} {info.version} is not the bundled model that this project knows: {BUNDLED_VERSION}",
+            "base model",
+        )
     folder = download_model(info.location, info.revision)[0] if info.kind == "hub" else Path(info.location)
     if info.kind != "hub":
         if not folder.is_dir():

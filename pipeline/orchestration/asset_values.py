@@ -84,7 +84,7 @@ def _files_beside(value: PairTable | StoredValue) -> Iterator[tuple[str, bytes]]
 
         yield from report_files(value)
     elif isinstance(value, Leaderboard):
-        yield "leaderboard.csv", value.to_frame().to_csv(index=False).encode()
+        yield "leaderboard.csv", value.to_csv().encode()
 
 
 def _parquet(table: PairTable) -> bytes:

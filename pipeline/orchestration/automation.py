@@ -4,7 +4,7 @@ import time
 
 import dagster as dg
 
-from pipeline.core.errors import PipelineError, reason_of
+from pipeline.core.errors import PipelineError, excerpt, reason_of
 from pipeline.core.values import Stored
 from pipeline.orchestration.assets import mining
 from pipeline.orchestration.assets.common import OWNERS
@@ -61,16 +61,27 @@ evaluate_only = dg.define_asset_job(
     tags={"purpose": "evaluate", **_OWNER},
 )
 
-weekly_retrain = dg.ScheduleDefinition(
-    name="weekly_retrain",
-    target=retrain,
-    # Sunday night: done before the week begins.
-    cron_schedule=environment.retrain_cron(),
-    execution_timezone="UTC",
-    default_status=dg.DefaultScheduleStatus.STOPPED,
-    description="Retrains every Sunday at 3:00 UTC, or when PIPELINE_RETRAIN_CRON says. Off until someone switches "
-    "it on.",
-)
+
+def _weekly(cron: str) -> dg.ScheduleDefinition:
+    try:
+        return dg.ScheduleDefinition(
+            name="weekly_retrain",
+            target=retrain,
+            cron_schedule=cron,
+            execution_timezone="UTC",
+            default_status=dg.DefaultScheduleStatus.STOPPED,
+            description="Retrains every Sunday at 3:00 UTC, or when PIPELINE_RETRAIN_CRON says. Off until someone "
+            "switches it on.",
+        )
+    except dg.DagsterInvalidDefinitionError:
+        raise PipelineError(
+            f"PIPELINE_RETRAIN_CRON is {excerpt(cron)}, which is no cron schedule: write five fields, such as "
+            "'0 3 * * 0'"
+        ) from None
+
+
+# Sunday night: done before the week begins.
+weekly_retrain = _weekly(environment.retrain_cron())
 
 
 class Watch(Stored):

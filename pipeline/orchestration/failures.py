@@ -5,7 +5,9 @@ from contextlib import contextmanager
 
 import dagster as dg
 
+from pipeline.core.disk_errors import disk_error
 from pipeline.core.errors import PipelineError, one_line
+from pipeline.settings import environment
 
 _MADE_BY: dict[str, str] = {
     "pairs": "raw_quora_dataset",
@@ -26,8 +28,13 @@ def in_dagster(error: PipelineError) -> str:
 
 @contextmanager
 def one_line_failures() -> Iterator[None]:
-    """Turn an error that the user can put right into a `dagster.Failure` with that one line; no retry helps it."""
+    """Turn an error that the user can put right, also one of a disk, into a `dagster.Failure` with that one line; no
+    retry helps it."""
     try:
         yield
     except PipelineError as error:
         raise dg.Failure(in_dagster(error), allow_retries=False) from None
+    except Exception as error:
+        if (found := disk_error(error, environment.folders())) is None:
+            raise
+        raise dg.Failure(str(found), allow_retries=False) from error

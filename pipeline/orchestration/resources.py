@@ -34,9 +34,10 @@ class VersionedIOManager(dg.ConfigurableIOManager):
     def handle_output(self, context: dg.OutputContext, obj: PairTable | StoredValue) -> None:
         """Write the value under its version, then point this run and the asset's current version to it."""
         asset, store = context.asset_key.to_user_string(), VersionStore(self.home)
-        pointer = stored_by_step(store, asset, obj.data_version, context.run_id) or store_value(
-            store, asset, obj, context.run_id
-        )
+        with one_line_failures():
+            pointer = stored_by_step(store, asset, obj.data_version, context.run_id) or store_value(
+                store, asset, obj, context.run_id
+            )
         context.add_output_metadata({"dagster/uri": str(store.folder(asset) / pointer.file)})
 
     def load_input(self, context: dg.InputContext) -> PairTable | StoredValue:

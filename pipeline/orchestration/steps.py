@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 PRODUCTION = "production_model"
 """The asset whose values are the records of what is in production."""
 
+LEADERBOARD = "model_leaderboard"
+"""The asset that compares models."""
+
 CHECKS_SUFFIX = "_checks"
 """How the name of a step ends that only checks what another one makes."""
 

@@ -1,19 +1,16 @@
 """What Dagster does for work that nobody waits for: ends calls of cancelled runs, deletes old training runs."""
 
-import re
-
 import dagster as dg
 from pydantic import Field
 
 from pipeline.compute.backend import Backend, Pruning
 from pipeline.compute.choice import backends
-from pipeline.core.store import VersionStore, unreadable
+from pipeline.core.store import VersionStore
 from pipeline.orchestration.failures import one_line_failures
+from pipeline.orchestration.retention import items
 from pipeline.orchestration.work_records import recorded_calls
+from pipeline.quality.options import RetentionRules
 from pipeline.settings import environment
-
-_NAMES_ONLY = {"model_leaderboard"}
-"""Assets that compare models: being named there keeps no training run."""
 
 _UNFINISHED = [
     status
@@ -43,29 +40,10 @@ def end_calls_of_cancelled_runs(context: dg.RunStatusSensorContext) -> None:
             context.log.info(f"the {place.title} call {call_id} of the cancelled run {run.run_id} was ended")
 
 
-class PruneConfig(dg.Config):
-    """Which training runs go."""
+class PruneConfig(RetentionRules, dg.Config):
+    """Which old trainings and values go."""
 
     dry_run: bool = Field(default=True, description="Say what would be deleted, and delete nothing.")
-    keep: int = Field(default=10, ge=0, le=10_000, description="So many of the newest stay in any case.")
-
-
-def live_containers(store: VersionStore, scheme: str) -> set[str]:
-    """The containers of a scheme that the current values of assets point to.
-
-    Raises:
-        PipelineError: when a value can't be found: what it points to must not be deleted.
-    """
-    in_container = re.compile(rf"{re.escape(scheme)}://([\w.-]+)")
-    found: set[str] = set()
-    for asset in store.assets():
-        path = store.folder(asset) / store.resolve(asset).file
-        if asset not in _NAMES_ONLY and path.suffix == ".json":
-            try:
-                found |= set(in_container.findall(path.read_text(encoding="utf-8")))
-            except (OSError, ValueError) as error:
-                raise unreadable(asset, path, error) from error
-    return found
 
 
 def _pruning(place: Backend, pruning: Pruning) -> tuple[dg.JobDefinition, dg.ScheduleDefinition]:
@@ -73,32 +51,33 @@ def _pruning(place: Backend, pruning: Pruning) -> tuple[dg.JobDefinition, dg.Sch
 
     @dg.op(
         name=pruning.op,
-        description=f"Delete {pruning.what}: all but the newest, those in training, and those of current assets.",
+        description=f"Delete {pruning.what}: all but what is in production or its history, the first models on the "
+        "leaderboard, what is current, in training, or among the newest.",
     )
     def prune(context: dg.OpExecutionContext, config: PruneConfig) -> None:
         with one_line_failures():
-            live = live_containers(VersionStore(environment.home()), place.scheme or place.kind)
-            decisions = pruning.decide(live, config.keep)
-            for decision in decisions:
-                if decision.kept_because:
-                    context.log.info(f"{decision.name} stays: {decision.kept_because}")
+            found = list(items(VersionStore(environment.home()), [place], environment.runs_folder, config))
+            for item in found:
+                if item.delete is None:
+                    context.log.info(f"stays: {item}")
                 elif config.dry_run:
-                    context.log.info(f"{decision.name} would be deleted: set dry_run: false")
+                    context.log.info(f"would be deleted (set dry_run: false): {item}")
                 else:
-                    pruning.delete(decision.name)
-                    context.log.info(f"{decision.name} was deleted")
-        doomed = [decision.name for decision in decisions if not decision.kept_because]
+                    item.delete()
+                    context.log.info(f"was deleted: {item}")
+        doomed = [item for item in found if not item.stays]
         context.add_output_metadata(
             {
                 "dry_run": config.dry_run,
-                f"{place.place_name}s": len(decisions),
-                "deleted" if not config.dry_run else "to_delete": doomed,
+                "looked_at": len(found),
+                "bytes": sum(item.size or 0 for item in doomed),
+                "deleted" if not config.dry_run else "to_delete": [f"{item.what} {item.name}" for item in doomed],
             }
         )
 
     @dg.job(
         name=pruning.job,
-        description=f"Deletes {pruning.what}, which cost money. A dry run unless it is told `dry_run: false`.",
+        description=f"Deletes {pruning.what}, by rule. A dry run unless it is told `dry_run: false`.",
     )
     def job() -> None:
         prune()

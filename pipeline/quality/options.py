@@ -103,3 +103,20 @@ class PromotionRules(FrozenModel):
         default=False,
         description="Let a model of generated pairs replace one of real pairs, or the other way round.",
     )
+
+
+class RetentionRules(FrozenModel):
+    """What stays of old trainings and old values when they are pruned."""
+
+    keep: int = Field(
+        default=10,
+        ge=0,
+        le=10_000,
+        description="So many of the newest trainings, and of the newest values of each asset, stay in any case.",
+    )
+    top: int = Field(
+        default=3,
+        ge=0,
+        le=10_000,
+        description="The trainings of so many of the first models on the leaderboard stay.",
+    )

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.core.errors import excerpt
+from pipeline.core.tables import Table
 
 _EXAMPLES = 3
 
@@ -44,17 +45,18 @@ class Audit:
         """Pairs that are in the dataset: those read, but for the rejected and the dropped."""
         return self.read - sum(self.rejected.values()) - sum(self.dropped.values())
 
-    def table(self) -> str:
-        """The account as a Markdown table with examples."""
-        lines = ["| | pairs | examples |", "|---|---|---|", f"| read | {self.read:,} | |"]
+    @property
+    def table(self) -> Table:
+        """The account, with examples."""
+        rows = [("read", f"{self.read:,}", "")]
         for verb, counts in (("rejected", self.rejected), ("dropped", self.dropped)):
-            lines += [f"| {verb}: {name} | {count:,} | {self._shown(name)} |" for name, count in counts.items()]
-        lines.append(f"| **kept** | {self.kept:,} | |")
-        lines += [f"| found: {name} | {count:,} | {self._shown(name)} |" for name, count in self.found.items()]
-        return "\n".join(lines)
+            rows += [self._row(verb, name, count) for name, count in counts.items()]
+        rows.append(("kept", f"{self.kept:,}", ""))
+        rows += [self._row("found", name, count) for name, count in self.found.items()]
+        return Table("What became of each row", ("", "pairs", "examples"), tuple(rows), texts=3)
 
-    def _shown(self, name: str) -> str:
-        return "; ".join(self.examples.get(name, ())).replace("|", "\\|").replace("<", "&lt;")
+    def _row(self, verb: str, name: str, count: int) -> tuple[str, str, str]:
+        return f"{verb}: {name}", f"{count:,}", "; ".join(self.examples.get(name, ()))
 
 
 @dataclass(frozen=True)

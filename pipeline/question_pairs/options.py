@@ -2,8 +2,10 @@
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from pipeline.core.errors import excerpt
+from pipeline.core.foreign_text import has_password, without_credentials
 from pipeline.core.values import FrozenModel
 
 PAIR_COLUMNS = ("pair_id", "question1_id", "question2_id", "question1", "question2", "is_duplicate")
@@ -15,6 +17,9 @@ Quoting = Literal["auto", "csv", "none"]
 
 class PairSource(FrozenModel):
     """Where the question pairs come from, and what is done with those that are broken or stand there twice."""
+
+    # A refused value may hold a password; pydantic would quote it.
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     source: Literal["bundled_sample", "file", "hub"] = Field(
         default="bundled_sample",
@@ -100,12 +105,25 @@ class PairSource(FrozenModel):
         description="Seed of the bundled sample: another seed draws other pairs.",
     )
 
+    @field_validator("path")
+    @classmethod
+    def _has_no_password(cls, path: str | None) -> str | None:
+        if path and has_password(path):
+            raise ValueError(
+                f"{excerpt(without_credentials(path))} was given with a password, which Dagster would keep with the "
+                "run: leave it out, and set FSSPEC_<PROTOCOL>_PASSWORD in the environment (docs/your-own-pairs.md)"
+            )
+        return path
+
     @model_validator(mode="after")
     def _settings_go_together(self) -> "PairSource":
         if self.source == "file" and not self.path:
             raise ValueError("source 'file' needs `path`: name the file of question pairs")
         if self.source != "file" and self.path:
-            raise ValueError(f"`path` is set to {self.path!r} but source is {self.source!r}: set source to 'file'")
+            raise ValueError(
+                f"`path` is set to {excerpt(without_credentials(self.path))} but source is {self.source!r}: set source "
+                "to 'file'"
+            )
         if unknown := [part for part in self.columns if part not in PAIR_COLUMNS]:
             raise ValueError(
                 f"`columns` names the part {unknown[0]!r}, but the parts are: {', '.join(PAIR_COLUMNS)} (each with "

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.core.errors import PipelineError
+from pipeline.core.foreign_text import without_credentials
 from pipeline.question_pairs.audit import (
     BEYOND_FRACTION,
     BLANK,
@@ -22,7 +23,7 @@ from pipeline.question_pairs.audit import (
 )
 from pipeline.question_pairs.options import PairSource
 from pipeline.question_pairs.questions import QuestionIndex
-from pipeline.question_pairs.reading.files import DataFile, Deadline, find_files, read_bytes, without_credentials
+from pipeline.question_pairs.reading.files import DataFile, Deadline, find_files, read_bytes
 from pipeline.question_pairs.reading.formats import open_table
 from pipeline.question_pairs.reading.forms import FormPairs, read_pairs
 from pipeline.question_pairs.reading.hub_dataset import fetch_dataset

@@ -6,11 +6,12 @@ import pandas as pd
 from pydantic import AwareDatetime
 
 from pipeline.core.files import content_version
+from pipeline.core.foreign_text import for_csv, for_markdown
+from pipeline.core.tables import Table, markdown_lines
 from pipeline.core.values import Cost, FrozenModel, Interval, StoredValue
 from pipeline.evaluation.report import THRESHOLDS, ThresholdKind
 from pipeline.models.info import ModelInfo
 from pipeline.question_pairs.schema import DataOrigin
-from pipeline.reporting.tables import Table, escaped, table_lines
 
 
 class LeaderboardRow(FrozenModel):
@@ -75,6 +76,13 @@ class Leaderboard(StoredValue):
             [self.eval_version, self.threshold_kind, [[row.model.version, _interval(row.ap)] for row in self.rows]]
         )
 
+    def to_csv(self) -> str:
+        """The rows of `to_frame`, with texts that no spreadsheet computes."""
+        frame = self.to_frame()
+        for name in frame.columns:
+            frame[name] = [for_csv(cell) if isinstance(cell, str) else cell for cell in frame[name]]
+        return frame.to_csv(index=False)
+
     def to_frame(self) -> pd.DataFrame:
         """A row for each model: what its columns mean is said by `LeaderboardRow`."""
         records = []
@@ -94,17 +102,18 @@ class Leaderboard(StoredValue):
         """As a table, with what it was measured on above and what was left out below."""
         synthetic = " (synthetic)" if self.origin.synthetic else ""
         lines = [
-            escaped(
+            for_markdown(
                 f"{self.pairs:,} eval pairs of {self.origin.source}{synthetic}, {self.positive_rate:.1%} duplicates. "
                 f"{THRESHOLDS[self.threshold_kind]}"
             ),
             "",
-            *table_lines(self._table()),
+            *markdown_lines(self._table()),
             "",
             "Neighbours whose difference may be zero could as well stand in the other order.",
         ]
         for reason, count in self.left_out.items():
-            lines.append(f"Left out: {count:,} {'report' if count == 1 else 'reports'} {reason}.")
+            said = f"Left out: {count:,} {'report' if count == 1 else 'reports'} {reason}."
+            lines.append(for_markdown(said))
         return "\n".join(lines) + "\n"
 
     def _table(self) -> Table:

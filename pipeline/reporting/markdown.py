@@ -3,10 +3,11 @@
 import base64
 from collections.abc import Iterable, Iterator, Sequence
 
+from pipeline.core.foreign_text import for_markdown
+from pipeline.core.tables import markdown_lines
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.reporting.plots import Picture
 from pipeline.reporting.sections import Section, results, sections, title
-from pipeline.reporting.tables import escaped, table_lines
 
 
 def markdown(report: EvaluationReport, pictures: Sequence[Picture] = ()) -> str:
@@ -21,23 +22,23 @@ def results_markdown(report: EvaluationReport) -> str:
 
 def _joined(report: EvaluationReport, parts: Iterable[Section], pictures: Sequence[Picture]) -> str:
     drawn = {picture.name: picture for picture in pictures}
-    lines = [f"**{escaped(title(report))}**", ""]
+    lines = [f"**{for_markdown(title(report))}**", ""]
     for section in parts:
         lines += _section(section, drawn)
     return "\n".join(lines).rstrip() + "\n"
 
 
 def _section(section: Section, drawn: dict[str, Picture]) -> Iterator[str]:
-    yield from (f"### {section.title}", "")
+    yield from (f"### {for_markdown(section.title)}", "")
     for sentence in section.sentences:
-        yield from (escaped(sentence), "")
+        yield from (for_markdown(sentence), "")
     for table in section.tables:
         if len(section.tables) > 1:
-            yield from (f"**{table.caption}**", "")
-        yield from (*table_lines(table), "")
+            yield from (f"**{for_markdown(table.caption)}**", "")
+        yield from (*markdown_lines(table), "")
     for sentence in section.notes:
-        yield from (escaped(sentence), "")
+        yield from (for_markdown(sentence), "")
     for name in section.pictures:
         if picture := drawn.get(name):
-            yield f"![{picture.alt}](data:image/png;base64,{base64.b64encode(picture.png).decode()})"
+            yield f"![{for_markdown(picture.alt)}](data:image/png;base64,{base64.b64encode(picture.png).decode()})"
             yield ""

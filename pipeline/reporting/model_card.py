@@ -1,26 +1,26 @@
 """The README.md of a fine-tuned model: data, recipe and results, with no row of the training data in it."""
 
+import json
+
 from huggingface_hub import EvalResult, ModelCardData
 
+from pipeline.core.foreign_text import for_markdown
+from pipeline.core.tables import Table, markdown_lines
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.models.decision import DECISION_FILE_NAME, Decision
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.reporting.markdown import results_markdown
 
 _TEMPLATE = """\
----
-{metadata}
----
-
 # {title}
 
-A sentence-embedding model fine-tuned from `{base}` to tell duplicate questions from others:
+A sentence-embedding model fine-tuned from {base} to tell duplicate questions from others:
 two questions that ask the same get a higher cosine similarity than two that don't.
 
 ```python
 from sentence_transformers import SentenceTransformer
 
-model = SentenceTransformer("{folder}")
+model = SentenceTransformer({folder})
 embeddings = model.encode(["How do I learn Python?", "What is the best way to learn Python?"])
 print(model.similarity(embeddings, embeddings))
 ```
@@ -38,8 +38,6 @@ With the project that made it, `python -m pipeline compare`, `search` and `mine`
 
 ## Recipe
 
-| knob | value |
-|---|---|
 {recipe}
 
 {steps:,} optimiser steps ({pair_visits:,} pair visits) in {seconds:,.0f} s on {device}, {precision}; the weights are
@@ -63,13 +61,13 @@ the weights has these numbers, and a threshold for each precision."""
 
 
 def model_card(result: FineTunedModel, reports: tuple[EvaluationReport, EvaluationReport] | None = None) -> str:
-    """The card's text, with the metadata block that the Hugging Face hub reads.
+    """The card as a file: the metadata block that the Hugging Face hub reads, and the text.
 
     Args:
         reports: the baseline's and the fine-tuned model's, once both exist; until then the card has the results
             on the dev split, and says so.
     """
-    name = f"{result.base_model.name} fine-tuned on {result.origin.source}"
+    name = _title(result)
     eval_results = [
         EvalResult(
             task_type="sentence-similarity",
@@ -92,19 +90,25 @@ def model_card(result: FineTunedModel, reports: tuple[EvaluationReport, Evaluati
         model_name=name if eval_results else None,
         eval_results=eval_results or None,
     )
+    return f"---\n{data.to_yaml()}\n---\n\n{model_card_text(result, reports)}"
+
+
+def model_card_text(result: FineTunedModel, reports: tuple[EvaluationReport, EvaluationReport] | None = None) -> str:
+    """The card's text alone, as Dagster shows it."""
+    recipe = ((knob, str(value)) for knob, value in result.recipe.items())
     return _TEMPLATE.format(
-        metadata=data.to_yaml(),
-        title=name,
-        base=result.base_model.name,
-        folder=result.model.name,
-        source=result.origin.source,
+        title=for_markdown(_title(result)),
+        base=for_markdown(result.base_model.name),
+        # As a literal of Python, in one line: it can end neither the string nor the block of code.
+        folder=json.dumps(result.model.name),
+        source=for_markdown(result.origin.source),
         train_pairs=result.train_pairs,
         train_version=result.train_version,
         dev_version=result.dev_version,
-        recipe="\n".join(f"| {knob} | {value} |" for knob, value in result.recipe.items()),
+        recipe="\n".join(markdown_lines(Table("Recipe", ("knob", "value"), tuple(recipe), texts=2))),
         steps=result.steps,
         seconds=result.seconds,
-        device=result.device,
+        device=for_markdown(result.device),
         precision=result.precision,
         pair_visits=result.pair_visits,
         kept_step=result.kept_step,
@@ -128,6 +132,10 @@ def _decision(decision: Decision | None) -> str:
         pairs=decision.dev_pairs,
         version=decision.dev_version,
     )
+
+
+def _title(result: FineTunedModel) -> str:
+    return f"{result.base_model.name} fine-tuned on {result.origin.source}"
 
 
 def _results(result: FineTunedModel, reports: tuple[EvaluationReport, EvaluationReport] | None) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from pipeline.core.foreign_text import for_terminal
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.reporting.plots import Picture
 from pipeline.reporting.sections import sections, title
@@ -16,6 +17,7 @@ def page(report: EvaluationReport, pictures: Sequence[Picture]) -> str:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
+        finalize=_visible,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -27,6 +29,11 @@ def page(report: EvaluationReport, pictures: Sequence[Picture]) -> str:
         pictures={picture.name: picture for picture in pictures},
         data_uri=_data_uri,
     )
+
+
+def _visible(value: object) -> object:
+    """A foreign text without signs that can't be seen; what the template itself holds stays as it is."""
+    return for_terminal(value) if type(value) is str else value
 
 
 def _data_uri(picture: Picture) -> str:

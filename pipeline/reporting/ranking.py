@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import PurePath
 
 from pipeline.core.errors import PipelineError
+from pipeline.core.values import Interval
 from pipeline.evaluation.bootstrap import Bootstrap, interval
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.evaluation.report_builder import threshold_kind
@@ -75,23 +76,26 @@ def _rows(ranked: list[EvaluationReport], splits: Splits) -> list[LeaderboardRow
         if report is not ranked[0]:
             resampled = bootstrap.average_precision(report.scores, labels)
             behind = interval(report.cosine.ap - ranked[0].cosine.ap, resampled - best)
-        training = report.training
-        rows.append(
-            LeaderboardRow(
-                model=report.model,
-                ap=report.intervals["ap"],
-                behind=behind,
-                accuracy=report.intervals["accuracy"],
-                f1=report.intervals["f1"],
-                unseen_ap=report.unseen.ap if report.unseen else None,
-                run_folder=PurePath(training.run_folder).name if training else None,
-                trained_on=training.origin.source if training else None,
-                training_seconds=training.seconds if training else None,
-                training_device=training.device if training else None,
-                cost=training.cost if training else None,
-                questions_per_second=report.questions / report.seconds,
-                device=f"{report.device}, {report.precision}",
-                evaluated_at=report.evaluated_at,
-            )
-        )
+        rows.append(leaderboard_row(report, behind))
     return rows
+
+
+def leaderboard_row(report: EvaluationReport, behind: Interval | None) -> LeaderboardRow:
+    """A report as one row, with how far it is behind the first."""
+    training = report.training
+    return LeaderboardRow(
+        model=report.model,
+        ap=report.intervals["ap"],
+        behind=behind,
+        accuracy=report.intervals["accuracy"],
+        f1=report.intervals["f1"],
+        unseen_ap=report.unseen.ap if report.unseen else None,
+        run_folder=PurePath(training.run_folder).name if training else None,
+        trained_on=training.origin.source if training else None,
+        training_seconds=training.seconds if training else None,
+        training_device=training.device if training else None,
+        cost=training.cost if training else None,
+        questions_per_second=report.questions / report.seconds,
+        device=f"{report.device}, {report.precision}",
+        evaluated_at=report.evaluated_at,
+    )

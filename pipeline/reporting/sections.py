@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pipeline.core.foreign_text import shortened
+from pipeline.core.tables import Table
 from pipeline.evaluation.report import COMPARED, THRESHOLDS, EvaluationReport, Mistake, compare
 from pipeline.models.fine_tuned import FineTunedModel
-from pipeline.reporting.tables import Table
 
 METRIC_NAMES = {
     "ap": "average precision",
@@ -25,6 +26,10 @@ _TASK_NAMES = {
     "recall_at_10": "retrieval, recall@10",
     "recall_at_100": "retrieval, recall@100",
 }
+
+
+_SHOWN_OF_A_QUESTION = 500
+"""Characters: a page with whole questions of a hundred thousand could not be read."""
 
 
 @dataclass(frozen=True)
@@ -183,7 +188,7 @@ def _training(training: FineTunedModel) -> Section:
 
 def _mistakes(report: EvaluationReport) -> Section:
     def table(caption: str, mistakes: list[Mistake]) -> Table:
-        rows = tuple((m.question1, m.question2, f"{m.score:.4f}", str(m.pair_id)) for m in mistakes)
+        rows = tuple((_head(m.question1), _head(m.question2), f"{m.score:.4f}", str(m.pair_id)) for m in mistakes)
         return Table(caption, ("question 1", "question 2", "cosine", "pair"), rows, texts=2)
 
     return Section(
@@ -194,3 +199,7 @@ def _mistakes(report: EvaluationReport) -> Section:
             table("Labelled duplicate, but least alike", [m for m in report.mistakes if m.is_duplicate]),
         ),
     )
+
+
+def _head(question: str) -> str:
+    return shortened(question, _SHOWN_OF_A_QUESTION)

@@ -4,12 +4,15 @@ A place to compute has variables of its own, which stand in its folder and are l
 """
 
 import os
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from pipeline.compute.backend import Variable
 from pipeline.compute.choice import backends
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import PipelineError, excerpt, reason_of
 from pipeline.core.files import PROJECT_ROOT
+from pipeline.core.foreign_text import has_password, without_credentials
 from pipeline.core.store import VersionStore
 from pipeline.settings.run_config import project_config
 
@@ -42,23 +45,79 @@ def variables() -> list[Variable]:
 
 
 def home() -> str:
-    """The folder or URL that holds the values of all assets."""
-    return os.environ.get("PIPELINE_HOME") or str(PROJECT_ROOT / ".pipeline")
+    """The folder or URL that holds the values of all assets.
+
+    Raises:
+        PipelineError: when the variable names no place that there can be.
+    """
+    return _place("PIPELINE_HOME", os.environ.get("PIPELINE_HOME")) or str(PROJECT_ROOT / ".pipeline")
 
 
 def runs_folder() -> Path:
     """The folder on this machine in which run folders are made.
 
     Raises:
-        PipelineError: for a URL: training writes checkpoints on a disk.
+        PipelineError: for a URL, as training writes checkpoints on a disk, and for what is no folder.
     """
-    folder = os.environ.get("PIPELINE_RUNS_FOLDER") or f"{home().rstrip('/')}/runs"
+    chosen = _place("PIPELINE_RUNS_FOLDER", os.environ.get("PIPELINE_RUNS_FOLDER"))
+    folder = chosen or f"{home().rstrip('/')}/runs"
     path = VersionStore(folder).root
     if not isinstance(path, Path):
         raise PipelineError(
             f"run folders can't be made in {folder}: set PIPELINE_RUNS_FOLDER to a folder on this machine"
         )
     return path
+
+
+def folders() -> list[Path]:
+    """The folders on this machine that commands write to, as far as the variables name any."""
+    found = [Path(tempfile.gettempdir())]
+    with suppress(PipelineError):
+        found.append(runs_folder())
+    with suppress(PipelineError):
+        root = VersionStore(home()).root
+        found += [root] if isinstance(root, Path) else []
+    return found + [Path(own) for own in [dagster_home()] if own]
+
+
+def _place(variable: str, value: str | None) -> str | None:
+    """The folder or URL that a variable names; None where it is not set, or empty.
+
+    Raises:
+        PipelineError: for a blank, the home of an unknown user, a scheme that nothing here reads, or a password.
+    """
+    if not value:
+        return None
+    shown = f"{variable} is {excerpt(without_credentials(value))}"
+    if not value.strip():
+        raise PipelineError(f"{shown}, which is blank: name a folder or an fsspec URL, or unset it")
+    if has_password(value):
+        raise PipelineError(
+            f"{shown} and a password, which Dagster would record: leave it out, and set FSSPEC_<PROTOCOL>_PASSWORD"
+        )
+    if "://" in value or "::" in value:
+        for link in value.split("::"):
+            _require_file_system(link.partition("://")[0], shown)
+        return value
+    try:
+        Path(value).expanduser()
+    except RuntimeError:
+        raise PipelineError(f"{shown}, but there is no such user: name a folder by its whole path") from None
+    return value
+
+
+def _require_file_system(scheme: str, shown: str) -> None:
+    # Costs more than all else here, and few homes are URLs.
+    from fsspec.registry import get_filesystem_class
+
+    try:
+        get_filesystem_class(scheme)
+    except ImportError as error:
+        raise PipelineError(f"{shown}, whose file system is not installed: {reason_of(error)}") from None
+    except ValueError:
+        raise PipelineError(
+            f"{shown}, but nothing here reads {scheme}://: name a folder, or a URL that fsspec knows, such as s3://"
+        ) from None
 
 
 def vectors_folder() -> Path:

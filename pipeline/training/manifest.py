@@ -5,8 +5,8 @@ from pathlib import Path
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import folder_sha256, write_bytes
 from pipeline.core.values import Stored
-from pipeline.models.base_model import CARD_FILES
 from pipeline.models.fine_tuned import FineTunedModel
+from pipeline.models.info import CARD_FILES
 
 MANIFEST_NAME = "manifest.json"
 

@@ -14,7 +14,8 @@ from loopback_hub import LoopbackHub, Repository, loopback_hub
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import PROJECT_ROOT
-from pipeline.models.base_model import BUNDLED_NAME, bundled_folder, resolve_base_model
+from pipeline.models.base_model import resolve_base_model
+from pipeline.models.bundled import BUNDLED_NAME, bundled_folder
 from pipeline.models.info import ModelInfo
 from pipeline.models.loading import describe_device, load_model, resolve_device
 from pipeline.models.options import BaseModelChoice

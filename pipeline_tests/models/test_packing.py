@@ -13,7 +13,8 @@ from sentence_transformers.sentence_transformer.modules import Dense, Pooling, T
 from transformers import BertConfig, BertModel, BertTokenizerFast, MPNetConfig, MPNetModel, RobertaConfig, RobertaModel
 
 from pipeline.models import packing
-from pipeline.models.base_model import bundled_folder, resolve_base_model
+from pipeline.models.base_model import resolve_base_model
+from pipeline.models.bundled import bundled_folder
 from pipeline.models.embedding import to_device
 from pipeline.models.encoding import embed_questions
 from pipeline.models.loading import load_model

@@ -14,12 +14,12 @@ from markdown_it import MarkdownIt
 from PIL import Image
 from playwright.sync_api import Route, sync_playwright
 
+from pipeline.core.foreign_text import for_markdown
 from pipeline.evaluation.report import EvaluationReport, Mistake
 from pipeline.reporting.markdown import markdown, results_markdown
 from pipeline.reporting.page import page
 from pipeline.reporting.plots import pictures
 from pipeline.reporting.result_files import report_files
-from pipeline.reporting.tables import escaped
 
 CHROMIUM = shutil.which("chromium")
 
@@ -59,7 +59,7 @@ def test_markdown_shows_before_after_and_gain_and_a_baseline_alone_has_neither(
     ],
 )
 def test_a_question_comes_out_of_markdown_as_it_is(question: str) -> None:
-    rendered = MarkdownIt("js-default").render(f"| a | b |\n|---|---|\n| {escaped(question)} | end |")
+    rendered = MarkdownIt("js-default").render(f"| a | b |\n|---|---|\n| {for_markdown(question)} | end |")
     cells = re.findall(r"<td>(.*?)</td>", rendered)
     assert len(cells) == 2
     assert html.unescape(cells[0]) == " ".join(question.split())
@@ -70,8 +70,8 @@ def test_results_for_a_published_page_have_no_row_of_the_data(post: EvaluationRe
     assert "average precision" in text
     assert post.mistakes
     for mistake in post.mistakes:
-        assert escaped(mistake.question1) not in text
-        assert escaped(mistake.question1) in markdown(post)
+        assert for_markdown(mistake.question1) not in text
+        assert for_markdown(mistake.question1) in markdown(post)
 
 
 def test_pictures_show_what_the_report_has_the_figures_for(post: EvaluationReport) -> None:

@@ -44,7 +44,7 @@ from pipeline.core.progress import (
     to_json_line,
 )
 from pipeline.evaluation.options import EvaluationOptions
-from pipeline.models.base_model import bundled_folder
+from pipeline.models.bundled import bundled_folder
 from pipeline.models.info import ModelInfo
 from pipeline.question_pairs.schema import PairTable
 from pipeline.training.job import TrainingJob

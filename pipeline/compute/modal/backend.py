@@ -1,9 +1,8 @@
 """What Modal says of itself as a place to compute, without importing its client."""
 
-from collections.abc import Collection
 from pathlib import Path
 
-from pipeline.compute.backend import Backend, PruneDecision, Pruning
+from pipeline.compute.backend import Backend, Pruning, TrainingFiles
 from pipeline.compute.base import Compute
 from pipeline.compute.modal.settings import KIND, SCHEME, VARIABLES, ModalSettings
 
@@ -25,13 +24,13 @@ def _cancel(call_id: str) -> None:
     cancel(call_id)
 
 
-def _decide(live: Collection[str], keep: int) -> list[PruneDecision]:
-    from pipeline.compute.modal.pruning import decide
+def _trainings(runs_folder: Path) -> list[TrainingFiles]:
+    from pipeline.compute.modal.pruning import trainings
 
-    return decide(live, keep)
+    return trainings()
 
 
-def _delete(volume: str) -> None:
+def _delete(runs_folder: Path, volume: str) -> None:
     from pipeline.compute.modal.pruning import delete
 
     delete(volume)
@@ -52,7 +51,7 @@ BACKEND = Backend(
         op="prune_volumes",
         schedule="weekly_prune",
         what="Volumes of old training runs on Modal",
-        decide=_decide,
+        trainings=_trainings,
         delete=_delete,
     ),
 )

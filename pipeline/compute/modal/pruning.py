@@ -1,46 +1,28 @@
-"""Which Volumes of training runs may go: they cost money for as long as they are there."""
+"""The Volumes of training runs: they cost money for as long as they are there."""
 
-from collections.abc import Collection
-from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import modal
 
-from pipeline.compute.backend import PruneDecision
+from pipeline.compute.backend import TrainingFiles
 from pipeline.compute.modal.errors import one_line_modal_errors
 from pipeline.compute.modal.volumes import RUN_VOLUME
 
-UNFINISHED_FOR = timedelta(days=7)
-"""A Volume without a manifest may be in training, or be resumed, for so long."""
 
-
-def decide(live: Collection[str], keep: int) -> list[PruneDecision]:
-    """Look at every training run's Volume, newest first; nothing is deleted.
-
-    Args:
-        live: Volumes that something still points to.
-        keep: how many of the newest stay in any case.
-    """
+def trainings() -> list[TrainingFiles]:
+    """Every training run's Volume."""
     with one_line_modal_errors("listing Volumes on Modal"):
         found = [volume for volume in modal.Volume.objects.list() if volume.name and RUN_VOLUME.fullmatch(volume.name)]
-        dated = sorted(((volume.info().created_at, volume.name or "") for volume in found), reverse=True)
         return [
-            PruneDecision(name, created, _reason(name, created, rank, live, keep))
-            for rank, (created, name) in enumerate(dated)
+            TrainingFiles(volume.name or "", created, created, partial(_is_finished, volume.name or ""))
+            for volume in found
+            for created in [volume.info().created_at]
         ]
 
 
-def _reason(name: str, created: datetime, rank: int, live: Collection[str], keep: int) -> str | None:
-    if name in live:
-        return "a current value points to it"
-    if rank < keep:
-        return f"one of the newest {keep}"
-    if datetime.now(UTC) - created < UNFINISHED_FOR and not _is_finished(name):
-        return "its training is not finished"
-    return None
-
-
 def _is_finished(name: str) -> bool:
-    return any(entry.path.lstrip("/") == "manifest.json" for entry in modal.Volume.from_name(name).listdir("/"))
+    with one_line_modal_errors(f"looking into the Volume {name}"):
+        return any(entry.path.lstrip("/") == "manifest.json" for entry in modal.Volume.from_name(name).listdir("/"))
 
 
 def delete(name: str) -> None:

@@ -5,10 +5,11 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
+from pipeline.core.foreign_text import shortened
 from pipeline.core.progress import LogLines, OnProgress, TrainingSignal, both, progress_file_sink
+from pipeline.core.tables import Table, markdown_lines
 from pipeline.quality.findings import Finding
 from pipeline.question_pairs.schema import PAIR_SCHEMA, PairTable
-from pipeline.reporting.tables import escaped
 
 OWNERS = ["team:embeddings"]
 _TYPE_NAMES = {pa.large_string(): "string", pa.bool_(): "bool"}
@@ -70,12 +71,8 @@ def table_metadata(table: PairTable) -> dict[str, Any]:
 
 def _preview(table: PairTable) -> str:
     rows = table.pairs.head(_PREVIEW_ROWS)
-    lines = ["| question1 | question2 | duplicate |", "|---|---|---|"]
-    for first, second, duplicate in zip(rows["question1"], rows["question2"], rows["is_duplicate"], strict=True):
-        lines.append(f"| {_cell(first)} | {_cell(second)} | {'yes' if duplicate else 'no'} |")
-    return "\n".join(lines)
-
-
-def _cell(text: str) -> str:
-    shown = text if len(text) <= _PREVIEW_WIDTH else text[: _PREVIEW_WIDTH - 1] + "…"
-    return escaped(shown)
+    cells = tuple(
+        (shortened(first, _PREVIEW_WIDTH), shortened(second, _PREVIEW_WIDTH), "yes" if duplicate else "no")
+        for first, second, duplicate in zip(rows["question1"], rows["question2"], rows["is_duplicate"], strict=True)
+    )
+    return "\n".join(markdown_lines(Table("The first pairs", ("question1", "question2", "duplicate"), cells, texts=3)))

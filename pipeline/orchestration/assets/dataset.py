@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from pipeline.core.store import VersionStore
+from pipeline.core.tables import markdown_lines
 from pipeline.orchestration.asset_values import store_together
 from pipeline.orchestration.assets.common import OWNERS, table_metadata
 from pipeline.orchestration.failures import one_line_failures
@@ -55,7 +56,7 @@ def _account(audit: "Audit") -> dict[str, Any]:
         "pairs_dropped": sum(audit.dropped.values()),
         **{f"pairs_{kind.replace(' ', '_')}": count for kind, count in audit.found.items()},
         **audit.facts,
-        "account": dg.MetadataValue.md(audit.table()),
+        "account": dg.MetadataValue.md("\n".join(markdown_lines(audit.table))),
     }
 
 

@@ -100,12 +100,12 @@ def _identity(context: dg.AssetExecutionContext) -> RunIdentity:
 
 
 def _training_metadata(result: FineTunedModel) -> dict[str, Any]:
-    from pipeline.reporting.model_card import model_card
+    from pipeline.reporting.model_card import model_card_text
 
     metadata: dict[str, Any] = {
         "model": dg.MetadataValue.path(result.model.location),
         "run_folder": dg.MetadataValue.path(result.run_folder),
-        "model_card": dg.MetadataValue.md(model_card(result).split("---", 2)[2]),
+        "model_card": dg.MetadataValue.md(model_card_text(result)),
         "base_model": result.base_model.name,
         "source": result.origin.source,
         "synthetic": result.origin.synthetic,

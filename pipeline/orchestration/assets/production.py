@@ -9,6 +9,7 @@ import dagster as dg
 
 from pipeline.compute.base import Compute
 from pipeline.core.store import VersionStore
+from pipeline.core.tables import Table, markdown_lines
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.orchestration.assets.common import OWNERS, finding_result
@@ -17,7 +18,6 @@ from pipeline.orchestration.steps import PRODUCTION
 from pipeline.quality.options import PromotionRules
 from pipeline.quality.production_record import InProduction, ProductionModel, earlier_production
 from pipeline.quality.promotion import Candidate, Decision, promote
-from pipeline.reporting.tables import escaped
 
 GROUP = "production"
 _HISTORY_ROWS = 20
@@ -132,12 +132,13 @@ def _place(current: InProduction) -> Any:
 
 def _history(newest: ProductionModel, store: VersionStore) -> str:
     """The newest records as a table, this one first."""
-    lines = ["| since | run | average precision | pairs | how |", "|---|---|---|---|---|"]
+    rows = []
     for record in (newest, *islice(earlier_production(store, PRODUCTION, newest), _HISTORY_ROWS - 1)):
         if isinstance(record, ProductionModel):
             how = "rolled back" if record.is_rollback else "promoted"
-            ap, source = record.report.cosine.ap, record.model.origin.source
-            lines.append(f"| {record.promoted_at} | {record.run_id} | {ap:.4f} | {source} | {how} |")
+            ap, source = f"{record.report.cosine.ap:.4f}", record.model.origin.source
+            rows.append((record.promoted_at, record.run_id, ap, source, how))
         else:
-            lines.append(f"| ? | ? | ? | ? | {escaped(record.reason)} |")
-    return "\n".join(lines)
+            rows.append(("?", "?", "?", "?", record.reason))
+    header = ("since", "run", "average precision", "pairs", "how")
+    return "\n".join(markdown_lines(Table("Models that were in production", header, tuple(rows), texts=5)))

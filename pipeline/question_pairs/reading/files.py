@@ -5,16 +5,16 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import IO, NoReturn, TypeVar, cast
-from urllib.parse import urlsplit
 
 import pyarrow as pa
 from upath import UPath
 
 from pipeline.core.errors import PipelineError, reason_of
+from pipeline.core.foreign_text import credentials, without_credentials
 
 DATA_SUFFIXES = frozenset(
     {".tsv", ".csv", ".txt", ".parquet", ".arrow", ".feather", ".jsonl", ".ndjson", ".json", ".xlsx", ".xlsm"}
@@ -44,10 +44,12 @@ class DataFile:
     Attributes:
         name: how messages call it: its path, or its URL without credentials.
         path: where it lies, on a disk or behind a URL.
+        location: what was asked for, which may hold credentials: no message shows what stands in it.
     """
 
     name: str
     path: Path | UPath
+    location: str = field(default="", repr=False)
 
 
 class Deadline:
@@ -118,7 +120,7 @@ def _found(location: str) -> list[DataFile]:
     try:
         path = _path(location)
         if path.is_dir():
-            return _folder_files(path, shown)
+            return _folder_files(path, shown, location)
         if not path.exists():
             raise PipelineError(
                 f"no file of question pairs at {path.absolute() if isinstance(path, Path) else shown}: correct `path`"
@@ -131,7 +133,7 @@ def _found(location: str) -> list[DataFile]:
         raise PipelineError(
             f"can't reach {shown} ({_reason(error, location)}): correct `path`, or install what its protocol needs"
         ) from error
-    return [DataFile(str(path) if isinstance(path, Path) else shown, path)]
+    return [DataFile(str(path) if isinstance(path, Path) else shown, path, location)]
 
 
 def _path(location: str) -> Path | UPath:
@@ -142,20 +144,10 @@ def _path(location: str) -> Path | UPath:
 def _reason(error: Exception, location: str) -> str:
     """What an error says, unless a credential of the URL is in it; then only what kind it is."""
     kind = type(error).__name__
-    parts = urlsplit(location) if "://" in location else urlsplit("")
-    secrets = (parts.username, parts.password, parts.query)
-    return kind if any(secret and secret in str(error) for secret in secrets) else f"{kind}: {reason_of(error)}"
+    return kind if any(secret in str(error) for secret in credentials(location)) else f"{kind}: {reason_of(error)}"
 
 
-def without_credentials(location: str) -> str:
-    """A path as it is; a URL without user, password and query, which may hold a token."""
-    if "://" not in location:
-        return location
-    parts = urlsplit(location)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-
-def _folder_files(folder: Path | UPath, shown: str) -> list[DataFile]:
+def _folder_files(folder: Path | UPath, shown: str, location: str) -> list[DataFile]:
     root = folder.as_posix().rstrip("/") + "/"
     by_name: dict[str, Path | UPath] = {}
     for seen, entry in enumerate(folder.rglob("*"), start=1):
@@ -168,7 +160,7 @@ def _folder_files(folder: Path | UPath, shown: str) -> list[DataFile]:
                 f"the folder {shown} has more than {_MOST_FILES:,} data files, or {_MOST_ENTRIES:,} files in all "
                 f"({len(by_name):,} and {seen:,} counted): name the folder of the pairs alone"
             )
-    found = [DataFile(f"{shown.rstrip('/')}/{name}", by_name[name]) for name in sorted(by_name)]
+    found = [DataFile(f"{shown.rstrip('/')}/{name}", by_name[name], location) for name in sorted(by_name)]
     if not found:
         raise PipelineError(
             f"the folder {shown} has no data file: it needs one that ends in {', '.join(sorted(DATA_SUFFIXES))} (or "
@@ -236,7 +228,7 @@ def _blocks(file: DataFile, limit: int, deadline: Deadline) -> Iterator[bytes]:
     except PipelineError:
         raise
     except Exception as error:  # As in `find_files`.
-        raise PipelineError(f"can't read question pairs from {file.name}: {_reason(error, str(file.path))}") from error
+        raise PipelineError(f"can't read question pairs from {file.name}: {_reason(error, file.location)}") from error
 
 
 def _next_block(stream: IO[bytes], file: DataFile, size: int, deadline: Deadline) -> bytes:

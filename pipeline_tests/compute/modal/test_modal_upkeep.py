@@ -42,14 +42,14 @@ def prune(**config: Any) -> None:
 
 
 def test_nothing_is_deleted_unless_it_is_told_so(volumes: LoopbackModal) -> None:
-    prune(keep=0)
+    prune(keep=0, top=0)
     assert set(volumes.volumes()) == {OLD, LIVE, UNFINISHED, NEW} | OTHERS
 
 
 def test_the_newest_the_unfinished_and_what_an_asset_points_to_stay(volumes: LoopbackModal) -> None:
-    prune(dry_run=False, keep=1)
+    prune(dry_run=False, keep=1, top=0)
     assert set(volumes.volumes()) == {LIVE, UNFINISHED, NEW} | OTHERS
-    prune(dry_run=False, keep=0)
+    prune(dry_run=False, keep=0, top=0)
     assert set(volumes.volumes()) == {LIVE, UNFINISHED} | OTHERS
 
 

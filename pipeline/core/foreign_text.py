@@ -1,0 +1,120 @@
+"""Foreign text, which others wrote: questions, names of files and models, URLs, what libraries say.
+
+Whoever shows it takes the function of the place that it is shown in: `for_terminal`, `for_markdown` or `for_csv`. Pages
+of HTML have their template engine escape what `for_terminal` gives. What these functions return is one line that shows
+the text, and does nothing: no control code, no direction override, no markup, no link, no image, no formula.
+"""
+
+import re
+from urllib.parse import unquote
+
+_INVISIBLE = re.compile(
+    # Control codes, line and paragraph separators, direction overrides, invisible signs and half characters. The two
+    # joiners of emoji and of Persian, U+200C and U+200D, stay.
+    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
+    "\U000e0000-\U000e007f]"
+)
+_MARKUP = re.compile(r"([\\`*_{}\[\]<>|#$~&!])")
+_BEGINS_A_BLOCK = re.compile(r"^(?:[-+](?= |$)|[-=:](?=[-=: ]*$)|\d+(?=[.)](?: |$)))")
+_BEGINS_A_LINK = re.compile(r"(://|(?<![\w])www(?=\.)|@)", re.IGNORECASE)
+_WORD_JOINER = "&#8288;"
+BEGINS_A_FORMULA = r"^[\s'\"]*[=+\-@|%＝＋－＠]"
+"""Pattern of texts that a spreadsheet takes for a formula."""
+
+
+def visible(text: str) -> str:
+    """Text whose control codes and invisible signs are seen as `\\x1b` or `\\u202e`, as Python writes them."""
+    return _INVISIBLE.sub(lambda found: _written(found[0]), text)
+
+
+def for_terminal(text: str) -> str:
+    """Text as a terminal may show it: in one line, its whitespace a single space each."""
+    return visible(" ".join(text.split()))
+
+
+def for_markdown(text: str) -> str:
+    """Text that GitHub's Markdown shows as it is, in one line, also in a cell of a table.
+
+    Backslashes keep a reader from finding markup, and an invisible word joiner from making a link of an address: the
+    extension for such links looks at the text after backslashes are gone.
+    """
+    escaped = _MARKUP.sub(r"\\\1", for_terminal(text))
+    escaped = _BEGINS_A_BLOCK.sub(lambda found: f"&#{ord(found[0][0])};{found[0][1:]}", escaped)
+    return _BEGINS_A_LINK.sub(_without_link, escaped)
+
+
+def for_csv(text: str) -> str:
+    """Text that spreadsheets take for text: an apostrophe stands before what they would compute."""
+    shown = for_terminal(text)
+    return f"'{shown}" if re.match(BEGINS_A_FORMULA, shown) else shown
+
+
+def shortened(text: str, length: int) -> str:
+    """The head of a text, at most `length` characters, with an ellipsis where something was cut off."""
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def _written(character: str) -> str:
+    """A character by its number."""
+    number = ord(character)
+    if number < 0x100:
+        return f"\\x{number:02x}"
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+
+
+def _without_link(found: re.Match[str]) -> str:
+    return f":{_WORD_JOINER}//" if found[0] == "://" else found[0] + _WORD_JOINER
+
+
+# --- URLs, which may hold credentials ---------------------------------------------------------------------------
+
+_SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*"
+_LINK_OF_A_CHAIN = re.compile(rf"::(?={_SCHEME}(?:://|::|$))")
+"""Between the URLs of a chain, such as `zip://pairs.csv::ftp://host/pairs.zip`."""
+
+_URL = re.compile(rf"({_SCHEME}://)([^\s'\"<>]*)")
+
+
+def without_credentials(location: str) -> str:
+    """A path as it is; a URL, or a chain of them, without users, passwords and queries, which may hold a token."""
+    return "::".join(_plain(part) for part in _LINK_OF_A_CHAIN.split(location))
+
+
+def credentials(location: str) -> list[str]:
+    """Users, passwords and values of queries in a URL or a chain of them, as they are written and as they are meant."""
+    found: list[str] = []
+    for part in _LINK_OF_A_CHAIN.split(location):
+        user, _, query = _parts(part)
+        found += [*user.split(":", 1), *re.split(r"[&;=]", query), query]
+    return [text for written in found for text in {written, unquote(written)} if text]
+
+
+def has_password(location: str) -> bool:
+    """Whether a URL, or one of a chain, holds a password beside a user's name."""
+    return any(":" in _parts(part)[0] for part in _LINK_OF_A_CHAIN.split(location))
+
+
+def redacted(text: str) -> str:
+    """A sentence with every URL in it as `without_credentials` gives it."""
+    return _URL.sub(lambda found: without_credentials(found[0]), text)
+
+
+def _plain(part: str) -> str:
+    scheme, separator, _ = part.partition("://")
+    return f"{scheme}://{_parts(part)[1]}" if separator else part
+
+
+def _parts(part: str) -> tuple[str, str, str]:
+    """(user and password, host and path, query and fragment) of one URL; a plain path is its own path.
+
+    A password may hold a slash or a question mark that should have been encoded: up to the last `@`, text with a colon
+    in it counts as user and password.
+    """
+    _, separator, rest = part.partition("://")
+    if not separator:
+        return "", part, ""
+    before, at, after = rest.rpartition("@")
+    if not at or not (":" in before or "/" not in before):
+        before, after = "", rest
+    path, *query = re.split(r"[?#]", after, maxsplit=1)
+    return before, path, query[0] if query else ""
