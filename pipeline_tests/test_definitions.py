@@ -275,8 +275,12 @@ def test_every_name_of_the_first_release_is_there_still(
     of_settings = {"op_config", "step_settings", "step_defaults"}
     # What is stored has its own tests.
     assert set(before) - set(now) == {"stored_types"}
-    for what in set(now) - of_settings - {"checks"}:
+    for what in set(now) - of_settings - {"checks", "op_outputs"}:
         assert now[what] == before[what], what
+    assert set(now["op_outputs"]) == set(before["op_outputs"])
+    for op, outputs in before["op_outputs"].items():
+        # A check is an output of the op that makes it.
+        assert set(outputs) <= set(now["op_outputs"][op]), op
     assert set(now["checks"]) == {*before["checks"], *ADDED_CHECKS}
 
 
