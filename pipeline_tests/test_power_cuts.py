@@ -63,9 +63,8 @@ def cut_everywhere(
     shutil.copytree(home, whole)
     count = operations(whole, lambda: write(whole))
     look(whole, True)
-    tried = list(range(count))
-    if not PROVES:
-        tried = sorted({*random.Random(count).sample(tried[:-1], min(some, count) - 1), count - 1})
+    most = count if PROVES else some
+    tried = sorted({*random.Random(count).sample(range(count), min(most, count)), count - 1})
     for number in tried:
         cut = home.parent / f"cut-{number}"
         shutil.copytree(home, cut)

@@ -48,19 +48,22 @@ def folder_sha256(folder: Path, ignore: Sequence[str] = ()) -> dict[str, str]:
 
 
 @contextmanager
-def replacing(path: "UPath | Path") -> "Iterator[UPath | Path]":
+def replacing(path: "UPath | Path", staging: Path | None = None) -> "Iterator[UPath | Path]":
     """Give a temporary name beside `path` to write to, and rename it to `path` when the block ends well.
 
     On a local disk the bytes are flushed before the rename and the folder after it, so that `path` holds the old or the
     new file even after a power cut, and what is written later never outlasts what it points to. An object store shows a
     file only when its upload is complete, so there the name itself is handed out.
+
+    Args:
+        staging: another folder on the same disk for the temporary file, which a kill leaves behind.
     """
     if not isinstance(path, Path):
         path.parent.mkdir(parents=True, exist_ok=True)
         yield path
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    temporary = (staging or path.parent) / f".{path.name}.{uuid.uuid4().hex}.tmp"
     try:
         yield temporary
         with temporary.open("rb") as file:
@@ -106,9 +109,9 @@ def write_text(path: "UPath | Path", text: str) -> None:
     write_bytes(path, text.encode())
 
 
-def write_bytes(path: "UPath | Path", content: bytes) -> None:
-    """Write a file atomically, replacing what was there."""
-    with replacing(path) as temporary:
+def write_bytes(path: "UPath | Path", content: bytes, staging: Path | None = None) -> None:
+    """Write a file atomically, replacing what was there; see `replacing`."""
+    with replacing(path, staging) as temporary:
         temporary.write_bytes(content)
 
 
@@ -138,10 +141,13 @@ def _has_other_bytes(path: "UPath | Path", content: bytes) -> bool:
 
 
 def add_to_folder(folder: Path, files: Mapping[str, bytes], replace: bool = True) -> None:
-    """Write files below a folder, each atomically; unless `replace`, those that are there already stay as they are."""
+    """Write files below a folder, each atomically; unless `replace`, those that are there already stay as they are.
+
+    A kill leaves no more than a temporary file in the folder itself: one among a model's files would count as damage.
+    """
     for name, content in files.items():
         if replace or not (folder / name).exists():
-            write_bytes(folder / name, content)
+            write_bytes(folder / name, content, staging=folder)
 
 
 OWNER_FILE = ".owner"

@@ -40,6 +40,7 @@ ValueT = TypeVar("ValueT", bound=StoredValue)
 
 _CURRENT = "current.json"
 NOTHING = "nothing"
+UNREADABLE = "unreadable"
 _SUCCESSORS = "after"
 _TOGETHER_FOLDER = "together"
 _CREATE_ONCE = {"s3", "s3a", "gs", "gcs", "memory"}
@@ -120,8 +121,12 @@ class VersionStore:
         return Pointer(version=value.data_version, file=file, run_id=run_id, sha256=bytes_sha256(content))
 
     def state(self, asset: str) -> str:
-        """What is current, as `replace` asks for it: the hash of the pointer's bytes, or `nothing`."""
-        content = self._current(asset)
+        """What is current, as `replace` asks for it: the hash of the pointer's bytes, `nothing`, or `unreadable`."""
+        try:
+            content = self._current(asset)
+        except PipelineError:
+            # What can't be read is replaced.
+            return UNREADABLE
         return NOTHING if content is None else bytes_sha256(content)
 
     def replace(self, asset: str, state: str, pointer: Pointer) -> bool:
