@@ -35,7 +35,7 @@ def main() -> None:
         failure = _failure(received)
         if failure and received.came:
             # Whatever it failed with came of the interrupt.
-            signals.end(received.came)
+            signals.end(received.came, remove_scratch)
     if failure:
         message, status = failure
         click.echo(for_terminal(f"Error: {message}"), err=True)
