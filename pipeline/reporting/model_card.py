@@ -4,6 +4,7 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.models.fine_tuned import FineTunedModel
+from pipeline.models.info import ModelInfo
 from pipeline.reporting.markdown import results_markdown
 
 _TEMPLATE = """\
@@ -23,6 +24,10 @@ model = SentenceTransformer("{folder}")
 embeddings = model.encode(["How do I learn Python?", "What is the best way to learn Python?"])
 print(model.similarity(embeddings, embeddings))
 ```
+
+## Embeddings
+
+{embeddings}
 
 ## Data
 
@@ -82,6 +87,7 @@ def model_card(result: FineTunedModel, reports: tuple[EvaluationReport, Evaluati
         title=name,
         base=result.base_model.name,
         folder=result.model.name,
+        embeddings=_embeddings(result.model),
         source=result.origin.source,
         train_pairs=result.train_pairs,
         train_version=result.train_version,
@@ -96,6 +102,15 @@ def model_card(result: FineTunedModel, reports: tuple[EvaluationReport, Evaluati
         truncated=result.truncated_questions,
         results=_results(result, reports),
     )
+
+
+def _embeddings(model: ModelInfo) -> str:
+    """How to use them, in sentences."""
+    if (properties := model.properties) is None:
+        return "Compare them by cosine."
+    limit = properties.max_seq_length
+    length = f"Questions are cut to {limit:,} tokens." if limit else "Questions may have any length."
+    return " ".join([f"{properties.dimensions:,} dimensions. {length}", *properties.remarks])
 
 
 def _results(result: FineTunedModel, reports: tuple[EvaluationReport, EvaluationReport] | None) -> str:

@@ -25,7 +25,7 @@ from pipeline.evaluation.results_csv import EPOCH_RESULTS_FILE_NAME, csv_row, cs
 from pipeline.models.base_model import model_folder_version
 from pipeline.models.embedding import SIMILARITY, features_of
 from pipeline.models.fine_tuned import DevEvaluation, FineTunedModel
-from pipeline.models.info import ModelInfo
+from pipeline.models.info import ModelInfo, ModelProperties
 from pipeline.models.loading import describe_device, load_model, quiet_libraries, resolve_device
 from pipeline.models.packing import packed_attention, tokenize, why_not_packed
 from pipeline.models.precision import Hardware, resolve_precision
@@ -278,7 +278,7 @@ def _finish(session: _Session, job: TrainingJob, run_folder: RunFolder, seconds:
     if best:
         trainer.load_weights(best)
     with trainer.average.applied() if trainer.average else nullcontext():
-        model = _save(trainer.trained_model, run_folder.model(job.base_model.name), evaluations)
+        model = _save(trainer.trained_model, run_folder.model(job.base_model.name), job.base_model, evaluations)
     result = FineTunedModel(
         model=model,
         base_model=job.base_model,
@@ -309,7 +309,10 @@ def _finish(session: _Session, job: TrainingJob, run_folder: RunFolder, seconds:
 
 
 def _save(
-    model: SentenceTransformer, folder: Path, evaluations: list[tuple[float, int, dict[str, SimilarityMetrics]]]
+    model: SentenceTransformer,
+    folder: Path,
+    base_model: ModelInfo,
+    evaluations: list[tuple[float, int, dict[str, SimilarityMetrics]]],
 ) -> ModelInfo:
     """Write the model folder whole: it takes its name when all is in it."""
     staged = folder.with_name(f".{folder.name}.staged")
@@ -320,4 +323,18 @@ def _save(
         rows = [csv_row(metrics, epoch, step) for epoch, step, metrics in evaluations]
         write_text(staged / "eval" / EPOCH_RESULTS_FILE_NAME, csv_text(rows))
     staged.rename(folder)
-    return ModelInfo(kind="fine_tuned", name=folder.name, location=str(folder), version=model_folder_version(folder))
+    return ModelInfo(
+        kind="fine_tuned",
+        name=folder.name,
+        location=str(folder),
+        version=model_folder_version(folder),
+        properties=base_model.properties and _properties_after(base_model.properties, model),
+    )
+
+
+def _properties_after(base: ModelProperties, model: SentenceTransformer) -> ModelProperties:
+    """A training leaves the properties of its base model as they are, but for what the recipe sets."""
+    limit = None if base.max_seq_length is None else model.max_seq_length
+    return base.model_copy(
+        update={"chosen_for": "", "max_seq_length": limit, "stated_length": None, "similarity": SIMILARITY}
+    )
