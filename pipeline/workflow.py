@@ -1,6 +1,7 @@
 """Evaluate, train, evaluate: the steps of the pipeline over any compute, one by one and as a whole."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -74,7 +75,9 @@ def find_base_model(choice: BaseModelChoice, compute: Compute, looks: VersionSto
     if properties is None:
         properties = compute.look_at(model)
         if path:
-            write_text(path, json_text(properties.model_dump(mode="json")))
+            # Who can't keep it looks again the next time.
+            with suppress(OSError):
+                write_text(path, json_text(properties.model_dump(mode="json")))
     return model.model_copy(update={"properties": properties})
 
 

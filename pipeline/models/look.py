@@ -97,7 +97,7 @@ def _refuse_tokenizer(info: ModelInfo, model: SentenceTransformer) -> None:
     if highest >= rows:
         raise PipelineError(
             f"the tokenizer of {info.label} has {highest + 1:,} tokens, but its weights have embeddings for {rows:,}: "
-            "take the tokenizer's files and the weights (model.safetensors) of the same model"
+            "take the tokenizer's files and model.safetensors of the same model, or resize the table and save it"
         )
     if (highest + 1) * 2 < rows:
         raise PipelineError(
@@ -142,11 +142,7 @@ def _trained_weights(info: ModelInfo, model: SentenceTransformer) -> set[torch.n
             f"{info.label} can't embed a question ({short_reason(error)}): its modules or files don't fit together; "
             "take all of them from the same model"
         ) from error
-    if not embeddings.isfinite().all():
-        raise PipelineError(
-            f"{info.label} gives NaN or infinite embeddings: its weights (model.safetensors) are damaged; copy them "
-            "again"
-        )
+    _refuse_broken(info, bool(embeddings.isfinite().all()))
     try:
         # Another weight for each component: the sum of a normalised embedding hardly changes.
         (embeddings * torch.linspace(1, 2, embeddings.numel()).view_as(embeddings)).sum().backward()
@@ -157,14 +153,39 @@ def _trained_weights(info: ModelInfo, model: SentenceTransformer) -> set[torch.n
     return trained
 
 
+def _refuse_broken(info: ModelInfo, is_finite: bool) -> None:
+    if not is_finite:
+        raise PipelineError(
+            f"{info.label} gives NaN or infinite embeddings: its weights (model.safetensors) are damaged; copy them "
+            "again"
+        )
+
+
 def _refuse_other_weights(
     info: ModelInfo, model: SentenceTransformer, folder: Path, trained: set[torch.nn.Parameter]
 ) -> None:
     """Refuse a model of which some weights were in no file: the library draws them anew each time."""
-    if isinstance(model[0], Transformer):
-        first = model[0].model
-        # The library's own account of a second load.
-        second, account = type(first).from_pretrained(
+    first = model[0].model if isinstance(model[0], Transformer) else model
+    used = {name for name, parameter in first.named_parameters() if parameter in trained}
+    second, account = _loaded_by_transformers(first, folder) if first is not model else (None, {})
+    if second is None or used <= account["missing_keys"]:
+        # Some encoders are taken out of larger models, whose names sentence-transformers alone knows.
+        again = open_model(info, folder, "cpu", ignore_mismatched_sizes=True)
+        second = again if first is model else again[0].model
+        account = account if _differ(first, second, used) else {}
+    if account:
+        _refuse_account(info, first, account, used)
+    if name := _differ(first, second, used):
+        raise PipelineError(
+            f"two loads of {info.label} give different weights ({name}), so they are not in its files: save the model "
+            "again, or choose another one"
+        )
+
+
+def _loaded_by_transformers(first: torch.nn.Module, folder: Path) -> tuple[torch.nn.Module | None, dict[str, set[Any]]]:
+    """The model loaded once more, and the library's account of the weights; (None, {}) where it can't do that alone."""
+    try:
+        second, account = type(first).from_pretrained(  # type: ignore[operator]
             str(_transformer_folder(folder)),
             config=first.config,
             output_loading_info=True,
@@ -173,34 +194,15 @@ def _refuse_other_weights(
             dtype=torch.float32,
             local_files_only=True,
         )
-    else:
-        first, second, account = model, open_model(info, folder, "cpu"), None
+    except (*_FAULTS, OSError):
+        return None, {}
+    return second, account
+
+
+def _differ(first: torch.nn.Module, second: torch.nn.Module, names: set[str]) -> str:
+    """The first of these weights that two models don't have in common; empty where they have all."""
     once, again = dict(first.named_parameters()), dict(second.named_parameters())
-    used = {name for name, parameter in once.items() if parameter in trained}
-    if (
-        account
-        and not used.isdisjoint(account["missing_keys"])
-        and _loads_otherwise(info, model, folder, used, account)
-    ):
-        return
-    if account:
-        _refuse_account(info, first, account, used)
-    for name in sorted(used):
-        if not torch.equal(once[name], again[name]):
-            raise PipelineError(
-                f"two loads of {info.label} give different weights ({name}), so they are not in its files: save the "
-                "model again, or choose another one"
-            )
-
-
-def _loads_otherwise(
-    info: ModelInfo, model: SentenceTransformer, folder: Path, used: set[str], account: dict[str, Any]
-) -> bool:
-    """Whether sentence-transformers finds all weights where transformers by itself finds none, as of some encoders."""
-    if not used <= set(account["missing_keys"]):
-        return False
-    again = open_model(info, folder, "cpu", ignore_mismatched_sizes=True).state_dict()
-    return all(torch.equal(tensor, again[name]) for name, tensor in model.state_dict().items())
+    return next((name for name in sorted(names) if not torch.equal(once[name], again[name])), "")
 
 
 def _refuse_account(info: ModelInfo, model: torch.nn.Module, account: dict[str, Any], used: set[str]) -> None:
@@ -248,6 +250,7 @@ def _embeddings(info: ModelInfo, model: SentenceTransformer) -> np.ndarray:
             f"{info.label} can't embed questions of up to {_limit(model)} tokens, its limit ({short_reason(error)}): "
             "lower model_max_length in its tokenizer_config.json"
         ) from error
+    _refuse_broken(info, bool(np.isfinite(embeddings).all()))
     scale = float(np.abs(embeddings).max())
     for one in range(DIFFERENT):
         for other in range(one):
