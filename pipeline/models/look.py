@@ -185,7 +185,7 @@ def _refuse_other_weights(
 def _loaded_by_transformers(first: torch.nn.Module, folder: Path) -> tuple[torch.nn.Module | None, dict[str, set[Any]]]:
     """The model loaded once more, and the library's account of the weights; (None, {}) where it can't do that alone."""
     try:
-        second, account = type(first).from_pretrained(  # type: ignore[operator]
+        second, account = type(first).from_pretrained(
             str(_transformer_folder(folder)),
             config=first.config,
             output_loading_info=True,
