@@ -1,17 +1,27 @@
 """Evaluate, train, evaluate: the steps of the pipeline over any compute, one by one and as a whole."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
 
 from pipeline.compute.base import Compute, MeasuringJob
 from pipeline.compute.driver import Caller, measure, train
+from pipeline.core.code_version import code_version, import_closure
+from pipeline.core.errors import PipelineError
+from pipeline.core.files import content_version, json_text, write_text
 from pipeline.core.progress import LogLine, OnProgress, StepStarted
+from pipeline.core.store import VersionStore
 from pipeline.evaluation.options import EvaluationOptions
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.evaluation.report_builder import build_report, require_comparable_baseline, require_trained_on
 from pipeline.models.base_model import resolve_base_model
 from pipeline.models.fine_tuned import FineTunedModel
-from pipeline.models.info import ModelInfo
+from pipeline.models.info import ModelInfo, ModelProperties
 from pipeline.models.options import BaseModelChoice
 from pipeline.question_pairs.options import PairSource, SplitPlan
 from pipeline.question_pairs.schema import Splits
@@ -22,6 +32,12 @@ from pipeline.reporting.result_files import card_files, result_files
 from pipeline.training import distributed
 from pipeline.training.job import RunIdentity, TrainingJob
 from pipeline.training.recipe import Orders, TrainingOrder
+
+if TYPE_CHECKING:
+    from upath import UPath
+
+_LOOKS = "model_properties"
+"""Where the store keeps what looks at models have found."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +59,41 @@ class Results:
     model: FineTunedModel
     baseline: EvaluationReport
     post_train: EvaluationReport
+
+
+def find_base_model(choice: BaseModelChoice, compute: Compute, looks: VersionStore | None = None) -> ModelInfo:
+    """Find a base model, and have the compute look at it.
+
+    Args:
+        looks: where the results of looks are kept, so that each version of a model is looked at once; None keeps none.
+
+    Raises:
+        PipelineError: when there is no such model, or it can't be used.
+    """
+    model = resolve_base_model(choice)
+    path = looks.folder(_LOOKS) / f"{model.version}-{_look_version()}.json" if looks else None
+    properties = _known_properties(path) if path else None
+    if properties is None:
+        properties = compute.look_at(model)
+        if path:
+            # Who can't keep it looks again the next time.
+            with suppress(OSError):
+                write_text(path, json_text(properties.model_dump(mode="json")))
+    return model.model_copy(update={"properties": properties})
+
+
+def _look_version() -> str:
+    """Of all that may change what a look finds: the code of looking, and the libraries'."""
+    libraries = [f"{name} {metadata.version(name)}" for name in ("sentence-transformers", "transformers", "torch")]
+    return content_version([code_version(import_closure("pipeline.models.look")), libraries])
+
+
+def _known_properties(path: "UPath | Path") -> ModelProperties | None:
+    """What a look has found before; None for none that can be read."""
+    try:
+        return ModelProperties.from_stored_json(path.read_bytes())
+    except (OSError, ValidationError, PipelineError):
+        return None
 
 
 def measure_base_model(
@@ -77,6 +128,7 @@ def fine_tune(
         PipelineError: when it can't be done, or the two splits don't belong together.
     """
     _tell(require_one_making({"train_split": job.train, "dev_split": job.dev}), on_progress)
+    job.base_model.require_length(job.recipe.max_seq_length)
     model = train(compute, job, run, on_progress, caller, orders)
     distributed.from_main(lambda: compute.add_files(model, card_files(model), replace=False))
     return model
@@ -120,18 +172,23 @@ def evaluate_train_evaluate(
     on_progress: OnProgress,
     caller: Caller | None = None,
     on_baseline: Callable[[EvaluationReport], None] = lambda report: None,
+    looks: VersionStore | None = None,
 ) -> Results:
     """The whole run, without Dagster. In several processes the first one measures and writes.
 
     Args:
         on_baseline: called with the baseline's report as soon as it is there.
+        looks: see `find_base_model`.
 
     Raises:
         PipelineError: when a step can't be done.
     """
     on_progress(StepStarted("reading the question pairs"))
     splits = split_pairs(load_pairs(plan.pairs), plan.splits)
-    base_model = resolve_base_model(plan.base_model)
+    base_model = distributed.from_main(lambda: find_base_model(plan.base_model, compute, looks))
+    base_model.require_length(plan.training.max_seq_length)
+    for remark in base_model.properties.remarks if base_model.properties else ():
+        on_progress(LogLine(f"{base_model.name}: {remark}"))
     baseline = distributed.from_main(
         lambda: measure_base_model(compute, base_model, splits, plan.baseline, on_progress, caller)
     )

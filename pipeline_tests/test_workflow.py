@@ -4,20 +4,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_data import sample_pairs
+from small_data import sample_pairs, write_small_pairs
 from tiny_model import make_tiny_model
+from tiny_models import make_model, make_transformer, query_prompt
 
 from pipeline.compute.local.compute import LocalCompute
-from pipeline.core.progress import ignore
+from pipeline.core.errors import PipelineError
+from pipeline.core.progress import Advanced, LogLine, ProgressEvent, ignore
 from pipeline.evaluation.options import EvaluationOptions
 from pipeline.evaluation.results_csv import read_results, results_file_name
 from pipeline.models.base_model import resolve_base_model
 from pipeline.models.options import BaseModelChoice
+from pipeline.models.probe_questions import PROBE_QUESTIONS
+from pipeline.quality.options import ModelLimits
+from pipeline.quality.rules import sound_embeddings
+from pipeline.question_pairs.options import PairSource, SplitPlan
 from pipeline.question_pairs.schema import Splits
 from pipeline.reporting.file_names import PAGE_FILE_NAME
 from pipeline.training.job import RunIdentity, TrainingJob
-from pipeline.training.recipe import Recipe
-from pipeline.workflow import fine_tune, measure_base_model, measure_fine_tuned
+from pipeline.training.recipe import Recipe, TrainingOrder
+from pipeline.workflow import Plan, evaluate_train_evaluate, fine_tune, measure_base_model, measure_fine_tuned
 
 RUN = RunIdentity("run", 1)
 
@@ -66,3 +72,39 @@ def test_results_are_put_beside_the_model_and_into_its_card(job: TrainingJob, sp
     # What is beside the weights is no part of them.
     compute.verify(model)
     assert fine_tune(compute, job, RUN, ignore) == model
+
+
+def plan(tmp_path: Path, model: Path, **recipe: object) -> Plan:
+    return Plan(
+        pairs=PairSource(source="file", path=str(write_small_pairs(tmp_path / "pairs.tsv"))),
+        splits=SplitPlan(strategy="reference", eval_fraction=0.2, dev_fraction=0.2),
+        base_model=BaseModelChoice(model=str(model)),
+        baseline=EvaluationOptions(device="cpu"),
+        training=TrainingOrder.model_validate({"batch_size": 32, "device": "cpu", **recipe}),
+        post_train=EvaluationOptions(device="cpu"),
+    )
+
+
+def test_what_is_special_about_a_base_model_is_told_and_stands_in_the_card(tmp_path: Path) -> None:
+    base = make_model(tmp_path / "base", "mpnet", **query_prompt())
+    events: list[ProgressEvent] = []
+    results = evaluate_train_evaluate(plan(tmp_path, base), LocalCompute(tmp_path / "runs"), RUN, events.append)
+    told = [event.text for event in events if isinstance(event, LogLine)]
+    said = ("The embeddings don't have length 1", "The prompt 'What is the query: ' stands before each question")
+    card = (Path(results.model.model.location) / "README.md").read_text()
+    for remark in said:
+        assert any(line.startswith(f"base: {remark}") for line in told)
+        assert remark in card
+    assert results.model.base_model.properties == results.baseline.model.properties
+    assert results.model.model.properties == results.model.base_model.properties
+    embeddings = LocalCompute(tmp_path).embed(results.model.model, PROBE_QUESTIONS)
+    assert sound_embeddings(embeddings, ModelLimits(), results.model.base_model.properties).passed
+
+
+def test_a_limit_that_the_base_model_does_not_take_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
+    events: list[ProgressEvent] = []
+    asked = plan(tmp_path, make_transformer(tmp_path / "base", "roberta"), max_seq_length=512)
+    with pytest.raises(PipelineError, match=r"max_seq_length is 512, but .* has positions for 127 tokens only"):
+        evaluate_train_evaluate(asked, LocalCompute(tmp_path / "runs"), RUN, events.append)
+    assert not any(isinstance(event, Advanced) for event in events)
+    assert not (tmp_path / "runs").exists()

@@ -167,8 +167,9 @@ def prepare_command() -> None:
 def finetune_command(config_path: Path | None, overrides: tuple[str, ...], output: Path | None) -> None:
     """Evaluate, train, evaluate, and print both results: what the reference's `python main.py` does.
 
-    Works without Dagster, on the compute that PIPELINE_COMPUTE names; only the run folder is kept. On several
-    GPUs of one machine: `torchrun --nproc-per-node 4 -m pipeline finetune …`; the batch is shared out among them.
+    Works without Dagster, on the compute that PIPELINE_COMPUTE names; only the run folder is kept, and in PIPELINE_HOME
+    what was found out about the base model. On several GPUs of one machine: `torchrun --nproc-per-node 4 -m pipeline
+    finetune …`; the batch is shared out among them.
     """
     settings = load_settings(config_path, overrides)
     if environment.compute_kind() != "local":

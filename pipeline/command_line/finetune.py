@@ -13,10 +13,12 @@ from pipeline.compute.base import Compute, Usage
 from pipeline.compute.driver import Caller
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import OnProgress, ignore
+from pipeline.core.store import VersionStore
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.evaluation.results_csv import reference_print
 from pipeline.models.loading import resolve_device
 from pipeline.orchestration.steps import plan_of
+from pipeline.settings import environment
 from pipeline.settings.run_config import RunSettings
 from pipeline.training import distributed
 from pipeline.training.job import RunIdentity
@@ -45,7 +47,13 @@ def run(settings: RunSettings, compute: Compute, on_progress: OnProgress = ignor
         distributed.join(resolve_device(plan.training.device))
     identity = RunIdentity(owner=uuid.uuid4().hex, unix_time=int(time.time()))
     results = evaluate_train_evaluate(
-        plan, compute, identity, on_progress, _TellsCost(say), lambda report: print_reference("pre", report)
+        plan,
+        compute,
+        identity,
+        on_progress,
+        _TellsCost(say),
+        lambda report: print_reference("pre", report),
+        VersionStore(environment.home()),
     )
     print_reference("post", results.post_train)
     print_results(console, results.baseline, results.post_train, results.model)

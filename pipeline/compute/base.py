@@ -17,7 +17,7 @@ from pipeline.core.values import Cost, Stored
 from pipeline.evaluation.measurement import Measurement
 from pipeline.evaluation.options import EvaluationOptions
 from pipeline.models.fine_tuned import FineTunedModel
-from pipeline.models.info import ModelInfo
+from pipeline.models.info import ModelInfo, ModelProperties
 from pipeline.question_pairs.schema import PairTable
 from pipeline.training.job import RunIdentity, TrainingJob
 
@@ -171,7 +171,19 @@ class Compute(ABC):
             PipelineError: when it can't be done.
         """
 
-    # --- the model that lies there ---
+    # --- models ---
+
+    def look_at(self, model: ModelInfo) -> ModelProperties:
+        """Look at a base model before it is trained or measured; here unless the place has a better way.
+
+        It takes the memory of two copies of the model, and imports torch.
+
+        Raises:
+            PipelineError: when it can't be used; it names the file.
+        """
+        from pipeline.models.look import look_at
+
+        return look_at(model)
 
     @abstractmethod
     def add_files(self, model: FineTunedModel, files: Mapping[str, bytes], replace: bool = True) -> None:

@@ -1,4 +1,7 @@
-"""Finds a base model by name: the bundled one, a folder or a model of the Hugging Face hub; safetensors only."""
+"""Finds a base model by name: the bundled one, a folder or a model of the Hugging Face hub; safetensors only.
+
+Whether it can be used is found out by `pipeline.models.look`.
+"""
 
 from pathlib import Path
 
@@ -10,6 +13,7 @@ from pipeline.core.files import content_version, folder_sha256
 from pipeline.core.hub_errors import HUB_ERRORS, TIMEOUT, hub_error
 from pipeline.models.bundled import BUNDLED_NAME, BUNDLED_VERSION, bundled_folder, require_bundled
 from pipeline.models.decision import DECISION_FILE_NAME
+from pipeline.models.folder import refuse_incomplete
 from pipeline.models.info import CARD_FILES, ModelInfo
 from pipeline.models.options import BaseModelChoice
 
@@ -21,8 +25,8 @@ def resolve_base_model(choice: BaseModelChoice) -> ModelInfo:
     """Find the model once, so that everything downstream means the same one.
 
     Raises:
-        PipelineError: when it can't be found, has no safetensors weights or damaged ones, or is bundled and not
-            what it was.
+        PipelineError: when it can't be found, has no safetensors weights or damaged ones, lacks other files, or is
+            bundled and not what it was.
     """
     if choice.model == "bundled":
         _refuse_revision(choice)
@@ -37,19 +41,18 @@ def resolve_base_model(choice: BaseModelChoice) -> ModelInfo:
                 f"the model folder {folder.resolve()} has neither modules.json nor config.json: name the folder that "
                 "`save_pretrained` wrote"
             )
+        folder = folder.resolve()
         _refuse_damaged_weights(folder)
-        return ModelInfo(
-            kind="folder",
-            name=folder.resolve().name,
-            location=str(folder.resolve()),
-            version=model_folder_version(folder.resolve()),
-        )
+        version = model_folder_version(folder)
+        refuse_incomplete(folder)
+        return ModelInfo(kind="folder", name=folder.name, location=str(folder), version=version)
     if choice.model.count("/") != 1 or choice.model.startswith((".", "/", "~")):
         raise PipelineError(
             f"no base model {choice.model!r}: it is neither `bundled`, nor a folder, nor a hub id like "
             "BAAI/bge-small-en-v1.5"
         )
-    commit = download_model(choice.model, choice.revision)[1]
+    snapshot, commit = download_model(choice.model, choice.revision)
+    refuse_incomplete(snapshot)
     return ModelInfo(kind="hub", name=choice.model, location=choice.model, revision=commit, version=commit)
 
 

@@ -1,8 +1,82 @@
-"""Which sentence-embedding model is meant: a small value that travels in place of the weights."""
+"""Which sentence-embedding model is meant, and how it makes embeddings: small values that travel instead of weights."""
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-from pipeline.core.values import StoredValue
+from pipeline.core.errors import PipelineError, excerpt
+from pipeline.core.values import Stored, StoredValue, Upgrade
+
+_FEWEST_TOKENS = 4
+"""Of a question beside the prompt: two special ones, and two to tell questions apart."""
+
+
+class ModelProperties(Stored):
+    """How a model makes embeddings, as a look at it has found.
+
+    Attributes:
+        modules: what it is made of, in order, such as `Transformer (BertModel)`.
+        chosen_for: what the folder holds where it doesn't name the modules, so that the library chose them, such as
+            `CrossEncoder`; empty where it names them.
+        dimensions: of an embedding.
+        dimensions_before_cut: of an embedding before the model cuts it (`truncate_dim`); None where it doesn't.
+        max_seq_length: tokens that a question is cut to, those of the prompt included; None for a model without limit.
+        stated_length: what its files say instead, where the model has not so many positions; None elsewhere.
+        positions: most tokens that it has positions for; None where there is no bound.
+        unit_length: whether embeddings have length 1.
+        prompt: the text before each question; empty for none.
+        prompt_tokens: how many tokens it has.
+        other_prompts: names of prompts that are used only by who names them.
+        similarity: the one that its files name.
+    """
+
+    modules: tuple[str, ...]
+    chosen_for: str = ""
+    dimensions: int
+    dimensions_before_cut: int | None = None
+    max_seq_length: int | None
+    stated_length: int | None = None
+    positions: int | None = None
+    unit_length: bool
+    prompt: str = ""
+    prompt_tokens: int = 0
+    other_prompts: tuple[str, ...] = ()
+    similarity: str = "cosine"
+
+    @property
+    def remarks(self) -> list[str]:
+        """What a person should know who takes the model for an ordinary one, a sentence each."""
+        said = []
+        if self.chosen_for:
+            said.append(
+                f"The files are those of a {self.chosen_for} model and don't say how to make embeddings: the library "
+                f"chose {', '.join(self.modules)}."
+            )
+        if not self.unit_length:
+            said.append("The embeddings don't have length 1: compare them by cosine.")
+        if self.prompt:
+            said.append(f"The prompt {excerpt(self.prompt)} stands before each question, in training as in reports.")
+        if self.other_prompts:
+            said.append(
+                f"The prompts {', '.join(self.other_prompts)} are not used: the model's default_prompt_name names none "
+                "of them."
+            )
+        if self.stated_length:
+            said.append(
+                f"Questions are cut to {self.max_seq_length:,} tokens, as the model has positions for no more; its "
+                f"files say {self.stated_length:,}."
+            )
+        if self.dimensions_before_cut:
+            said.append(
+                f"The embeddings are the first {self.dimensions:,} of {self.dimensions_before_cut:,} dimensions "
+                "(truncate_dim)."
+            )
+        if self.similarity != "cosine":
+            said.append(
+                f"The model's files name the similarity {self.similarity}; it is trained, measured and compared by "
+                "cosine."
+            )
+        return said
+
 
 CARD_FILES = ("README.md",)
 """Files of a model folder that don't make the model: its card is completed when results are known."""
@@ -18,17 +92,55 @@ class ModelInfo(StoredValue):
             it (see `pipeline.core.locations`).
         revision: the hub commit; None elsewhere.
         version: the commit of a hub model, else the hash of the model's files.
+        properties: what a look at it has found; None where nobody has looked, as in earlier releases.
     """
 
     stored_name: ClassVar[str] = "ModelReference"
+    schema_number: ClassVar[int] = 2
+    upgrades: ClassVar[Mapping[int, Upgrade]] = {1: lambda fields: {**fields, "properties": None}}
 
     kind: Literal["bundled", "folder", "hub", "fine_tuned"]
     name: str
     location: str
     revision: str | None = None
     version: str
+    properties: ModelProperties | None = None
 
     @property
     def data_version(self) -> str:
         """The commit of a hub model, else the hash of the model's files."""
         return self.version
+
+    @property
+    def label(self) -> str:
+        """How an error names it: by its folder, if it has one of the user's; else by its name."""
+        return self.location if self.kind == "folder" else self.name
+
+    def require_length(self, max_seq_length: int | None) -> None:
+        """Refuse a limit that the model is known not to take. One that nobody has looked at is not judged.
+
+        Raises:
+            PipelineError: when it has not so many positions, or no room is left beside its prompt.
+        """
+        if self.properties:
+            require_length(self.label, max_seq_length, self.properties.positions, self.properties.prompt_tokens)
+
+
+def require_length(label: str, max_seq_length: int | None, positions: int | None, prompt_tokens: int) -> None:
+    """Refuse a limit beyond a model's positions, or within its prompt; None is the model's own.
+
+    Raises:
+        PipelineError: for such a limit.
+    """
+    if max_seq_length is None:
+        return
+    if positions is not None and max_seq_length > positions:
+        raise PipelineError(
+            f"max_seq_length is {max_seq_length:,}, but {label} has positions for {positions:,} tokens only: set it to "
+            f"at most {positions:,}, or leave it empty"
+        )
+    if prompt_tokens and max_seq_length < prompt_tokens + _FEWEST_TOKENS:
+        raise PipelineError(
+            f"max_seq_length is {max_seq_length:,}, but the prompt of {label} alone has {prompt_tokens:,} tokens: set "
+            f"it to at least {prompt_tokens + _FEWEST_TOKENS:,}, or leave it empty"
+        )

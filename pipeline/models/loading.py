@@ -1,20 +1,28 @@
 """Loads a model in fp32, safetensors only and never another one than asked for, and says which device there is."""
 
+import math
 import os
+import re
 from pathlib import Path
+from typing import Any
 
 import torch
 from datasets.utils import logging as datasets_logging
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.model_card import SentenceTransformerModelCardData
+from sentence_transformers.sentence_transformer.modules import Transformer
+from torch.overrides import TorchFunctionMode
 from transformers.utils import logging as transformers_logging
 
-from pipeline.core.errors import PipelineError, Product
+from pipeline.core.errors import PipelineError, Product, reason_of
 from pipeline.core.locations import remote_location
 from pipeline.models.base_model import download_model, model_folder_version
 from pipeline.models.bundled import BUNDLED_VERSION
-from pipeline.models.info import ModelInfo
+from pipeline.models.embedding import features_of, prompt_of, to_device
+from pipeline.models.info import ModelInfo, require_length
 from pipeline.models.options import Device
+
+_REASON = 100
 
 
 def load_model(info: ModelInfo, device: str, max_seq_length: int | None = None) -> SentenceTransformer:
@@ -22,10 +30,26 @@ def load_model(info: ModelInfo, device: str, max_seq_length: int | None = None) 
 
     Args:
         device: a torch device name, as `resolve_device` gives.
-        max_seq_length: tokens a question is cut to; None keeps the model's own limit.
+        max_seq_length: tokens a question is cut to; None keeps the model's own limit, as far as it has positions.
 
     Raises:
-        PipelineError: when the folder is gone or its files are not those that were referenced.
+        PipelineError: when the folder is gone, its files are not those that were referenced, it can't be loaded, or
+            doesn't take that limit.
+    """
+    model = open_model(info, located(info), device)
+    if info.properties:
+        positions, prompt_tokens = info.properties.positions, info.properties.prompt_tokens
+    else:
+        positions, prompt_tokens = count_positions(model), count_prompt_tokens(model)
+    limit_length(model, info.label, max_seq_length, positions, prompt_tokens)
+    return model
+
+
+def located(info: ModelInfo) -> Path:
+    """The folder of a model on this machine.
+
+    Raises:
+        PipelineError: when it is gone, or its files are not those that were referenced.
     """
     if place := remote_location(info.location):
         raise PipelineError(f"the model {info.name} lies at {place}, not on this machine: {place.way_out}")
@@ -34,27 +58,150 @@ def load_model(info: ModelInfo, device: str, max_seq_length: int | None = None) 
             f"{info.name} {info.version} is not the bundled model that this project knows: {BUNDLED_VERSION}",
             "base model",
         )
-    folder = download_model(info.location, info.revision)[0] if info.kind == "hub" else Path(info.location)
-    if info.kind != "hub":
-        if not folder.is_dir():
-            raise PipelineError(f"the model folder {folder} is gone", _made_by(info))
-        if (version := model_folder_version(folder)) != info.version:
-            raise PipelineError(
-                f"the files in {folder} have changed (version {version} instead of {info.version})", _made_by(info)
-            )
+    if info.kind == "hub":
+        return download_model(info.location, info.revision)[0]
+    folder = Path(info.location)
+    if not folder.is_dir():
+        raise PipelineError(f"the model folder {folder} is gone", _made_by(info))
+    if (version := model_folder_version(folder)) != info.version:
+        raise PipelineError(
+            f"the files in {folder} have changed (version {version} instead of {info.version})", _made_by(info)
+        )
+    return folder
+
+
+def open_model(info: ModelInfo, folder: Path, device: str, **model_kwargs: Any) -> SentenceTransformer:
+    """Load what lies in a folder, in fp32, without looking whether it is what was referenced.
+
+    Args:
+        folder: of that model, as `located` gives it.
+        model_kwargs: further settings of transformers' `from_pretrained`.
+
+    Raises:
+        PipelineError: when the library can't load it.
+    """
     # Our own card says what was done, without copying rows of the training data into it.
     card = SentenceTransformerModelCardData(local_files_only=True, generate_widget_examples=False)
-    model = SentenceTransformer(
-        str(folder),
-        device=device,
-        local_files_only=True,
-        model_card_data=card,
-        # Half-precision weights would be trained and scored in half precision.
-        model_kwargs={"use_safetensors": True, "dtype": torch.float32},
+    try:
+        return SentenceTransformer(
+            str(folder),
+            device=device,
+            local_files_only=True,
+            model_card_data=card,
+            # Half-precision weights would be trained and scored in half precision.
+            model_kwargs={"use_safetensors": True, "dtype": torch.float32, **model_kwargs},
+        )
+    except (torch.OutOfMemoryError, MemoryError):
+        raise
+    except Exception as error:
+        raise _not_loaded(info, folder, error) from error
+
+
+def _not_loaded(info: ModelInfo, folder: Path, error: Exception) -> PipelineError:
+    """The line for what the library raised. It may be anything, and its advice is about settings of its own."""
+    if code := next((path for path in folder.rglob("config.json") if '"auto_map"' in path.read_text("utf-8")), None):
+        return PipelineError(
+            f"{info.label} can't be loaded: {code.relative_to(folder)} names code of the model's own (auto_map), which "
+            "this project doesn't run; choose a model whose architecture transformers has"
+        )
+    if isinstance(error, ImportError):
+        return PipelineError(
+            f"{info.label} needs a package that isn't installed ({short_reason(error)}): install it, or choose another "
+            "model"
+        )
+    return PipelineError(
+        f"{info.label} can't be loaded ({short_reason(error)}): save it again with sentence-transformers, or choose "
+        "another model"
     )
-    if max_seq_length is not None:
-        model.max_seq_length = max_seq_length
-    return model
+
+
+def short_reason(error: Exception) -> str:
+    """The first sentence of what a library says, which is the fault; its advice follows. At most 100 characters."""
+    said = reason_of(error)
+    first = re.split(r"(?<=[a-z\])])[.:] ", said, maxsplit=1)[0].rstrip(".")
+    return first if len(first) <= _REASON else first[: _REASON - 1] + "…"
+
+
+def limit_length(
+    model: SentenceTransformer, label: str, wanted: int | None, positions: int | None, prompt_tokens: int
+) -> None:
+    """Set the tokens that a question is cut to: as wanted, or else the model's own limit as far as it has positions.
+
+    Raises:
+        PipelineError: when it doesn't take what is wanted.
+    """
+    require_length(label, wanted, positions, prompt_tokens)
+    if wanted is not None:
+        if not isinstance(model[0], Transformer):
+            raise PipelineError(
+                f"max_seq_length is {wanted:,}, but {label} takes questions of any length ({type(model[0]).__name__}): "
+                "leave it empty"
+            )
+        model.max_seq_length = wanted
+    elif positions is not None and (model.max_seq_length or math.inf) > positions:
+        model.max_seq_length = positions
+
+
+def count_prompt_tokens(model: SentenceTransformer) -> int:
+    """How many tokens the model's prompt has, special ones not counted; 0 without one."""
+    prompt = prompt_of(model)
+    if not prompt or not isinstance(model[0], Transformer):
+        return 0
+    return len(model.tokenizer(prompt, add_special_tokens=False)["input_ids"])
+
+
+def count_positions(model: SentenceTransformer) -> int | None:
+    """Most tokens that a model has positions for; None where there is no such bound.
+
+    Read off what it does: of two questions, the longer one reaches as many rows further into a table of positions as it
+    has more tokens. So it holds for every architecture, wherever it counts from (RoBERTa's family begins behind its
+    padding) and whatever it calls the table; positions that are computed have none.
+    """
+    if not isinstance(model[0], Transformer):
+        return None
+    was_training = model.training
+    model.eval()
+    try:
+        reached = []
+        for times in (2, 5):
+            features = to_device(features_of(model, ["why? " * times]), model.device)
+            tables = _Tables(features["input_ids"].shape[1])
+            with torch.inference_mode(), tables:
+                model(features)
+            reached.append(tables)
+    except (RuntimeError, ValueError, TypeError, IndexError, KeyError):
+        # Whether the model works at all is another question.
+        return None
+    finally:
+        model.train(was_training)
+    short, long = reached
+    if long.tokens == short.tokens:
+        return None
+    left = [
+        rows - last - 1
+        for table, (rows, last) in long.last_rows.items()
+        if table in short.last_rows and last - short.last_rows[table][1] == long.tokens - short.tokens
+    ]
+    return min(left) + long.tokens if left else None
+
+
+class _Tables(TorchFunctionMode):
+    """Notes which row of each table of embeddings is the last that is looked up, where it is one for each token.
+
+    Attributes:
+        tokens: of the question that the model is run on.
+        last_rows: by the table's place in memory, its rows and the last one that was looked up.
+    """
+
+    def __init__(self, tokens: int) -> None:
+        super().__init__()
+        self.tokens = tokens
+        self.last_rows: dict[int, tuple[int, int]] = {}
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.nn.functional.embedding and args[0].numel() == self.tokens:
+            self.last_rows[args[1].data_ptr()] = len(args[1]), int(args[0].max())
+        return func(*args, **(kwargs or {}))
 
 
 def _made_by(info: ModelInfo) -> Product:

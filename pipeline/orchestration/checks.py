@@ -11,6 +11,7 @@ from pipeline.core.store import VersionStore
 from pipeline.core.values import StoredValue
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.models.fine_tuned import FineTunedModel
+from pipeline.models.probe_questions import PROBE_QUESTIONS
 from pipeline.orchestration.assets.common import finding_result
 from pipeline.orchestration.failures import in_dagster
 from pipeline.quality import rules
@@ -163,7 +164,11 @@ _MODEL_CHECKS = [
     _blocking(
         "fine_tuned_model", "files_match_manifest", "Every file of the model is the one that its manifest names."
     ),
-    _blocking("fine_tuned_model", "sound_embeddings", "The model loads and gives finite embeddings of length 1."),
+    _blocking(
+        "fine_tuned_model",
+        "sound_embeddings",
+        "The model loads and gives finite embeddings, of length 1 where the base model's are.",
+    ),
     _warning("fine_tuned_model", "training_time", "The training was as quick as planned."),
     _warning("fine_tuned_model", "training_cost", "The training was as cheap as planned."),
 ]
@@ -201,7 +206,8 @@ def _files(compute: Compute, model: FineTunedModel) -> Finding:
 
 def _embeddings(compute: Compute, model: FineTunedModel, config: ModelChecksConfig) -> Finding:
     try:
-        return rules.sound_embeddings(compute.embed(model.model, rules.PROBE_QUESTIONS), config)
+        embeddings = compute.embed(model.model, PROBE_QUESTIONS)
+        return rules.sound_embeddings(embeddings, config, model.base_model.properties)
     except PipelineError as error:
         return Finding(False, None, config.max_norm_error, in_dagster(error))
 

@@ -49,7 +49,7 @@ class ModelLimits(FrozenModel):
         default=1e-3,
         ge=0,
         le=1_000_000,
-        description="How far the length of an embedding may be from 1. Raise it for a model that doesn't normalise.",
+        description="How far the length of an embedding may be from 1, where the base model's have length 1.",
     )
     max_training_hours: float = Field(default=24.0, gt=0, le=10_000, description="Warn when the training took longer.")
     max_cost: float = Field(

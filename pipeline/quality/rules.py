@@ -8,6 +8,7 @@ import numpy as np
 from pipeline.core.errors import PipelineError
 from pipeline.core.values import Cost
 from pipeline.evaluation.report import EvaluationReport
+from pipeline.models.info import ModelProperties
 from pipeline.quality.findings import Finding, skipped
 from pipeline.quality.options import DatasetLimits, ModelLimits, ReportLimits, SplitLimits
 from pipeline.question_pairs import sides
@@ -123,29 +124,26 @@ def questions_on_two_sides(splits: Splits, strategy: str) -> Finding:
 
 # --- the model -------------------------------------------------------------------------------------------------
 
-PROBE_QUESTIONS = [
-    "How do I learn to play the guitar?",
-    "What is the best way to learn guitar?",
-    "Why?",
-    "Was kostet eine Fahrkarte nach Zürich?",
-    "如何学习编程？",
-    "",
-    "Is it true that " + "the more one reads, the more one forgets, and " * 40 + "why?",
-]
-"""Short and long, with and without letters that the tokenizer knows: what a user may ask of a model."""
 
+def sound_embeddings(embeddings: np.ndarray, limits: ModelLimits, base: ModelProperties | None = None) -> Finding:
+    """Embeddings of shape (questions, dimensions) are finite, and of length 1 unless the base model's aren't either.
 
-def sound_embeddings(embeddings: np.ndarray, limits: ModelLimits) -> Finding:
-    """Embeddings of shape (questions, dimensions) are finite and of length 1."""
+    Args:
+        base: of the base model; None where nobody has looked at it.
+    """
     finite = bool(np.isfinite(embeddings).all())
-    error = float(np.abs(np.linalg.norm(embeddings, axis=1) - 1).max()) if finite else float("inf")
-    said = (
-        f"{len(embeddings)} questions have finite embeddings of {embeddings.shape[1]} dimensions, whose length is at "
-        f"most {error:.1e} from 1"
-        if finite
-        else f"the embeddings of {len(embeddings)} questions are not finite: the training diverged"
-    )
-    return Finding(finite and error <= limits.max_norm_error, error, limits.max_norm_error, said)
+    if not finite:
+        said = f"the embeddings of {len(embeddings)} questions are not finite: the training diverged"
+        return Finding(False, float("inf"), limits.max_norm_error, said)
+    lengths = np.linalg.norm(embeddings, axis=1)
+    error = float(np.abs(lengths - 1).max())
+    said = f"{len(embeddings)} questions have finite embeddings of {embeddings.shape[1]} dimensions, whose length is "
+    if base and not base.unit_length:
+        said += f"from {lengths.min():.3g} to {lengths.max():.3g}; the base model's isn't 1 either"
+        return Finding(True, error, limits.max_norm_error, said)
+    passed = error <= limits.max_norm_error
+    said += f"at most {error:.1e} from 1" + ("" if passed else "; raise max_norm_error if that is meant")
+    return Finding(passed, error, limits.max_norm_error, said)
 
 
 def training_time(seconds: float, limits: ModelLimits) -> Finding:

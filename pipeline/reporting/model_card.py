@@ -9,6 +9,7 @@ from pipeline.core.tables import Table, markdown_lines
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.models.decision import DECISION_FILE_NAME, Decision
 from pipeline.models.fine_tuned import FineTunedModel
+from pipeline.models.info import ModelInfo
 from pipeline.reporting.markdown import results_markdown
 
 _TEMPLATE = """\
@@ -27,6 +28,9 @@ print(model.similarity(embeddings, embeddings))
 
 With the project that made it, `python -m pipeline compare`, `search` and `mine` decide by its `decision.json`
 (docs/use-the-model.md there).
+## Embeddings
+
+{embeddings}
 
 ## Data
 
@@ -101,6 +105,7 @@ def model_card_text(result: FineTunedModel, reports: tuple[EvaluationReport, Eva
         base=for_markdown(result.base_model.name),
         # As a literal of Python, in one line: it can end neither the string nor the block of code.
         folder=json.dumps(result.model.name),
+        embeddings=_embeddings(result.model),
         source=for_markdown(result.origin.source),
         train_pairs=result.train_pairs,
         train_version=result.train_version,
@@ -136,6 +141,15 @@ def _decision(decision: Decision | None) -> str:
 
 def _title(result: FineTunedModel) -> str:
     return f"{result.base_model.name} fine-tuned on {result.origin.source}"
+
+
+def _embeddings(model: ModelInfo) -> str:
+    """How to use them, in sentences."""
+    if (properties := model.properties) is None:
+        return "Compare them by cosine."
+    limit = properties.max_seq_length
+    length = f"Questions are cut to {limit:,} tokens." if limit else "Questions may have any length."
+    return " ".join([f"{properties.dimensions:,} dimensions. {length}", *map(for_markdown, properties.remarks)])
 
 
 def _results(result: FineTunedModel, reports: tuple[EvaluationReport, EvaluationReport] | None) -> str:

@@ -27,7 +27,7 @@ from pipeline.models.base_model import model_folder_version
 from pipeline.models.decision import Decision, write_decision
 from pipeline.models.embedding import SIMILARITY, features_of
 from pipeline.models.fine_tuned import DevEvaluation, FineTunedModel
-from pipeline.models.info import ModelInfo
+from pipeline.models.info import ModelInfo, ModelProperties
 from pipeline.models.loading import describe_device, load_model, quiet_libraries, resolve_device
 from pipeline.models.packing import packed_attention, tokenize, why_not_packed
 from pipeline.models.precision import Hardware, resolve_precision
@@ -295,7 +295,12 @@ def _finish(
         trainer.load_weights(best)
     with trainer.average.applied() if trainer.average else nullcontext():
         model, decision = _save(
-            trainer.trained_model, run_folder.model(job.base_model.name), evaluations, job.dev, on_progress
+            trainer.trained_model,
+            run_folder.model(job.base_model.name),
+            job.base_model,
+            evaluations,
+            job.dev,
+            on_progress,
         )
     result = FineTunedModel(
         model=model,
@@ -342,6 +347,7 @@ def _best(store: CheckpointStore, evaluations: list[tuple[float, int, dict[str, 
 def _save(
     model: SentenceTransformer,
     folder: Path,
+    base_model: ModelInfo,
     evaluations: list[tuple[float, int, dict[str, SimilarityMetrics]]],
     dev: PairTable,
     on_progress: OnProgress,
@@ -360,4 +366,14 @@ def _save(
         write_decision(staged, decision)
     flush_files(staged)
     staged.rename(folder)
-    return ModelInfo(kind="fine_tuned", name=folder.name, location=str(folder), version=version), decision
+    properties = base_model.properties and _properties_after(base_model.properties, model)
+    saved = ModelInfo(kind="fine_tuned", name=folder.name, location=str(folder), version=version, properties=properties)
+    return saved, decision
+
+
+def _properties_after(base: ModelProperties, model: SentenceTransformer) -> ModelProperties:
+    """A training leaves the properties of its base model as they are, but for what the recipe sets."""
+    limit = None if base.max_seq_length is None else model.max_seq_length
+    return base.model_copy(
+        update={"chosen_for": "", "max_seq_length": limit, "stated_length": None, "similarity": SIMILARITY}
+    )

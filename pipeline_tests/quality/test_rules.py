@@ -7,6 +7,7 @@ from made_reports import before_and_after
 
 from pipeline.core.values import Cost, Interval
 from pipeline.evaluation.report import SEEN, EvaluationReport, Slice
+from pipeline.models.info import ModelProperties
 from pipeline.quality import rules
 from pipeline.quality.findings import Finding
 from pipeline.quality.options import DatasetLimits, ModelLimits, ReportLimits, SplitLimits
@@ -102,10 +103,24 @@ def test_embeddings_must_be_finite_and_of_length_one() -> None:
     assert rules.sound_embeddings(unit, ModelLimits()).passed
     assert outcome(rules.sound_embeddings(unit * 2, ModelLimits())) == (False, 1.0, 1e-3)
     assert rules.sound_embeddings(unit * 2, ModelLimits(max_norm_error=1)).passed
+    assert "raise max_norm_error if that is meant" in rules.sound_embeddings(unit * 2, ModelLimits()).said
     unit[1, 1] = np.nan
     finding = rules.sound_embeddings(unit, ModelLimits(max_norm_error=1_000_000))
     assert not finding.passed
     assert "diverged" in finding.said
+
+
+def test_embeddings_need_no_length_of_one_where_the_base_model_s_have_none() -> None:
+    unit = np.eye(3, dtype=np.float32)
+    longer, normalised = (
+        ModelProperties(modules=(), dimensions=3, max_seq_length=64, unit_length=unit_length)
+        for unit_length in (False, True)
+    )
+    finding = rules.sound_embeddings(unit * 2, ModelLimits(), longer)
+    assert outcome(finding) == (True, 1.0, 1e-3)
+    assert "from 2 to 2; the base model's isn't 1 either" in finding.said
+    assert not rules.sound_embeddings(unit * 2, ModelLimits(), normalised).passed
+    assert not rules.sound_embeddings(unit * np.nan, ModelLimits(), longer).passed
 
 
 def test_time_and_cost_have_a_budget_and_nobody_bills_a_laptop() -> None:

@@ -18,7 +18,14 @@ import pyarrow.parquet as pq
 
 from pipeline.compute.modal.attempts import count_attempt, forget_attempts
 from pipeline.compute.modal.code_hashes import app_name, dependencies, deployment_version, sent_files
-from pipeline.compute.modal.messages import CheckMessage, EmbeddingMessage, MeasuringMessage, Outcome, TrainingMessage
+from pipeline.compute.modal.messages import (
+    CheckMessage,
+    EmbeddingMessage,
+    LookMessage,
+    MeasuringMessage,
+    Outcome,
+    TrainingMessage,
+)
 from pipeline.compute.modal.settings import (
     CPU_CORES,
     HUB_MOUNT,
@@ -28,6 +35,7 @@ from pipeline.compute.modal.settings import (
     RETRIES,
     RUN_MOUNT,
     ModalSettings,
+    uploaded_model,
     volume_location,
 )
 from pipeline.core.errors import PipelineError, reason_of
@@ -80,11 +88,12 @@ _common: dict[str, Any] = {
     # A container for each call: no state of one training reaches another.
     "single_use_containers": True,
 }
+_secrets = [modal.Secret.from_name(settings.hf_secret)] if settings.hf_secret else []
 _worker: dict[str, Any] = {
     **_common,
     "gpu": list(settings.gpus) or None,
     "cpu": CPU_CORES,
-    "secrets": [modal.Secret.from_name(settings.hf_secret)] if settings.hf_secret else [],
+    "secrets": _secrets,
     # An attempt that is lost starts again at once, and goes on from the newest checkpoint.
     "retries": modal.Retries(max_retries=RETRIES, initial_delay=0.0),
 }
@@ -150,6 +159,21 @@ def finished_result(job_text: str) -> tuple[str, bytes]:
         return Outcome(result=manifest.result)
 
     return _attempt(work).model_dump_json(), b""
+
+
+@app.function(**_common, secrets=_secrets)
+def look_at(job_text: str) -> tuple[str, bytes]:
+    """Look at a base model on a CPU; takes a `LookMessage`, gives an `Outcome` and a `ModelProperties` as JSON."""
+    job = LookMessage.from_json(job_text)
+    found = []
+
+    def work() -> Outcome:
+        from pipeline.models.look import look_at as look
+
+        found.append(look(_local(job.model)).model_dump_json().encode())
+        return Outcome()
+
+    return _attempt(work).model_dump_json(), b"".join(found)
 
 
 @app.function(**_common)
@@ -263,5 +287,5 @@ def _local(model: ModelInfo) -> ModelInfo:
     elif place := remote_location(model.location):
         location = os.fspath(RUN_MOUNT / place.path)
     else:
-        location = f"{INPUTS_MOUNT}/models/{model.version}"
+        location = uploaded_model(model.version)
     return model.model_copy(update={"location": location})

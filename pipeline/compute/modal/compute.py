@@ -16,9 +16,24 @@ from pipeline.compute.modal import app as modal_app
 from pipeline.compute.modal.calls import LogSpan, cancel, follow, is_running
 from pipeline.compute.modal.code_hashes import training_version
 from pipeline.compute.modal.errors import one_line_modal_errors
-from pipeline.compute.modal.messages import CheckMessage, EmbeddingMessage, MeasuringMessage, Outcome, TrainingMessage
+from pipeline.compute.modal.messages import (
+    CheckMessage,
+    EmbeddingMessage,
+    LookMessage,
+    MeasuringMessage,
+    Outcome,
+    TrainingMessage,
+)
 from pipeline.compute.modal.prices import PriceTable, require_same_memory, which_gpu
-from pipeline.compute.modal.settings import HUB_MOUNT, INPUTS_MOUNT, KIND, RETRIES, RUN_MOUNT, volume_location
+from pipeline.compute.modal.settings import (
+    HUB_MOUNT,
+    INPUTS_MOUNT,
+    KIND,
+    RETRIES,
+    RUN_MOUNT,
+    uploaded_model,
+    volume_location,
+)
 from pipeline.compute.modal.volumes import (
     create_run_volume,
     download_run,
@@ -34,7 +49,7 @@ from pipeline.core.progress import Advanced, OnProgress, ignore
 from pipeline.core.values import Cost
 from pipeline.evaluation.measurement import Measurement
 from pipeline.models.fine_tuned import FineTunedModel
-from pipeline.models.info import ModelInfo
+from pipeline.models.info import ModelInfo, ModelProperties
 from pipeline.training.job import RunIdentity, TrainingJob
 from pipeline.training.manifest import verify_model
 
@@ -147,7 +162,18 @@ class ModalCompute(Compute):
             call = function.spawn(message.model_dump_json())
         return _Measuring(_record(call), call)
 
-    # --- the model that lies there ---
+    # --- models ---
+
+    def look_at(self, model: ModelInfo) -> ModelProperties:
+        """See `Compute.look_at`; in a container, as a model may be larger than this machine."""
+        with one_line_modal_errors(f"looking at {model.name} on Modal"):
+            message = LookMessage(model=_for_containers(model))
+            try:
+                _, data = _short_call(self._function("look_at", None), message.model_dump_json())
+            except PipelineError as error:
+                # The container knows the folder by its own name.
+                raise PipelineError(str(error).replace(uploaded_model(model.version), model.location)) from error
+        return ModelProperties.from_stored_json(data)
 
     def add_files(self, model: FineTunedModel, files: Mapping[str, bytes], replace: bool = True) -> None:
         """See `Compute.add_files`."""

@@ -56,6 +56,12 @@ class CheckMessage(_Message):
     fingerprint: str | None
 
 
+class LookMessage(_Message):
+    """Asks to look at a base model, on a CPU."""
+
+    model: ModelInfo
+
+
 class EmbeddingMessage(_Message):
     """Asks to embed questions in fp32."""
 

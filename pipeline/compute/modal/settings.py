@@ -107,6 +107,11 @@ def _timeout(text: str | None) -> int:
     return max(1, round(hours * 3600))
 
 
+def uploaded_model(version: str) -> str:
+    """Where containers see a model of the client's machine."""
+    return f"{INPUTS_MOUNT}/models/{version}"
+
+
 def volume_location(volume: str) -> str:
     """The location of a Volume's root."""
     return f"{SCHEME}://{volume}"

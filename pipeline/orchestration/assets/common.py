@@ -5,9 +5,11 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
+from pipeline.core.errors import excerpt
 from pipeline.core.foreign_text import shortened
 from pipeline.core.progress import LogLines, OnProgress, TrainingSignal, both, progress_file_sink
 from pipeline.core.tables import Table, markdown_lines
+from pipeline.models.info import ModelInfo
 from pipeline.quality.findings import Finding
 from pipeline.question_pairs.schema import PAIR_SCHEMA, PairTable
 
@@ -45,6 +47,25 @@ def finding_result(finding: Finding, asset: str, name: str, is_warning: bool = F
         description=finding.said,
         metadata=metadata,
     )
+
+
+def properties_metadata(model: ModelInfo) -> dict[str, Any]:
+    """How a model makes embeddings, and what is special about that; nothing where nobody has looked."""
+    if (properties := model.properties) is None:
+        return {}
+    return {
+        "modules": " → ".join(properties.modules),
+        "dimensions": properties.dimensions,
+        "max_seq_length": "no limit" if properties.max_seq_length is None else properties.max_seq_length,
+        "unit_length": properties.unit_length,
+        "prompt": excerpt(properties.prompt) if properties.prompt else "none",
+        "similarity": properties.similarity,
+        **(
+            {"remarks": dg.MetadataValue.md("\n".join(f"- {remark}" for remark in properties.remarks))}
+            if properties.remarks
+            else {}
+        ),
+    }
 
 
 def table_metadata(table: PairTable) -> dict[str, Any]:

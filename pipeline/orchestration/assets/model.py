@@ -6,10 +6,11 @@ import dagster as dg
 
 from pipeline.compute.base import Compute
 from pipeline.compute.choice import backend
+from pipeline.core.store import VersionStore
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.info import ModelInfo
 from pipeline.models.options import BaseModelChoice
-from pipeline.orchestration.assets.common import OWNERS, training_progress_into
+from pipeline.orchestration.assets.common import OWNERS, properties_metadata, training_progress_into
 from pipeline.orchestration.executor import COMPUTE_POOL
 from pipeline.orchestration.failures import one_line_failures
 from pipeline.orchestration.work_records import StepRecords
@@ -30,17 +31,20 @@ class FineTuneConfig(TrainingOrder, dg.Config):
 
 
 @dg.asset(group_name=GROUP, kinds={"huggingface"}, owners=OWNERS, code_version="1")
-def base_model(config: BaseModelConfig) -> dg.MaterializeResult[ModelInfo]:
+def base_model(
+    config: BaseModelConfig, compute: dg.ResourceParam[Compute], store: dg.ResourceParam[VersionStore]
+) -> dg.MaterializeResult[ModelInfo]:
     """The sentence-embedding model to start from, pinned to a commit or to a hash of its files.
 
-    Resolved once, so that the baseline report and the training can't mean different models.
+    Resolved once, so that the baseline report and the training can't mean different models. It is looked at first: a
+    few questions are embedded, and a model that can't be used is refused here.
 
     **Next:** materialise `baseline_eval_report`, or choose another `model` in the Launchpad.
     """
-    from pipeline.models.base_model import resolve_base_model
+    from pipeline.workflow import find_base_model
 
     with one_line_failures():
-        model = resolve_base_model(config)
+        model = find_base_model(config, compute, store)
     return dg.MaterializeResult(
         value=model,
         data_version=dg.DataVersion(model.data_version),
@@ -49,6 +53,7 @@ def base_model(config: BaseModelConfig) -> dg.MaterializeResult[ModelInfo]:
             "kind": model.kind,
             "location": model.location,
             "version": model.version,
+            **properties_metadata(model),
         },
     )
 
@@ -107,6 +112,7 @@ def _training_metadata(result: FineTunedModel) -> dict[str, Any]:
         "run_folder": dg.MetadataValue.path(result.run_folder),
         "model_card": dg.MetadataValue.md(model_card_text(result)),
         "base_model": result.base_model.name,
+        **properties_metadata(result.model),
         "source": result.origin.source,
         "synthetic": result.origin.synthetic,
         "device": result.device,

@@ -5,6 +5,7 @@ from typing import Any
 import dagster as dg
 
 from pipeline.compute.base import Compute
+from pipeline.core.store import VersionStore
 from pipeline.evaluation.options import EvaluationOptions
 from pipeline.evaluation.report import EvaluationReport, compare
 from pipeline.evaluation.results_csv import results_file_name
@@ -120,6 +121,7 @@ def model_leaderboard(
     config: LeaderboardConfig,
     compute: dg.ResourceParam[Compute],
     report_history: ReportHistory,
+    store: dg.ResourceParam[VersionStore],
     eval_split: PairTable,
     dev_split: PairTable,
     train_split: PairTable,
@@ -131,16 +133,15 @@ def model_leaderboard(
 
     **Next:** name further base models in the Launchpad to see what to start from.
     """
-    from pipeline.models.base_model import resolve_base_model
     from pipeline.reporting.ranking import build_leaderboard, measured_on
-    from pipeline.workflow import measure_base_model
+    from pipeline.workflow import find_base_model, measure_base_model
 
     records, splits = StepRecords(context, compute.kind), Splits(train_split, dev_split, eval_split)
     with one_line_failures():
         reports, unreadable = report_history.reports()
         measured = {report.model.version for report in reports if measured_on(report, splits)}
         for choice in config.base_models:
-            model = resolve_base_model(BaseModelChoice(model=choice))
+            model = find_base_model(BaseModelChoice(model=choice), compute, store)
             if model.version not in measured:
                 report = measure_base_model(compute, model, splits, config, progress_into(context), records)
                 reports.append(report)

@@ -1,6 +1,7 @@
 """Real training in real containers of the loopback Modal server, held against the same training on this machine."""
 
 import random
+import re
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ import pytest
 from modal_loopback import LoopbackModal
 from modal_training import UNIX_TIME, VOLUME, Training
 from sentence_transformers import SentenceTransformer
+from tiny_models import make_model, query_prompt, tiny_tokenizer
 
 from pipeline.compute.base import MeasuringJob, WorkRecord
 from pipeline.compute.choice import backend, backends
@@ -22,7 +24,9 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.files import file_sha256
 from pipeline.core.progress import CheckpointSaved, DevEvaluated, LogLine, TrainingStep, ignore
 from pipeline.evaluation.options import EvaluationOptions
+from pipeline.models.base_model import resolve_base_model
 from pipeline.models.fine_tuned import FineTunedModel
+from pipeline.models.options import BaseModelChoice
 from pipeline.orchestration.work_records import StepRecords, recorded_calls
 from pipeline.training.job import RunIdentity, TrainingJob
 
@@ -57,6 +61,18 @@ def test_the_weights_are_those_of_this_machine_and_lie_in_a_volume_of_the_seeds_
     assert {name for name in files if name.startswith("tiny-ft/")} == {
         f"tiny-ft/{path.relative_to(here.model.location)}" for path in Path(here.model.location).rglob("*.*")
     }
+
+
+def test_a_base_model_is_looked_at_in_a_container_and_refused_by_the_name_that_it_has_here(
+    modal_compute: "ModalCompute", modal_loopback: LoopbackModal, tmp_path: Path
+) -> None:
+    folder = make_model(tmp_path / "base", **query_prompt())
+    info = resolve_base_model(BaseModelChoice(model=str(folder)))
+    assert modal_compute.look_at(info) == LocalCompute(tmp_path).look_at(info)
+    tiny_tokenizer(pad_token=None).save_pretrained(folder)
+    with pytest.raises(PipelineError, match=re.escape(f"the tokenizer of {folder} has no token to pad with")):
+        modal_compute.look_at(resolve_base_model(BaseModelChoice(model=str(folder))))
+    assert [call.function for call in modal_loopback.calls()] == ["look_at", "look_at"]
 
 
 def test_the_call_is_recorded_before_it_is_waited_for_and_its_events_arrive(

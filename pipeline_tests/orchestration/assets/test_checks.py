@@ -5,8 +5,9 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from dagster_runs import EVERYTHING, checks, failures, run
+from dagster_runs import EVERYTHING, checks, failures, metadata, run
 from made_reports import before_and_after
+from tiny_models import POSITIONS, WIDTH, make_model, query_prompt
 
 from pipeline.compute.local.compute import LocalCompute
 from pipeline.core.store import VersionStore
@@ -249,6 +250,30 @@ def test_a_corrupted_model_is_neither_measured_nor_promoted(pipeline_home: Path,
     assert not found["fine_tuned_model", "sound_embeddings"].passed
     assert not (pipeline_home / "post_train_eval_report").exists()
     assert not (pipeline_home / "production_model").exists()
+
+
+@pytest.mark.slow
+def test_a_model_with_a_prompt_and_without_unit_length_passes_and_its_metadata_says_so(
+    pipeline_home: Path, small_config: Path, tmp_path: Path
+) -> None:
+    base = make_model(tmp_path / "base", "roberta", limit=None, **query_prompt())
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = run(
+            pipeline_home,
+            small_config,
+            instance,
+            BEFORE_TRAINING | dg.AssetSelection.assets("fine_tuned_model"),
+            (f"base_model.model={base}", "fine_tuned_model.epochs=1"),
+        )
+    assert result.success
+    sound = checks(result)["fine_tuned_model", "sound_embeddings"]
+    assert sound.passed
+    assert "the base model's isn't 1 either" in str(sound.description)
+    for asset, limit in (("base_model", POSITIONS - 1), ("fine_tuned_model", 16)):
+        shown = metadata(result, asset)
+        assert (shown["prompt"], shown["unit_length"]) == ("'What is the query: '", False)
+        assert (shown["dimensions"], shown["max_seq_length"]) == (WIDTH, limit)
+        assert "stands before each question" in shown["remarks"]
 
 
 @pytest.mark.slow

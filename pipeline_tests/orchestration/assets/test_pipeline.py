@@ -6,7 +6,8 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from dagster_runs import EVERYTHING, metadata, run
+from dagster_runs import EVERYTHING, failures, metadata, run
+from tiny_models import make_model, tiny_tokenizer
 
 from pipeline.core.store import VersionStore
 from pipeline.evaluation.report import EvaluationReport
@@ -140,6 +141,23 @@ def test_a_failure_is_one_line_and_leaves_nothing_behind(
     assert "nowhere.tsv" in data.description
     assert "\n" not in data.description
     assert not (pipeline_home / "raw_quora_dataset").exists()
+
+
+def test_a_base_model_that_can_t_be_used_fails_in_one_line_and_leaves_what_was_there(
+    pipeline_home: Path, small_config: Path, tmp_path: Path
+) -> None:
+    alone, folder = dg.AssetSelection.assets("base_model"), make_model(tmp_path / "base")
+    with dg.DagsterInstance.ephemeral() as instance:
+        run(pipeline_home, small_config, instance, alone, (f"base_model.model={folder}",))
+        before = load_value(VersionStore(str(pipeline_home)), "base_model")
+        tiny_tokenizer(pad_token=None).save_pretrained(folder)
+        result = run(
+            pipeline_home, small_config, instance, alone, (f"base_model.model={folder}",), raise_on_error=False
+        )
+    (said,) = failures(result).values()
+    assert said.startswith(f"the tokenizer of {folder} has no token to pad with")
+    assert said.splitlines() == [said]
+    assert load_value(VersionStore(str(pipeline_home)), "base_model") == before
 
 
 def test_a_stored_table_that_was_changed_is_refused(pipeline_home: Path, small_config: Path) -> None:
