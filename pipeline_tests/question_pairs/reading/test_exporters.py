@@ -40,6 +40,15 @@ TEXTS = st.text(LETTERS, max_size=8) | st.sampled_from(
 FLAT_TEXTS = st.text("ab7 \"'\\é世?", min_size=1, max_size=8).filter(str.strip)
 
 
+RULES: dict[str, dict[str, Any]] = {
+    "minimal": {},
+    "all": {"quoting": csv.QUOTE_ALL},
+    "nonnumeric": {"quoting": csv.QUOTE_NONNUMERIC},
+    "backslash": {"doublequote": False, "escapechar": "\\"},
+    "single": {"quotechar": "'"},
+}
+
+
 @dataclass(frozen=True)
 class Pair:
     question1: str
@@ -102,11 +111,16 @@ def columns(rows: list[Pair], first: int, made: Habits) -> dict[str, list[str]]:
     numbers = range(first, first + len(rows))
     match made.ids:
         case "sound":
-            ids = {"id": numbers, "qid1": [10_000 + 2 * n for n in numbers], "qid2": [10_001 + 2 * n for n in numbers]}
+            ids = {
+                "id": list(numbers),
+                "qid1": [10_000 + 2 * n for n in numbers],
+                "qid2": [10_001 + 2 * n for n in numbers],
+            }
         case "per file":
-            ids = {"id": range(len(rows)), "qid1": range(len(rows)), "qid2": [100 + n for n in range(len(rows))]}
+            own = list(range(len(rows)))
+            ids = {"id": own, "qid1": own, "qid2": [100 + n for n in own]}
         case "per column":
-            ids = {"id": numbers, "qid1": numbers, "qid2": numbers}
+            ids = {name: list(numbers) for name in ("id", "qid1", "qid2")}
         case "constant":
             ids = {name: [-1] * len(rows) for name in ("id", "qid1", "qid2")}
         case _:
@@ -131,14 +145,7 @@ def written(rows: list[Pair], first: int, made: Habits) -> bytes:
         text = made.end.join(made.separator.join(line) for line in [header, *lines]) + made.end
     else:
         file = io.StringIO(newline="")
-        options: dict[str, Any] = {
-            "minimal": {},
-            "all": {"quoting": csv.QUOTE_ALL},
-            "nonnumeric": {"quoting": csv.QUOTE_NONNUMERIC},
-            "backslash": {"doublequote": False, "escapechar": "\\"},
-            "single": {"quotechar": "'"},
-        }[made.quotes]
-        writer = csv.writer(file, delimiter=made.separator, lineterminator=made.end, **options)
+        writer = csv.writer(file, delimiter=made.separator, lineterminator=made.end, **RULES[made.quotes])
         writer.writerows([header, *lines])
         text = file.getvalue()
     if not made.ends_with_line:
@@ -237,8 +244,11 @@ def test_whatever_the_rules_are_rows_are_accounted_for(
     if text.lstrip().startswith(("sep=", '"sep=')):
         text = text.lstrip().split(made.end, 1)[1]
     form = str(read.audit.facts["form"])
-    rule = csv.QUOTE_NONE if form.endswith("without quoting") else csv.QUOTE_MINIMAL
-    counted = csv.reader(io.StringIO(text, newline=""), delimiter=made.separator, quoting=rule)
+    lines = io.StringIO(text, newline="")
+    if form.endswith("without quoting"):
+        counted = csv.reader(lines, delimiter=made.separator, quoting=csv.QUOTE_NONE)
+    else:
+        counted = csv.reader(lines, delimiter=made.separator)
     assert read.audit.read == sum(1 for row in counted if row) - 1
 
 
