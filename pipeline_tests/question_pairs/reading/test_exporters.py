@@ -164,7 +164,7 @@ def load(files: list[bytes], **chosen: Any) -> AuditedPairs | str:
         except PipelineError as error:
             message = str(error)
             assert message.splitlines() == [message]
-            assert len(message) <= 268
+            assert len(message) <= 280
             return message
     assert len(read.table) == read.audit.kept == read.audit.read - sum(read.audit.rejected.values())
     return read
