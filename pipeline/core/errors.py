@@ -21,8 +21,8 @@ LONGEST_LINE = 300
 _LONGEST_MESSAGE = 280
 """Leaves room for what stands before a message in its line: the command's `Error: ` and the name of the step."""
 
-_SHARE_OF_THE_START = 0.7
-_LONG_PATH = re.compile(r"\S{30,}(?=\S{60})")
+_SHARE_OF_THE_START = 0.72
+_LONG_PATH = re.compile(r"\S{55,}(?=\S{35})")
 """What of a path of more than 90 characters may be left out."""
 
 
