@@ -69,9 +69,16 @@ def _failure(received: signals.Signals) -> tuple[str, int] | None:
 @set_option
 @click.option("--markdown", "as_page", is_flag=True, help="Print docs/configuration.md instead.")
 def print_config(config_path: Path | None, overrides: tuple[str, ...], as_page: bool) -> None:
-    """Print a run config with every setting, what it means and allows; with --config, what that file amounts to."""
+    """Print every environment variable, and a run config with every setting, what each means and allows.
+
+    With --config: what that file amounts to.
+    """
     settings = load_settings(config_path, overrides)
-    page = settings_page(STEP_SETTINGS, environment.variables()) if as_page else settings.explained()
+    page = (
+        settings_page(STEP_SETTINGS, environment.variables())
+        if as_page
+        else settings.explained(environment.variables())
+    )
     click.echo(page, nl=False)
 
 

@@ -20,10 +20,12 @@ _ADVICE: dict[str, str] = {
 LONGEST_LINE = 300
 """Characters of the longest line that a user is shown."""
 
-_LONGEST_MESSAGE = 268
+_LONGEST_MESSAGE = 280
 """Leaves room for what stands before a message in its line: the command's `Error: ` and the name of the step."""
 
-_SHARE_OF_THE_START = 0.6
+_SHARE_OF_THE_START = 0.72
+_LONG_PATH = re.compile(r"\S{55,}(?=\S{35})")
+"""What of a path of more than 90 characters may be left out."""
 
 
 class PipelineError(Exception):
@@ -31,7 +33,7 @@ class PipelineError(Exception):
 
     The message is one line that names the thing, the value and the way out. Dagster's steps turn it into a
     `dagster.Failure` and the command line into its last line, both without a traceback. A message that is longer than
-    268 characters loses its middle: it begins with the thing and ends with the way out.
+    280 characters loses the beginning of long paths, and then its middle: the thing and the way out stay.
 
     Attributes:
         message: the line, without the advice that `make_again` stands for.
@@ -64,9 +66,13 @@ _IS_ADVICE = re.compile(
 
 
 def one_line(text: str, longest: int = LONGEST_LINE) -> str:
-    """The text in one line of printable characters; the middle of a longer one is left out."""
+    """The text in one line of printable characters; the beginning of long paths, and the middle, are left out of a
+    longer one."""
     if not text.isprintable():
         text = "".join(letter if letter.isprintable() else " " for letter in text)
+    if len(text) <= longest:
+        return text
+    text = _LONG_PATH.sub("…", text)
     if len(text) <= longest:
         return text
     start = int(longest * _SHARE_OF_THE_START)

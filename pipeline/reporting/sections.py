@@ -83,7 +83,11 @@ def _headline(report: EvaluationReport) -> Section:
         ]
     return Section(
         "Result",
-        (f"{report.positive_rate:.1%} of the pairs are duplicates. {THRESHOLDS[report.threshold_kind]}",),
+        (
+            f"{report.positive_rate:.1%} of the pairs are duplicates. {THRESHOLDS[report.threshold_kind]}",
+            f"A pair counts as a duplicate from a cosine of {report.cosine.accuracy_threshold:.4f} on for accuracy, "
+            f"and of {report.cosine.f1_threshold:.4f} on for F1, precision, recall and MCC.",
+        ),
         (Table("Cosine similarity, with 95 % intervals", header, tuple(rows)),),
         ("curves", "scores"),
         (f"The baseline is {report.baseline.model.name}.",) if report.baseline else (),
@@ -103,7 +107,19 @@ def _similarities(report: EvaluationReport) -> Section:
         tuple((METRIC_NAMES[metric], *(cell(name, metric) for name in report.operating)) for metric in COMPARED),
     )
     notes = ("In brackets: the difference to the baseline.",) if differences else ()
-    return Section("Four similarities", tables=(table,), notes=notes)
+    sides = "A distance counts up to its threshold, a similarity from it on."
+    return Section("Four similarities", tables=(table, _thresholds(report)), notes=(*notes, sides))
+
+
+def _thresholds(report: EvaluationReport) -> Table:
+    """The thresholds of each similarity, beside the baseline's where there is one."""
+    parts = [("", report.operating), *([("baseline, ", report.baseline.operating)] if report.baseline else [])]
+    rows = tuple(
+        (f"{whose}{label}", *(f"{getattr(operating[name], field):.4f}" for name in report.operating))
+        for label, field in (("threshold of accuracy", "accuracy_threshold"), ("threshold of F1", "f1_threshold"))
+        for whose, operating in parts
+    )
+    return Table("Thresholds of each similarity", ("threshold", *report.operating), rows)
 
 
 def _probability(report: EvaluationReport) -> Section:

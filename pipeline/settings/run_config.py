@@ -72,9 +72,14 @@ class RunSettings:
         chosen = self._settings if steps is None else steps
         return {"ops": {step: {"config": self._settings[step].model_dump()} for step in chosen}}
 
-    def explained(self) -> str:
-        """The run config of all steps as YAML, with what each setting means, allows and is by default above it."""
-        lines = [
+    def explained(self, variables: Sequence[Variable] = ()) -> str:
+        """The run config of all steps as YAML, with what each setting means, allows and is by default above it.
+
+        Args:
+            variables: the environment variables, which are explained above the settings.
+        """
+        lines = ["# Environment variables choose where things are:", *_explained(variables), ""] if variables else []
+        lines += [
             "# Every setting of every step. Leave out what you don't change: it takes its default.",
             "ops:",
         ]
@@ -89,6 +94,14 @@ class RunSettings:
                 lines += _comment(f"Allowed: {_allowed(properties[name])}. Default: {default}", 6)
                 lines.append(f"      {name}: {_yaml(getattr(settings, name))}")
         return "\n".join(lines) + "\n"
+
+
+def _explained(variables: Sequence[Variable]) -> list[str]:
+    return [
+        line
+        for variable in variables
+        for line in _comment(f"{variable.name}: {variable.meaning}. Default: {variable.default}".replace("`", ""), 0)
+    ]
 
 
 def settings_page(classes: StepSettings, variables: Sequence[Variable]) -> str:

@@ -4,9 +4,11 @@
 
     sentence-transformers-ft-<UNIX_TIMESTAMP>/
       checkpoints/<step>/                   the newest few, complete or absent
-      <base model with / as -->-ft/         the fine-tuned model; eval/ inside has one row an epoch
-      manifest.json                         written last: a folder without it is unfinished
+      <base model with / as -->-ft/         the fine-tuned model; eval/ inside has one row an evaluation
+      manifest.json                         written last by the training: a folder without it is unfinished
       binary_classification_evaluation_{pre,post}_train_results.csv (and .json)
+      duplicate_probability.json, report.html
+      .owner                                which run and training it belongs to
 """
 
 from dataclasses import dataclass

@@ -71,7 +71,7 @@ def assert_one_line_error(result: subprocess.CompletedProcess[str], *words: str)
         ("fine_tuned_model.batch_size=0", ("fine_tuned_model.batch_size", "at least 2")),
         ("fine_tuned_model.loss=hinge", ("fine_tuned_model.loss", "hinge", "online_contrastive")),
         ("fine_tuned_model.epoch=3", ("no setting 'epoch'", "epochs")),
-        ("training.epochs=3", ("no step 'training'", "fine_tuned_model")),
+        ("training.epochs=3", ("no step 'training'", "`python -m pipeline config` lists the steps")),
         ("epochs", ("step.setting=value",)),
     ],
 )

@@ -8,13 +8,16 @@ import pytest
 from made_reports import a_training, before_and_after, made
 from small_data import sample_pairs
 
-from pipeline.core.files import add_to_folder
+from pipeline.core.files import OWNER_FILE, PROJECT_ROOT, add_to_folder
 from pipeline.evaluation.decision import decision_from
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.evaluation.results_csv import read_results, results_file_name
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.reporting.file_names import CALIBRATION_FILE_NAME, PAGE_FILE_NAME
+from pipeline.reporting.markdown import markdown
+from pipeline.reporting.page import page
 from pipeline.reporting.result_files import card_files, result_files
+from pipeline.training.manifest import MANIFEST_NAME
 
 CARD = "some-model-ft/README.md"
 
@@ -39,6 +42,16 @@ def questions_in(card: str) -> list[str]:
     """Questions of the data that a card copies."""
     pairs = sample_pairs().pairs
     return sorted({question for name in ("question1", "question2") for question in pairs[name] if question in card})
+
+
+def test_the_readme_shows_every_file_of_a_run_folder(files: dict[str, bytes], training: FineTunedModel) -> None:
+    text = (PROJECT_ROOT / "README.md").read_text(encoding="utf-8")
+    tree = text.partition("/runs/sentence-transformers-ft-<UNIX_TIMESTAMP>/")[2].partition("```")[0]
+    shown = {line.split()[0].rstrip("/") for line in tree.strip().splitlines()}
+    model = "sentence-transformers--all-MiniLM-L6-v2-ft"
+    made_later = {name.replace(training.model.name, model).rpartition("/")[2] for name in files}
+    by_training = {"checkpoints/<step>", model, "eval", MANIFEST_NAME, OWNER_FILE}
+    assert shown == made_later | by_training
 
 
 def test_the_files_of_a_run_folder_bear_the_reference_systems_names(
@@ -115,3 +128,22 @@ def test_the_first_card_has_the_results_on_the_dev_split_and_the_second_one_the_
 def test_the_card_of_a_training_without_a_dev_split_says_that_nothing_is_measured() -> None:
     training = a_training("t1").model_copy(update={"dev_evaluations": []})
     assert "Not measured yet" in card_files(training)[CARD].decode()
+
+
+def test_page_report_and_card_show_every_threshold(
+    files: dict[str, bytes], reports: tuple[EvaluationReport, EvaluationReport]
+) -> None:
+    baseline, post = reports
+    visible = {
+        "page": re.sub(r"<[^>]*>", " ", re.sub(r"(?s)<svg.*?</svg>|<style.*?</style>|<[^>]*>", " ", page(post, ()))),
+        "report": re.sub(r"\]\([^)]*\)", "]", markdown(post)),
+        "card": files[CARD].decode().split("---", 2)[2],
+        "baseline": markdown(baseline),
+    }
+    for name, text in visible.items():
+        assert "threshold of accuracy" in text
+        for report in (baseline,) if name == "baseline" else reports:
+            for metrics in report.operating.values():
+                assert f"{metrics.accuracy_threshold:.4f}" in text, name
+                assert f"{metrics.f1_threshold:.4f}" in text, name
+    assert f"A pair counts as a duplicate from a cosine of {post.cosine.accuracy_threshold:.4f} on" in visible["card"]

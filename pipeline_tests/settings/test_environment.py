@@ -100,6 +100,19 @@ def test_every_variable_that_the_code_reads_is_explained() -> None:
     assert all(variable.default and variable.meaning for variable in variables())
 
 
+def test_config_explains_every_variable_above_the_settings(tmp_path: Path) -> None:
+    printed = CliRunner().invoke(cli, ["config"], catch_exceptions=False).stdout
+    above, _, settings = printed.partition("\nops:\n")
+    assert settings
+    for variable in variables():
+        assert f"\n# {variable.name}: " in above
+    words = " ".join(above.replace("\n# ", " ").split())
+    assert "PIPELINE_COMPUTE: where models are trained and evaluated: local, modal, or" in words
+    path = tmp_path / "all.yaml"
+    path.write_text(printed)
+    assert CliRunner().invoke(cli, ["config", "--config", str(path)], catch_exceptions=False).stdout == printed
+
+
 def test_the_page_of_settings_lists_every_variable() -> None:
     printed = CliRunner().invoke(cli, ["config", "--markdown"], catch_exceptions=False)
     assert printed.exit_code == 0

@@ -30,7 +30,7 @@ def refusal(path: Path | None = None, *overrides: str) -> str:
         load_settings(path, overrides)
     message = str(caught.value)
     assert message.splitlines() == [message]
-    assert len(message) <= 268
+    assert len(message) <= 280
     return message
 
 

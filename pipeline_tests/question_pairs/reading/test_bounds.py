@@ -171,7 +171,7 @@ def refusal(path: Path | str, **settings: Any) -> str:
         load_audited(PairSource(source="file", path=str(path), **settings))
     message = str(caught.value)
     assert message.splitlines() == [message]
-    assert len(message) <= 268
+    assert len(message) <= 280
     return message
 
 

@@ -42,7 +42,7 @@ def refusal(path: Path, **settings: Any) -> str:
         audited(path, **settings)
     message = str(caught.value)
     assert message.splitlines() == [message]
-    assert len(message) <= 268, message
+    assert len(message) <= 280, message
     assert str(path) in message
     return message
 
