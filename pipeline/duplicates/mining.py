@@ -107,6 +107,13 @@ def mine_corpus(
         prior = given_prior(decision, floor, options.prior)
     else:
         prior = estimated_prior(decision, floor, candidates.cosine)
+    if prior.is_at_bound and options.threshold is None:
+        on_progress(
+            LogLine(
+                f"by their scores next to none of the {len(candidates):,} pairs from {floor:.4f} on is a duplicate; if "
+                "that can't be, give the prior, a threshold, or a lower floor"
+            )
+        )
     threshold = _threshold(options, decision, prior)
     if threshold < floor:
         on_progress(LogLine(f"the threshold {threshold:.4f} is below the floor, so the floor {floor:.4f} is used"))

@@ -35,6 +35,12 @@ class Prior:
     is_estimated: bool
     equivalent: float
 
+    @property
+    def is_at_bound(self) -> bool:
+        """Whether the estimate went as low as it can: either nothing is a duplicate, or the scores are unlike those of
+        the dev split."""
+        return self.is_estimated and self.share < 10 * _LEAST
+
 
 def share_on_dev(decision: Decision, floor: float) -> float:
     """The share of duplicates among the dev pairs at or above a floor; among all of them without a curve."""
