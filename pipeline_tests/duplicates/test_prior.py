@@ -6,7 +6,7 @@ from deciding_model import made_decision
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.duplicates.prior import estimated_prior, given_prior, share_on_dev
+from pipeline.duplicates.prior import estimated_prior, given_prior, prior_on_dev, share_on_dev
 from pipeline.models.decision import Decision
 
 DECISION = made_decision(pairs=20_000)
@@ -29,7 +29,7 @@ def above(decision: Decision, share: float, floor: float) -> tuple[np.ndarray, n
 def test_the_share_from_the_floor_on_is_estimated_from_the_scores_alone(share: float, floor: float) -> None:
     cosine, labels = above(DECISION, share, floor)
     found = estimated_prior(DECISION, floor, cosine)
-    assert found.is_estimated
+    assert found.how == "estimated"
     assert found.share == pytest.approx(labels.mean(), abs=0.06)
 
 
@@ -51,7 +51,8 @@ def test_a_given_prior_is_taken_and_that_of_the_dev_split_changes_nothing() -> N
     on_dev = share_on_dev(DECISION, floor)
     same = given_prior(DECISION, floor, on_dev)
     assert same.equivalent == pytest.approx(DECISION.calibration.positive_rate)
-    assert not same.is_estimated
+    assert same.how == "given"
+    assert prior_on_dev(DECISION, floor).equivalent == DECISION.calibration.positive_rate
     assert given_prior(DECISION, floor, 0.05).equivalent < same.equivalent
     assert on_dev > DECISION.calibration.positive_rate
 
