@@ -182,8 +182,9 @@ def search_command(
 @click.option("--threshold", type=float, help="Cosine from which on a pair counts. [default: by the probability]")
 @_precision_option
 @click.option(
-    "--prior", type=float, help="Share of duplicates among the pairs at or above the floor. [default: estimated]"
+    "--prior", type=float, help="Share of duplicates among the pairs at or above the floor. [default: as on dev]"
 )
+@click.option("--estimate-prior", is_flag=True, help="Estimate that share from the scores; often far too low.")
 @click.option("--floor", type=float, help="Cosine below which nothing is looked for. [default: the model's threshold]")
 @click.option(
     "--engine",
@@ -304,12 +305,12 @@ def _summary(mined: "MinedCorpus", figures: "list[LabelledFigures]") -> Iterator
     blank = f", {corpus.blank:,} blank texts left out" if corpus.blank else ""
     yield "Read", f"{len(corpus):,} questions of {corpus.name}: {corpus.repeated:,} more repeat one{blank}"
     yield "Pairs", f"{len(pairs):,} have a cosine of {mined.threshold:.4f} or more"
-    if mined.prior:
-        how = "estimated" if mined.prior.is_estimated else "given"
+    if prior := mined.prior:
         yield (
             "Prior",
-            f"{mined.prior.share:.1%} of the {len(mined.candidates):,} pairs from {mined.candidates.floor:.4f} on are "
-            f"duplicates ({how}); on the dev split {mined.prior.on_dev:.1%} are",
+            f"{prior.share:.1%} of the {len(mined.candidates):,} pairs from {mined.candidates.floor:.4f} on are taken "
+            f"for duplicates: {prior.how}"
+            + ("" if prior.how.startswith("as") else f" ({prior.on_dev:.1%} on the dev split)"),
         )
     if (expected := mined.expected_precision) is not None:
         yield "Expected", f"{expected:.1%} of the pairs are duplicates, by their probabilities"

@@ -33,8 +33,8 @@ class ExactSettings:
     """
 
     rows: int = 16_384
-    columns: int = 4_096
-    tile_rows: int = 1_024
+    columns: int = 2_048
+    tile_rows: int = 512
     precision: Literal["auto", "fp32", "bf16"] = "auto"
 
 
@@ -53,7 +53,8 @@ class ExactTiles(Engine):
         from pipeline.models.precision import resolve_precision
 
         cut, n = self.settings, len(vectors)
-        bf16 = resolve_precision(cut.precision, "cpu") == "bf16"
+        # The bits of bf16 tell the largest product of a row where that is positive.
+        bf16 = resolve_precision(cut.precision, "cpu") == "bf16" and floor - _BF16_ERROR > 2**-8
         bound = _bf16_below(floor - _BF16_ERROR) if bf16 else float(np.float32(floor))
         found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         count, done, total = 0, 0, n * (n + 1) // 2
@@ -64,7 +65,9 @@ class ExactTiles(Engine):
                 rows_half = _tensor(rows, bf16)
                 for left in range(top, n, cut.columns):
                     columns = vectors.block(left, min(left + cut.columns, n))
-                    first, second = _at_or_above(rows_half, _tensor(columns, bf16), bound, cut.tile_rows)
+                    # Later rows come after all of these columns.
+                    used = rows_half[: left + len(columns) - top]
+                    first, second = _at_or_above(used, _tensor(columns, bf16), bound, cut.tile_rows)
                     above = first + top < second + left
                     part = _scored(rows, columns, first[above], second[above], floor)
                     count += len(part[0])
@@ -102,13 +105,29 @@ def _at_or_above(rows: Any, columns: Any, bound: float, tile_rows: int) -> tuple
     flipped = columns.T
     for start in range(0, len(rows), tile_rows):
         products = rows[start : start + tile_rows] @ flipped
-        hit = torch.nonzero(products >= bound)
-        if len(hit):
-            firsts.append(hit[:, 0].numpy() + start)
+        # Few rows have a hit, and the largest of a row is found in a fraction of the time that comparing all takes.
+        hopeful = torch.nonzero(_largest_of_rows(products) >= bound)[:, 0]
+        if len(hopeful):
+            hit = torch.nonzero(products[hopeful] >= bound)
+            firsts.append(hopeful[hit[:, 0]].numpy() + start)
             seconds.append(hit[:, 1].numpy())
     if not firsts:
         return _NOTHING[0], _NOTHING[1]
     return np.concatenate(firsts), np.concatenate(seconds)
+
+
+def _largest_of_rows(products: Any) -> Any:
+    """The largest product of each row; for bf16 by its bits, ten times as quickly.
+
+    The bits of a positive bf16 number, read as an integer, grow with it, and those of a negative one are a negative
+    integer. So in a row with a positive product that of the largest integer is the largest; in a row without one the
+    result is some negative product, which reaches no bound above 0.
+    """
+    import torch
+
+    if products.dtype != torch.bfloat16:
+        return products.amax(dim=1)
+    return products.view(torch.int16).amax(dim=1).view(torch.bfloat16)
 
 
 def _scored(

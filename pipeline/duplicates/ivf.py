@@ -2,8 +2,8 @@
 
 Vectors are sorted into lists by k-means, and each is compared with those of the nearest lists only. How many lists are
 looked through is chosen on a sample so that enough of the pairs are found, and how much was missed is measured on
-another sample, in every run. Vectors lie in the index with a byte a number, so that five million of 384 numbers take
-2 GB; the pairs that may reach the floor are computed again from the vectors themselves.
+another sample, in every run. Vectors lie in the index with two bytes a number, in large corpora with one, so that five
+million of 384 numbers take 2 GB; the pairs that may reach the floor are computed again from the vectors themselves.
 """
 
 from dataclasses import dataclass
@@ -33,14 +33,17 @@ class IvfSettings:
         trained_per_list: vectors per list that k-means learns from.
         recall: share of the pairs that shall be found, by the first sample.
         sampled: questions in each of the two samples.
+        fp16_up_to: vectors up to which the index keeps two bytes a number, which is searched more quickly; from there
+            on it keeps one.
         margin: how far below the floor a product in the index may lie to be computed again: its error by rounding.
         seed: of the samples.
     """
 
     lists_per_root: float = 2.0
     trained_per_list: int = 40
-    recall: float = 0.995
+    recall: float = 0.994
     sampled: int = 1_000
+    fp16_up_to: int = 2_000_000
     margin: float = 0.01
     seed: int = 0
 
@@ -111,7 +114,7 @@ class IvfIndex(Engine):
             share = float(there.mean()) if len(wanted) else 1.0
             if share >= self.settings.recall or probes >= index.nlist:
                 return probes
-            probes = min(2 * probes if probes < 4 else probes + probes // 2, int(index.nlist))
+            probes = min(probes + max(1, probes // 3), int(index.nlist))
 
 
 def build_inverted_file(vectors: Vectors, on_progress: OnProgress = ignore, settings: IvfSettings | None = None) -> Any:
@@ -127,7 +130,7 @@ def build_inverted_file(vectors: Vectors, on_progress: OnProgress = ignore, sett
         faiss.IndexFlatIP(dimensions),
         dimensions,
         lists,
-        faiss.ScalarQuantizer.QT_8bit,
+        faiss.ScalarQuantizer.QT_fp16 if n <= chosen.fp16_up_to else faiss.ScalarQuantizer.QT_8bit,
         faiss.METRIC_INNER_PRODUCT,
         False,
     )

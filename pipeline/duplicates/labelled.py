@@ -123,7 +123,7 @@ def thresholds_compared(mined: MinedCorpus, table: PairTable) -> list[LabelledFi
             "best F1 on the dev split": mined.decision.threshold,
             "probability 1/2, without the prior": calibration.cosine_of(0.5),
         }
-        if mined.prior:
+        if mined.prior and mined.prior.how != "as on the dev split":
             others["probability 1/2, with the prior"] = calibration.cosine_of(0.5, mined.prior.equivalent)
         rows += [
             sample.figures(name, max(threshold, floor), probability="without" not in name and "dev" not in name)

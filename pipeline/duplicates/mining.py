@@ -13,7 +13,7 @@ from pipeline.duplicates.engine import Engine
 from pipeline.duplicates.exact import ExactTiles
 from pipeline.duplicates.mined import Clusters, ScoredPairs, clusters_of
 from pipeline.duplicates.options import MiningOptions
-from pipeline.duplicates.prior import Prior, estimated_prior, given_prior
+from pipeline.duplicates.prior import Prior, estimated_prior, given_prior, prior_on_dev
 from pipeline.duplicates.vectors import Vectors
 from pipeline.models.decision import Decision
 
@@ -105,8 +105,17 @@ def mine_corpus(
         return MinedCorpus(corpus, candidates, first_given(options.threshold, floor), None, None)
     if options.prior is not None:
         prior = given_prior(decision, floor, options.prior)
-    else:
+    elif options.estimate_prior:
         prior = estimated_prior(decision, floor, candidates.cosine)
+    else:
+        prior = prior_on_dev(decision, floor)
+    if prior.is_at_bound and options.threshold is None:
+        on_progress(
+            LogLine(
+                f"by their scores next to none of the {len(candidates):,} pairs from {floor:.4f} on is a duplicate; if "
+                "that can't be, give the prior, a threshold, or a lower floor"
+            )
+        )
     threshold = _threshold(options, decision, prior)
     if threshold < floor:
         on_progress(LogLine(f"the threshold {threshold:.4f} is below the floor, so the floor {floor:.4f} is used"))
@@ -123,6 +132,8 @@ def _threshold(options: MiningOptions, decision: Decision, prior: Prior) -> floa
         return options.threshold
     if options.precision is not None:
         return decision.at_precision(options.precision, prior.equivalent).threshold
+    if prior.how == "as on the dev split":
+        return decision.threshold
     return min(decision.calibration.cosine_of(0.5, prior.equivalent), 1.0)
 
 

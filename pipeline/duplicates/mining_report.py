@@ -52,8 +52,7 @@ def _found(mined: MinedCorpus, engine: Engine) -> Table:
         ("engine", engine.name + (f": {engine.remark}" if engine.remark else "")),
     ]
     if prior:
-        how = "estimated" if prior.is_estimated else "given"
-        rows.append((f"share of duplicates from the floor on, {how}", f"{prior.share:.2%}"))
+        rows.append((f"share of duplicates from the floor on, {prior.how}", f"{prior.share:.2%}"))
         rows.append(("the same on the dev split", f"{prior.on_dev:.2%}"))
     if (expected := mined.expected_precision) is not None:
         rows.append(("precision, by the probabilities", f"{expected:.2%}"))

@@ -17,8 +17,8 @@ class MiningOptions(FrozenModel):
         default=None,
         gt=-1,
         le=1,
-        description="Cosine from which on a pair counts as duplicates. Empty: where the probability, corrected for the "
-        "share of duplicates, is 1/2; or the lowest that has `precision`.",
+        description="Cosine from which on a pair counts as duplicates. Empty: the lowest that has `precision`; where "
+        "the probability is 1/2, with a `prior`; else the model's threshold of the best F1 on the dev split.",
     )
     precision: float | None = Field(
         default=None, gt=0, le=1, description="Wanted precision, by the dev split and the share of duplicates."
@@ -27,7 +27,13 @@ class MiningOptions(FrozenModel):
         default=None,
         gt=0,
         lt=1,
-        description="Share of duplicates among the pairs at or above `floor`. Empty: estimated from their scores.",
+        description="Share of duplicates among the pairs at or above `floor`, which corrects the probability. Empty: "
+        "as on the dev split.",
+    )
+    estimate_prior: bool = Field(
+        default=False,
+        description="Estimate that share from the scores. It is far too low where the dev pairs that are no duplicates "
+        "were collected because they look alike, as Quora's.",
     )
     floor: float | None = Field(
         default=None,
@@ -47,6 +53,8 @@ class MiningOptions(FrozenModel):
     def _settings_go_together(self) -> "MiningOptions":
         if self.threshold is not None and self.precision is not None:
             raise ValueError("`threshold` and `precision` are two ways to say the same: give one of them")
+        if self.prior is not None and self.estimate_prior:
+            raise ValueError("`prior` is given, so it can't be estimated too: leave out `estimate_prior`")
         if self.threshold is not None and self.floor is not None and self.floor > self.threshold:
             raise ValueError(f"`floor` {self.floor:g} is above `threshold` {self.threshold:g}: lower it")
         return self

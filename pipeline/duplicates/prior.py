@@ -4,10 +4,15 @@ A probability that was calibrated where 40 % of the pairs are duplicates is too 
 given, or estimated from the scores themselves by expectation maximisation (Saerens, Latinne and Decaestecker,
 "Adjusting the outputs of a classifier to new a priori probabilities", Neural Computation 14, 2002). Both are shares
 among the pairs at or above the floor from which on pairs were mined: below it nobody has looked.
+
+The estimate supposes that duplicates have scores like those of the dev split, and other pairs too. Where dev pairs were
+collected because they look alike, as Quora's, other pairs of a corpus are less alike, and the estimate is far too low.
+So nothing is estimated unless that is asked for.
 """
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -26,14 +31,20 @@ class Prior:
     Attributes:
         share: that share.
         on_dev: the same on the dev split.
-        is_estimated: from the scores; else it was given.
+        how: where it comes from.
         equivalent: the share among all pairs that, for the model's calibration, comes to the same.
     """
 
     share: float
     on_dev: float
-    is_estimated: bool
+    how: Literal["given", "estimated", "as on the dev split"]
     equivalent: float
+
+    @property
+    def is_at_bound(self) -> bool:
+        """Whether the estimate went as low as it can: either nothing is a duplicate, or the scores are unlike those of
+        the dev split."""
+        return self.how == "estimated" and self.share < 10 * _LEAST
 
 
 def share_on_dev(decision: Decision, floor: float) -> float:
@@ -45,10 +56,16 @@ def share_on_dev(decision: Decision, floor: float) -> float:
     return min(max(share, _LEAST), 1 - 1e-3)
 
 
+def prior_on_dev(decision: Decision, floor: float) -> Prior:
+    """The prior that the calibration assumes, where nobody knows better."""
+    on_dev = share_on_dev(decision, floor)
+    return Prior(on_dev, on_dev, "as on the dev split", decision.calibration.positive_rate)
+
+
 def given_prior(decision: Decision, floor: float, share: float) -> Prior:
     """The prior that somebody knows."""
     on_dev = share_on_dev(decision, floor)
-    return Prior(share, on_dev, False, _equivalent(decision, on_dev, share))
+    return Prior(share, on_dev, "given", _equivalent(decision, on_dev, share))
 
 
 def estimated_prior(decision: Decision, floor: float, cosine: np.ndarray) -> Prior:
@@ -59,7 +76,7 @@ def estimated_prior(decision: Decision, floor: float, cosine: np.ndarray) -> Pri
     """
     on_dev = share_on_dev(decision, floor)
     if not len(cosine):
-        return Prior(on_dev, on_dev, True, decision.calibration.positive_rate)
+        return Prior(on_dev, on_dev, "estimated", decision.calibration.positive_rate)
     counts, edges = np.histogram(cosine, bins=_BINS, range=(floor, max(1.0, float(cosine.max()))))
     used = counts > 0
     counts, middles = counts[used], ((edges[:-1] + edges[1:]) / 2)[used]
@@ -70,7 +87,7 @@ def estimated_prior(decision: Decision, floor: float, cosine: np.ndarray) -> Pri
         if abs(updated - share) < _CLOSE:
             break
         share = updated
-    return Prior(share, on_dev, True, _equivalent(decision, on_dev, share))
+    return Prior(share, on_dev, "estimated", _equivalent(decision, on_dev, share))
 
 
 def _equivalent(decision: Decision, on_dev: float, share: float) -> float:

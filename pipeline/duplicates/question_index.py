@@ -1,6 +1,5 @@
 """What new questions are looked for in: the vectors themselves, or from a size on an inverted file of faiss."""
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ import numpy as np
 
 from pipeline.core.files import file_sha256, replacing
 from pipeline.core.progress import OnProgress, ignore
-from pipeline.duplicates.engines import INDEX_FROM
+from pipeline.duplicates.engines import INDEX_FROM, why_no_index
 from pipeline.duplicates.search import Found, nearest
 from pipeline.duplicates.stored import QuestionIndex
 from pipeline.duplicates.vectors import Vectors
@@ -44,7 +43,7 @@ def build_index(
         file="",
         sha256="",
     )
-    if len(vectors) < index_from or importlib.util.find_spec("faiss") is None:
+    if len(vectors) < index_from or why_no_index():
         return made
     import faiss
 

@@ -48,7 +48,8 @@ class ArrayVectors(Vectors):
 
     def block(self, start: int, stop: int) -> np.ndarray:
         """See `Vectors.block`."""
-        return np.ascontiguousarray(self._array[start:stop])
+        # A copy: torch takes no array that can't be written to, as a mapped file can't.
+        return np.array(self._array[start:stop], dtype=np.float32, order="C")
 
     def rows(self, numbers: np.ndarray) -> np.ndarray:
         """See `Vectors.rows`."""

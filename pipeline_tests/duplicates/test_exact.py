@@ -1,5 +1,7 @@
 """Exact tiles find every pair at or above a cosine, in any size of blocks, and nothing else."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from effort import exhaustive, tries
@@ -75,6 +77,13 @@ def as_list(pairs: ScoredPairs) -> list[tuple[int, int]]:
 def test_a_cluster_larger_than_any_top_k_is_found_whole() -> None:
     same = np.repeat(some_vectors(1), 150, axis=0)
     assert len(ExactTiles().pairs(ArrayVectors(same), 0.99)) == 150 * 149 // 2
+
+
+def test_vectors_in_a_file_are_read_block_by_block(tmp_path: Path) -> None:
+    vectors = some_vectors(60)
+    np.save(tmp_path / "vectors.npy", vectors)
+    mapped = ArrayVectors(np.load(tmp_path / "vectors.npy", mmap_mode="r"))
+    assert as_set(ExactTiles(ExactSettings(rows=16, columns=9)).pairs(mapped, 0.9)) == brute_force(vectors, 0.9)
 
 
 def test_progress_ends_where_all_pairs_are_compared() -> None:

@@ -60,3 +60,10 @@ def test_where_faiss_isn_t_installed_it_is_said(monkeypatch: pytest.MonkeyPatch)
     assert engine_for("auto", INDEX_FROM, events.append).name == "exact"
     assert isinstance(events[0], LogLine)
     assert engine_for("auto", 10, events.append).name == "exact"
+
+
+def test_on_macos_it_is_refused_as_it_would_crash(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", "darwin")
+    with pytest.raises(PipelineError, match="doesn't work on macOS"):
+        engine_for("index", 10)
+    assert engine_for("auto", INDEX_FROM).name == "exact"

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pipeline.duplicates.chosen_model import ChosenModel
     from pipeline.duplicates.corpus import Corpus
     from pipeline.duplicates.review import Embed
-    from pipeline.duplicates.stored import QuestionEmbeddings, QuestionSet
+    from pipeline.duplicates.stored import MinedDuplicates, QuestionEmbeddings, QuestionSet
     from pipeline.duplicates.vectors import Vectors
 
 GROUP = "mining"
@@ -156,7 +156,7 @@ def mine_questions(
         _, corpus = _questions(context, store)
         embeddings, chosen = _embeddings(context, store)
         splits = Splits(*(load_value(store, f"{side}_split") for side in ("train", "dev", "eval")))
-        before = load_value(store, MINED) if store.has(MINED) else None
+        before = _mined_before(context, store)
         vectors = _vectors(compute, corpus, chosen, progress_into(context))
         base: ModelInfo = load_value(store, "base_model")
         embed = _embed(compute, progress_into(context))
@@ -214,6 +214,18 @@ def _questions(context: dg.OpExecutionContext, store: VersionStore) -> "tuple[Qu
 
     value: QuestionSet = load_value(store, QUESTIONS, _runs(context))
     return value, read_question_set(store, QUESTIONS, value)
+
+
+def _mined_before(context: dg.OpExecutionContext, store: VersionStore) -> "MinedDuplicates | None":
+    """What was mined the last time. It serves for a warning alone: one that can't be read stops nothing."""
+    if not store.has(MINED):
+        return None
+    try:
+        before: MinedDuplicates = load_value(store, MINED)
+    except PipelineError as error:
+        context.log.warning(f"what was mined before can't be compared with: {error}")
+        return None
+    return before
 
 
 def _embeddings(context: dg.OpExecutionContext, store: VersionStore) -> "tuple[QuestionEmbeddings, ChosenModel]":
