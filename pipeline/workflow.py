@@ -127,7 +127,7 @@ def fine_tune(
     Raises:
         PipelineError: when it can't be done, or the two splits don't belong together.
     """
-    _tell(require_one_making({"train_split": job.train, "dev_split": job.dev}), on_progress)
+    _tell(require_one_making({"the train split": job.train, "the dev split": job.dev}), on_progress)
     job.base_model.require_length(job.recipe.max_seq_length)
     model = train(compute, job, run, on_progress, caller, orders)
     distributed.from_main(lambda: compute.add_files(model, card_files(model), replace=False))

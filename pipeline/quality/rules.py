@@ -71,7 +71,7 @@ def sides_of_one_making(splits: Splits) -> Finding:
     """All sides are of one dataset and one division of it."""
     try:
         said = sides.require_one_making(
-            {"train_split": splits.train, "dev_split": splits.dev, "eval_split": splits.eval}
+            {"the train split": splits.train, "the dev split": splits.dev, "the eval split": splits.eval}
         )
     except PipelineError as error:
         return Finding(False, 1, 0, error.message)

@@ -17,7 +17,7 @@ DISJOINT = "question_disjoint"
 
 UNNAMED_DIVISION = (
     "the splits were made by a release that didn't write down how: they are used, as all name the same dataset; "
-    "rematerialise them to be sure"
+    "make them again to be sure"
 )
 
 
@@ -25,7 +25,7 @@ def require_one_making(sides: Mapping[str, PairTable]) -> str:
     """Refuse sides of different datasets or divisions.
 
     Args:
-        sides: by the names that a person knows them by, such as `train_split`.
+        sides: by the names that a person knows them by, such as `the train split`.
 
     Returns:
         What a person should know of sides that are used all the same; empty where there is nothing.
@@ -57,7 +57,7 @@ def require_sound_splits(splits: Splits) -> str:
     Raises:
         PipelineError: for the first thing found.
     """
-    said = require_one_making({"train_split": splits.train, "dev_split": splits.dev, "eval_split": splits.eval})
+    said = require_one_making({"the train split": splits.train, "the dev split": splits.dev, "the eval split": splits.eval})
     division = splits.eval.origin.division
     shared = 0, ""
     if division is None and said:
@@ -67,7 +67,7 @@ def require_sound_splits(splits: Splits) -> str:
         shared = questions_on_two_sides(splits)[0], "questions"
     if shared[0]:
         raise PipelineError(
-            f"{shared[0]:,} {shared[1]} stand on two of train_split, dev_split and eval_split, so a model would be "
+            f"{shared[0]:,} {shared[1]} stand on two of the three splits, so a model would be "
             "measured on what it has learned",
             make_again="splits",
         )

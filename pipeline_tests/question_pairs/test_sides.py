@@ -72,7 +72,7 @@ def test_a_side_of_another_division_is_refused(other: Splits, side: str) -> None
 def test_a_side_of_another_dataset_is_refused_in_any_release() -> None:
     other = cut(load_pairs(PairSource(fraction=0.2, sample_seed=7)))
     for ours, theirs in ((DISJOINT, other), (of_first_release(DISJOINT), of_first_release(other))):
-        with pytest.raises(PipelineError, match="train_split and eval_split are of different datasets"):
+        with pytest.raises(PipelineError, match="the train split and the eval split are of different datasets"):
             require_sound_splits(Splits(ours.train, ours.dev, theirs.eval))
 
 
@@ -84,7 +84,7 @@ def test_sides_of_the_first_release_are_used_with_a_word_where_all_name_one_data
 def test_pairs_on_two_sides_give_a_mixture_of_the_first_release_away() -> None:
     """What a run left that was killed between the outputs of its splits: a new train_split beside older sides."""
     old, new = (of_first_release(cut(strategy="reference", seed=seed)) for seed in (1, 2))
-    with pytest.raises(PipelineError, match=r"\d+ pairs stand on two of train_split, dev_split and eval_split"):
+    with pytest.raises(PipelineError, match=r"\d+ pairs stand on two of the three splits"):
         require_sound_splits(Splits(new.train, old.dev, old.eval))
 
 
