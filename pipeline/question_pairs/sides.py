@@ -57,7 +57,9 @@ def require_sound_splits(splits: Splits) -> str:
     Raises:
         PipelineError: for the first thing found.
     """
-    said = require_one_making({"the train split": splits.train, "the dev split": splits.dev, "the eval split": splits.eval})
+    said = require_one_making(
+        {"the train split": splits.train, "the dev split": splits.dev, "the eval split": splits.eval}
+    )
     division = splits.eval.origin.division
     shared = 0, ""
     if division is None and said:

@@ -52,7 +52,8 @@ def refusal(folder: Path) -> str:
     message = str(caught.value)
     assert message.splitlines() == [message]
     assert len(message.replace(str(folder.parent), "")) <= 300
-    assert str(folder) in message
+    # Of a long path the end is kept.
+    assert folder.name in message
     for advice in ("trust_remote_code", "ignore_mismatched_sizes", "from_pretrained", "pip install"):
         assert advice not in message
     return message

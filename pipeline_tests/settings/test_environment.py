@@ -41,6 +41,8 @@ def test_folders_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_
 NOT_FOR_USERS = {
     # The command line sets it for the steps of its own run.
     "PIPELINE_PROGRESS_FILE",
+    # The command line has its own temporary files in one folder of it.
+    "TMPDIR",
     # `torchrun` sets them for the processes that it starts.
     "WORLD_SIZE",
     "RANK",

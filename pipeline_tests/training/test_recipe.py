@@ -22,9 +22,9 @@ from pipeline.training.recipe import Recipe
         ("loss_weights={cosent: -1}", "the weight of cosent is -1.0: it must be at least 0 and at most 1,000"),
         ("loss_weights={online_contrastive: 1}", "loss_weights weighs online_contrastive, which is the loss already"),
         ("gradient_accumulation=3", "batch_size 32 can't be cut into 3 batches (gradient_accumulation)"),
-        ("token_budget=8", "fine_tuned_model.token_budget can't be 8: it must be a whole number at least 64"),
+        ("token_budget=8", "fine_tuned_model.token_budget can't be '8': it must be a whole number at least 64"),
         ("precision=fp16", "fine_tuned_model.precision can't be 'fp16': it must be 'auto' or 'fp32' or 'bf16'"),
-        ("average_decay=1", "fine_tuned_model.average_decay can't be 1"),
+        ("average_decay=1", "fine_tuned_model.average_decay can't be '1'"),
     ],
 )
 def test_a_bad_value_is_refused_with_what_is_allowed(setting: str, said: str) -> None:

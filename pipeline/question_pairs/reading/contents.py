@@ -39,6 +39,7 @@ _IN_ZIP = (
 )
 _FRACTION_OF_UTF16 = 0.4
 _LOOKED_AT = 4096
+_LEAST_MAGIC = 4
 
 
 def is_workbook(data: pa.Buffer) -> bool:
@@ -93,7 +94,8 @@ def _by_puremagic(start: bytes) -> str | None:
         found = puremagic.magic_string(start)
     except (puremagic.PureError, ValueError):
         return None
-    best = next((match for match in found if match.name), None)
+    # A shorter beginning is one that any file may have: a few NUL bytes are those of an embroidery machine.
+    best = next((match for match in found if match.name and len(match.byte_match.strip(b"\0")) >= _LEAST_MAGIC), None)
     if best is None:
         return None
     ending = f" ({best.extension})" if best.extension else ""

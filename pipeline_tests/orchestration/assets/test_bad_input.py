@@ -16,7 +16,7 @@ import pytest
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import PROJECT_ROOT
 from pipeline.orchestration.assets import dataset
-from pipeline.orchestration.resources import VersionedIOManager
+from pipeline.orchestration.resources import StoreResource, VersionedIOManager
 from pipeline.orchestration.steps import load_settings
 from pipeline.question_pairs.options import PairSource
 from pipeline.question_pairs.sources import load_pairs
@@ -41,22 +41,22 @@ FILES: dict[str, tuple[bytes, str]] = {
     ),
     "wrong columns": (b"x,y\n1,2\n", "lacks the column question1, question2, is_duplicate; it has: x, y"),
     "blanks in the header": (b"question1, question2, is_duplicate\na, b, 1\n", "has: question1, ' question2', ' is_"),
-    "no header": (ROWS, "lacks the column question1, question2, is_duplicate; it has: 0, 0, 1, Why 0?"),
+    "no header": (ROWS, "has no header: its first line, '0, 0, ..., How 0?, 0', is a row already; put a line above it"),
     "a label that is none": (HEADER + ROWS + b"41\t90\t91\ta\tb\tyes\n", "1 with label other than 0, 1, true or false"),
-    "a label that is a number": (HEADER + ROWS + b"41\t90\t91\ta\tb\t2\n", "(the first: data row 41: '2')"),
+    "a label that is a number": (HEADER + ROWS + b"41\t90\t91\ta\tb\t2\n", "(data row 41: '2')"),
     "a missing label": (HEADER + ROWS + b"41\t90\t91\ta\tb\t\n", "1 with missing label"),
     "a row that is cut": (HEADER + ROWS + b"41\t90\t91\ta", "1 with another number of fields than the header"),
     "a NUL byte": (HEADER + ROWS + b"41\t90\t91\ta\0\tb\t1\n", "1 of 41 rows are broken: 1 with NUL byte"),
     "only NUL bytes": (b"\0" * 5000, "none of Parquet, Arrow, JSON lines, TSV and CSV"),
     "broken UTF-8": (HEADER + ROWS + b"41\t90\t91\ta\xc3(\tb\t1\n", "line 42 is no UTF-8: save the file as UTF-8"),
     "broken UTF-8 in the header": (b"question1\xff,question2,is_duplicate\n", "line 1 is no UTF-8"),
-    "UTF-16": ((HEADER + ROWS).decode().encode("utf-16"), "looks like UTF-16: save it as UTF-8"),
+    "UTF-16": ((HEADER + ROWS).decode().encode("utf-16"), "it is text in UTF-16: save it as UTF-8"),
     "an unclosed quote": (b'question1,question2,is_duplicate\na,b,1\n"c,d,0\ne,f,1\n', "a quote in line 3 is opened"),
     "a Parquet cut in half": (half_a_parquet(), "can't read question pairs"),
     "a Parquet without its start": (half_a_parquet()[4:], "can't read question pairs"),
     "a gzip cut in half": (gzip.compress(HEADER + ROWS)[:-40], "Truncated compressed stream"),
     "a damaged gzip": (gzip.compress(HEADER + ROWS)[:-8] + b"\0" * 8, "can't read question pairs"),
-    "a zip archive": (b"PK\x03\x04" + bytes(100), "it is a zip archive; unpack it"),
+    "a zip archive": (b"PK\x03\x04" + bytes(100), "it is a damaged zip archive: copy or pack it again"),
     "a JSON array": (b'[{"question1": "a"}]', "starts like a JSON array: write JSON lines"),
     "JSON that breaks off": (
         b'{"question1": "a", "question2": "b", "is_duplicate": 1}\n{"que',
@@ -65,7 +65,7 @@ FILES: dict[str, tuple[bytes, str]] = {
     "JSON of a changing type": (
         b'{"question1": "a", "question2": "b", "is_duplicate": 1}\n'
         b'{"question1": "a", "question2": "b", "is_duplicate": "x"}\n',
-        "changed from number to string",
+        "1 with label other than 0, 1, true or false (data row 2: 'x')",
     ),
     "a list where a text belongs": (
         b'{"question1": ["a"], "question2": "b", "is_duplicate": 1}\n',
@@ -133,7 +133,9 @@ def test_ten_gigabytes_in_ten_megabytes_fill_no_memory(tmp_path: Path) -> None:
         [sys.executable, "-c", BOMB, str(path)], capture_output=True, text=True, check=True, timeout=60
     )
     message, peak = result.stdout.splitlines()
-    assert message == (f"{path} holds more than 2,147,483,648 bytes of data: raise `max_bytes` if that is meant")
+    assert message == (
+        f"{path} holds more than 2,147,483,648 bytes of data, what is left of `max_bytes`: raise it if it is meant so"
+    )
     assert int(peak) * 1024 < 1e9
 
 
@@ -142,7 +144,9 @@ def test_a_parquet_whose_few_bytes_stand_for_many_is_refused(tmp_path: Path) -> 
     text = "a" * 10_000
     pd.DataFrame({"question1": [text] * 20_000, "question2": "b", "is_duplicate": 1}).to_parquet(path)
     assert path.stat().st_size < 1e6
-    with pytest.raises(PipelineError, match="it holds more than 10,000,000 bytes of data; raise `max_bytes`"):
+    with pytest.raises(
+        PipelineError, match=r"it holds more than 10,000,000 bytes of data \(200,502,500 counted\): raise `max_bytes`"
+    ):
         load_pairs(PairSource(source="file", path=str(path), max_bytes=10_000_000))
 
 
@@ -158,7 +162,7 @@ def materialize(home: Path, *overrides: str) -> dg.ExecuteInProcessResult:
             [dataset.raw_quora_dataset, dataset.splits],
             instance=instance,
             run_config=load_settings(overrides=overrides).run_config(["raw_quora_dataset", "splits"]),
-            resources={"io_manager": VersionedIOManager(home=str(home))},
+            resources={"io_manager": VersionedIOManager(home=str(home)), "store": StoreResource(home=str(home))},
             raise_on_error=False,
         )
 
