@@ -30,7 +30,8 @@ from pipeline.duplicates.exact import ExactSettings, ExactTiles
 from pipeline.duplicates.ivf import IvfIndex
 from pipeline.duplicates.mined import ScoredPairs
 from pipeline.duplicates.vectors import ArrayVectors
-from pipeline.models.base_model import bundled_folder, resolve_base_model
+from pipeline.models.base_model import resolve_base_model
+from pipeline.models.bundled import bundled_folder
 from pipeline.models.options import BaseModelChoice
 
 _SIZES = (10_000, 30_000)

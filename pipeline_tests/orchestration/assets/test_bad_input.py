@@ -41,7 +41,7 @@ FILES: dict[str, tuple[bytes, str]] = {
     ),
     "wrong columns": (b"x,y\n1,2\n", "lacks the column question1, question2, is_duplicate; it has: x, y"),
     "blanks in the header": (b"question1, question2, is_duplicate\na, b, 1\n", "has: question1, ' question2', ' is_"),
-    "no header": (ROWS, "has no header: its first line, '0, 0, ..., How 0?, 0', is a row already; put a line above it"),
+    "no header": (ROWS, "has no header: its first line, '0, 0, 1, Why 0?"),
     "a label that is none": (HEADER + ROWS + b"41\t90\t91\ta\tb\tyes\n", "1 with label other than 0, 1, true or false"),
     "a label that is a number": (HEADER + ROWS + b"41\t90\t91\ta\tb\t2\n", "(data row 41: '2')"),
     "a missing label": (HEADER + ROWS + b"41\t90\t91\ta\tb\t\n", "1 with missing label"),
