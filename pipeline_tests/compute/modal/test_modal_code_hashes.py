@@ -204,7 +204,7 @@ from pipeline.compute.modal import app
 """
     + PAIRS
     + """
-from pipeline.compute.modal import messages
+from pipeline.compute.modal import messages, settings
 
 class Volume:
     # Folders stand for the Volumes, so there is nothing to commit.
@@ -217,6 +217,7 @@ class Volume:
 
 app.modal.Volume = Volume
 app.RUN_MOUNT, app.INPUTS_MOUNT = str(folder / "run"), str(folder / "inputs")
+settings.INPUTS_MOUNT = app.INPUTS_MOUNT
 measured = dict(needs_gpu=False, for_people=False)
 
 def work(function, message):

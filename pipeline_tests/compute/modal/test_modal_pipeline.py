@@ -67,7 +67,7 @@ def test_the_whole_graph_gives_the_result_files_of_this_machine(
         (row,), (expected,) = (numbers(path.read_text()) for path in (there[file], here / file))
         assert row == pytest.approx(expected, abs=1e-6)
     # The listing of the seed's Volume, with the JSON beside each result and what applies the model.
-    names = {path.name for path in here.iterdir()} - {".owner"}
+    names = {path.name for path in here.iterdir()} - {".owner", ".lock"}
     assert {name.partition("/")[0] for name in there} == names
     assert "Cosine AP" in there["tiny-ft/README.md"].read_text()
     # One call for each of the three heavy assets; all others are light, and hash files or embed a few questions.
