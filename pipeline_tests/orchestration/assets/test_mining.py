@@ -57,10 +57,16 @@ def home(pipeline_home: Path, deciding_model: Path, tiny_model: Path, tmp_path: 
 
 def promote(store: VersionStore, folder: Path) -> None:
     info = resolve_base_model(BaseModelChoice(model=str(folder))).model_copy(update={"kind": "fine_tuned"})
-    trained = a_training("t1").model_copy(
-        update={"model": info, "run_folder": str(folder.parent), "decision": read_decision(folder)}
+    report = quick_report(info)
+    trained = a_training(report.train_version).model_copy(
+        update={
+            "model": info,
+            "run_folder": str(folder.parent),
+            "decision": read_decision(folder),
+            "origin": report.origin,
+        }
     )
-    record = Candidate(trained, quick_report(info), "0123abcd").promoted(None, datetime.now(UTC), is_rollback=False)
+    record = Candidate(trained, report, "0123abcd").promoted(None, datetime.now(UTC), is_rollback=False)
     store_value(store, PRODUCTION, record, "0123abcd")
 
 
