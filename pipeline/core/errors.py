@@ -54,6 +54,9 @@ class PipelineError(Exception):
 
 
 _REASON_LENGTH = 200
+_LOOKED_AT = 4_000
+"""Characters of what a library says, which may be megabytes."""
+
 _EXCERPT_LENGTH = 60
 _LONGEST_EXCERPT = 80
 """Characters of a quoted excerpt: what isn't printable takes several each."""
@@ -90,7 +93,8 @@ def reason_of(error: BaseException) -> str:
 
     What the library advises is left out: its parameters are no settings of this project. So are credentials of URLs.
     """
-    line = _without_advice(redacted(" ".join(str(error).split()))) or type(error).__name__
+    said = " ".join(str(error)[:_LOOKED_AT].split())
+    line = _without_advice(redacted(said)) or type(error).__name__
     return shortened(line, _REASON_LENGTH)
 
 

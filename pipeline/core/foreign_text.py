@@ -68,11 +68,11 @@ def _without_link(found: re.Match[str]) -> str:
 
 # --- URLs, which may hold credentials ---------------------------------------------------------------------------
 
-_SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*"
+_SCHEME = r"[A-Za-z][A-Za-z0-9+.-]{0,31}"
 _LINK_OF_A_CHAIN = re.compile(rf"::(?={_SCHEME}(?:://|::|$))")
 """Between the URLs of a chain, such as `zip://pairs.csv::ftp://host/pairs.zip`."""
 
-_URL = re.compile(rf"({_SCHEME}://)([^\s'\"<>]*)")
+_URL = re.compile(rf"((?<![A-Za-z0-9+.-]){_SCHEME}://)([^\s'\"<>]*)")
 
 
 def without_credentials(location: str) -> str:
