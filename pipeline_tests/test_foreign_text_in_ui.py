@@ -248,12 +248,8 @@ def test_a_terminal_is_told_nothing_by_the_name_of_a_file(tmp_path: Path) -> Non
     file = tmp_path / "\x1b]2;owned\x07\x1b[31m.csv"
     file.write_text("question1,question2,is_duplicate\na,b,2\n")
     command = [sys.executable, "-m", "pipeline", "pairs"]
-    command += ["--set", "raw_quora_dataset.source=file", "--set", f'raw_quora_dataset.path="{_escaped(file)}"']
+    command += ["--set", "raw_quora_dataset.source=file", "--set", f"raw_quora_dataset.path={file}"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 1
-    assert "\\x1b]2;owned\\x07" in result.stderr
-    assert "\x1b" not in result.stdout + result.stderr
-
-
-def _escaped(path: Path) -> str:
-    return str(path).replace("\x1b", "\\e").replace("\x07", "\\a")
+    assert " ]2;owned " in result.stderr
+    assert not {"\x1b", "\x07"} & set(result.stdout + result.stderr)

@@ -30,8 +30,11 @@ def in_production(pipeline_home: Path, deciding_model: Path) -> Path:
     """What the command that trains would have left."""
     store = VersionStore(str(pipeline_home))
     info = resolve_base_model(BaseModelChoice(model=str(deciding_model))).model_copy(update={"kind": "fine_tuned"})
-    trained = a_training("t1").model_copy(update={"model": info, "decision": read_decision(deciding_model)})
-    record = Candidate(trained, quick_report(info), "0123abcd").promoted(None, datetime.now(UTC), is_rollback=False)
+    report = quick_report(info)
+    trained = a_training(report.train_version).model_copy(
+        update={"model": info, "decision": read_decision(deciding_model), "origin": report.origin}
+    )
+    record = Candidate(trained, report, "0123abcd").promoted(None, datetime.now(UTC), is_rollback=False)
     store_value(store, PRODUCTION, record, "0123abcd")
     pairs = load_pairs(PairSource(fraction=0.05))
     splits = split_pairs(pairs, SplitPlan(strategy="reference", eval_fraction=0.2, dev_fraction=0.2))
