@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from pydantic import ValidationError, field_validator
 
 from pipeline.core.errors import PipelineError, reason_of
+from pipeline.core.foreign_text import shortened
 from pipeline.core.values import Stored, Upgrade
 
 if TYPE_CHECKING:
@@ -116,4 +117,4 @@ def _reason(error: Exception) -> str:
         reason = error.strerror
     else:
         reason = f"no {error}" if isinstance(error, KeyError) else reason_of(error)
-    return reason if len(reason) <= _REASON_LENGTH else reason[: _REASON_LENGTH - 1] + "…"
+    return shortened(reason, _REASON_LENGTH)

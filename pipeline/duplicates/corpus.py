@@ -23,7 +23,7 @@ from pipeline.question_pairs.reading.files import (
     read_bytes,
 )
 from pipeline.question_pairs.reading.formats import open_table
-from pipeline.question_pairs.reading.table_file import Limits, RawRows, TableFile, readable
+from pipeline.question_pairs.reading.table_file import BOM, Limits, RawRows, TableFile, readable
 from pipeline.question_pairs.schema import PairTable
 
 TEXT_COLUMNS = ("question", "text", "sentence", "query", "title")
@@ -35,7 +35,6 @@ _MOST_SECONDS = 3_600
 """For a source that isn't on a disk of this machine."""
 
 _MOST_COLUMNS = 20
-_BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
@@ -157,7 +156,7 @@ def _is_plain_text(name: str) -> bool:
 
 
 def _lines(data: pa.Buffer, name: str) -> pa.Array:
-    raw = data.to_pybytes().removeprefix(_BOM)
+    raw = data.to_pybytes().removeprefix(BOM)
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise PipelineError(f"can't read questions from {name}: it is no UTF-8 but looks like UTF-16: save it as UTF-8")
     try:

@@ -15,6 +15,7 @@ from torch.overrides import TorchFunctionMode
 from transformers.utils import logging as transformers_logging
 
 from pipeline.core.errors import PipelineError, Product, reason_of
+from pipeline.core.foreign_text import shortened
 from pipeline.core.locations import remote_location
 from pipeline.models.base_model import download_model, model_folder_version
 from pipeline.models.bundled import BUNDLED_VERSION
@@ -119,7 +120,7 @@ def short_reason(error: Exception) -> str:
     """The first sentence of what a library says, which is the fault; its advice follows. At most 100 characters."""
     said = reason_of(error)
     first = re.split(r"(?<=[a-z\])])[.:] ", said, maxsplit=1)[0].rstrip(".")
-    return first if len(first) <= _REASON else first[: _REASON - 1] + "…"
+    return shortened(first, _REASON)
 
 
 def limit_length(

@@ -12,16 +12,14 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import audited_files
 import numpy as np
 import openpyxl
 import pandas as pd
 import pyarrow as pa
 import pyarrow.orc
 import pytest
-
-from pipeline.core.errors import PipelineError
-from pipeline.question_pairs.options import PairSource
-from pipeline.question_pairs.sources import AuditedPairs, load_audited
+from audited_files import audited
 
 ROWS = pd.DataFrame(
     {
@@ -33,16 +31,8 @@ ROWS = pd.DataFrame(
 CSV = ROWS.to_csv(index=False).encode()
 
 
-def audited(path: Path, **settings: Any) -> AuditedPairs:
-    return load_audited(PairSource(source="file", path=str(path), **settings))
-
-
 def refusal(path: Path, **settings: Any) -> str:
-    with pytest.raises(PipelineError) as caught:
-        audited(path, **settings)
-    message = str(caught.value)
-    assert message.splitlines() == [message]
-    assert len(message) <= 280, message
+    message = audited_files.refusal(path, **settings)
     assert str(path) in message
     return message
 

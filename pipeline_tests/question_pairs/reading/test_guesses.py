@@ -1,30 +1,14 @@
 """Checks that what is guessed of a file (ids, quotes, columns, separators) is kept only while its rows bear it out."""
 
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
+from audited_files import audited, refusal
 
-from pipeline.core.errors import PipelineError
-from pipeline.question_pairs.options import PairSource
 from pipeline.question_pairs.questions import question_components
-from pipeline.question_pairs.sources import AuditedPairs, load_audited
 
 HEADER = "id,qid1,qid2,question1,question2,is_duplicate\n"
-
-
-def audited(path: Path, **settings: Any) -> AuditedPairs:
-    return load_audited(PairSource(source="file", path=str(path), **settings))
-
-
-def refusal(path: Path, **settings: Any) -> str:
-    with pytest.raises(PipelineError) as caught:
-        audited(path, **settings)
-    message = str(caught.value)
-    assert message.splitlines() == [message]
-    assert len(message) <= 280, message
-    return message
 
 
 def written(path: Path, text: str) -> Path:
