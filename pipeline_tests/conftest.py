@@ -1,6 +1,7 @@
 """What several test modules share: small inputs, and a home folder of the test's own."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,11 @@ from tiny_model import make_tiny_model
 from pipeline.core.files import PROJECT_ROOT
 
 pytest_plugins = ["pytester"]
+
+for _number, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    # Whoever starts tests in the background has them ignore Ctrl-C, and so do all processes that they start.
+    if signal.getsignal(_number) == signal.SIG_IGN:
+        signal.signal(_number, _handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -17,6 +17,7 @@ from pipeline.question_pairs.options import PairSource, SplitPlan
 from pipeline.question_pairs.schema import Splits
 from pipeline.question_pairs.sources import load_pairs
 from pipeline.question_pairs.splits import split_pairs
+from pipeline.reporting.report_summary import SummarisedReport
 from pipeline.training.manifest import write_manifest
 
 MODEL = ModelInfo(kind="folder", name="some-model", location="/somewhere", version="m1")
@@ -73,6 +74,11 @@ def before_and_after(dev_fraction: float = 0.1) -> tuple[EvaluationReport, Evalu
     better, _ = made(dev_fraction, likeness=2)
     training = a_training(data.train.data_version)
     return baseline, build_report("post_train", FINE_TUNED, better, data, baseline, training)
+
+
+def summarised(*reports: EvaluationReport) -> list[SummarisedReport]:
+    """Reports as the leaderboard takes them."""
+    return [SummarisedReport.of(report) for report in reports]
 
 
 @cache

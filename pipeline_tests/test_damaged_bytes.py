@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from effort import exhaustive, tries
-from made_reports import MODEL, before_and_after, finished_training, made
+from made_reports import MODEL, before_and_after, finished_training, made, summarised
 
 from pipeline.command_line.cli import cli
 from pipeline.compute.local.compute import LocalCompute
@@ -24,8 +24,10 @@ from pipeline.orchestration.verification import damage_in
 from pipeline.quality.options import PromotionRules
 from pipeline.quality.production_record import UnreadableRecord, current_production, earlier_production
 from pipeline.quality.promotion import Candidate, promote
+from pipeline.question_pairs.schema import Splits
 from pipeline.reporting import result_files
 from pipeline.reporting.ranking import build_leaderboard
+from pipeline.reporting.report_summary import SummarisedReport
 from pipeline.training.checkpoints import CheckpointStore
 from pipeline.training.run_folder import RunFolder
 
@@ -46,7 +48,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store_value(store, "base_model", MODEL, "run")
     store_value(store, "baseline_eval_report", BASELINE, "run")
     write_value(store.folder("model_leaderboard/reports"), BASELINE)
-    store_value(store, "model_leaderboard", build_leaderboard([BASELINE, REPORT], SPLITS), "run")
+    store_value(store, "model_leaderboard", build_leaderboard(summarised(BASELINE, REPORT), SPLITS), "run")
     for name in ("first", "second"):
         model = finished_training(home / "runs" / f"sentence-transformers-ft-{name}", weights=name.encode())
         model = model.model_copy(update={"origin": REPORT.origin})
@@ -100,9 +102,15 @@ def read_production(home: Path) -> None:
             raise PipelineError(earlier.reason)
 
 
+def history(home: Path) -> tuple[list[SummarisedReport], Splits, int]:
+    reports, unreadable = ReportHistory(home=str(home)).reports()
+    return reports, SPLITS, unreadable
+
+
 def read_history(home: Path) -> None:
     """The leaderboard counts the reports that it can't read."""
-    if count := ReportHistory(home=str(home)).reports()[1]:
+    left_out = build_leaderboard(*history(home)).left_out
+    if count := sum(left_out.values()):
         raise PipelineError(f"{count} reports can't be read")
 
 
@@ -168,6 +176,23 @@ KINDS: dict[str, tuple[Callable[[Path], Path], Callable[[Path], object]]] = {
         resume,
     ),
 }
+
+
+def test_the_summary_of_a_report_is_made_anew_where_it_is_gone_or_not_what_was_written(
+    whole: Path, tmp_path: Path
+) -> None:
+    home = Path(shutil.copytree(whole, tmp_path / "home"))
+    board = build_leaderboard(*history(home))
+    summaries = sorted(home.glob("*/*/summary.json"))
+    assert len(summaries) == 3
+    for path in summaries:
+        written = path.read_bytes()
+        path.unlink()
+        assert build_leaderboard(*history(home)) == board
+        assert path.read_bytes() == written
+        path.write_bytes(written.replace(b'"f1"', b'"f2"'))
+        assert build_leaderboard(*history(home)) == board
+        assert path.read_bytes() == written
 
 
 @exhaustive

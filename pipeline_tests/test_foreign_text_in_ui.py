@@ -34,7 +34,7 @@ from pipeline.reporting.leaderboard import Leaderboard
 from pipeline.reporting.markdown import markdown
 from pipeline.reporting.model_card import model_card_text
 from pipeline.reporting.page import page as report_page
-from pipeline.reporting.ranking import leaderboard_row
+from pipeline.reporting.report_summary import leaderboard_row
 
 CHROMIUM = shutil.which("chromium")
 STARTUP_SECONDS = 120

@@ -16,7 +16,16 @@ import numpy as np
 import pytest
 from dagster_runs import run
 from effort import PROVES, exhaustive
-from made_reports import FINE_TUNED, MODEL, a_training, before_and_after, finished_training, made, train_version
+from made_reports import (
+    FINE_TUNED,
+    MODEL,
+    a_training,
+    before_and_after,
+    finished_training,
+    made,
+    summarised,
+    train_version,
+)
 from power_cut import cut_at, operations
 from small_data import sample_pairs
 
@@ -176,7 +185,7 @@ def test_a_report_is_the_old_or_the_new_one(home: Path, same_version: bool) -> N
 @exhaustive
 def test_a_leaderboard_is_the_old_or_the_new_one(home: Path) -> None:
     splits = made(0.1)[1]
-    old, new = build_leaderboard([BASELINE], splits), build_leaderboard([BASELINE, REPORT], splits)
+    old, new = build_leaderboard(summarised(BASELINE), splits), build_leaderboard(summarised(BASELINE, REPORT), splits)
     store_value(VersionStore(str(home)), "model_leaderboard", old, "old")
     cut_everywhere(home, *stored("model_leaderboard", new, old))
 

@@ -13,12 +13,12 @@ import dagster as dg
 import numpy as np
 import pytest
 from dagster_runs import checks, metadata, run
+from safetensors.numpy import load_file
 
 from pipeline.compute.local.compute import LocalCompute
 from pipeline.compute.modal.backend import BACKEND as MODAL
 from pipeline.compute.modal.messages import Outcome
 from pipeline.core.errors import PipelineError
-from pipeline.core.files import file_sha256
 from pipeline.core.progress import ProgressEvent, TrainingStep
 from pipeline.core.store import Pointer, VersionStore, stored_text
 from pipeline.models.base_model import resolve_base_model
@@ -88,7 +88,8 @@ def test_every_value_is_read_with_the_version_that_it_had(stored: Path, store: V
 def test_all_reports_stand_on_the_leaderboard(store: VersionStore, expected: Any) -> None:
     reports, unreadable = ReportHistory(home=store.home).reports()
     assert unreadable == 0
-    assert {report.data_version for report in reports} >= {"5403816f622aa0bb", "00657b0ec6871e81", "eae8daccb53fc6dc"}
+    versions = {report.read().data_version for report in reports}
+    assert versions >= {"5403816f622aa0bb", "00657b0ec6871e81", "eae8daccb53fc6dc"}
     with dg.DagsterInstance.ephemeral() as instance:
         result = run(Path(store.home), None, instance, dg.AssetSelection.assets("model_leaderboard"))
     assert result.success
@@ -177,8 +178,14 @@ def test_an_unfinished_training_goes_on_from_its_checkpoint(stored: Path, unfini
 
     anew = RunFolder.claim(stored / "anew", run_, job.fingerprint)
     uninterrupted = fine_tune(job, anew)
-    weights = [file_sha256(Path(model.model.location) / "model.safetensors") for model in (resumed, uninterrupted)]
-    assert weights[0] == weights[1]
+    # The first steps were made with another kind of processor, or other threads, which round differently.
+    found, expected, before = (
+        load_file(Path(model.location) / "model.safetensors")
+        for model in (resumed.model, uninterrupted.model, base_model)
+    )
+    assert found.keys() == expected.keys() == before.keys()
+    learned = max(np.abs(expected[name] - before[name]).max() for name in before)
+    assert max(np.abs(found[name] - expected[name]).max() for name in before) < learned / 20
 
 
 def test_what_a_training_on_modal_left_is_found(stored: Path, tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ import gc
 import importlib
 from contextlib import suppress
 
+import dagster as dg
+
 from pipeline.orchestration.step_processes import ends_on_interrupt
 
 _MODULES = (
@@ -22,13 +24,19 @@ _MODULES = (
 
 def preload(modules: tuple[str, ...]) -> None:
     """Import them. Where the environment or a module is at fault, the run itself says so."""
+    # What is imported stays: looking through it for garbage, again and again, takes a fifth of the time of importing.
+    gc.disable()
     with ends_on_interrupt():
         for module in modules:
             with suppress(Exception):
                 importlib.import_module(module)
-    # What is imported stays. Garbage collections of the steps shall not look through it, nor copy its memory by that.
+        # Every step opens Dagster's instance first. This imports what it is stored with.
+        with suppress(Exception), dg.DagsterInstance.ephemeral():
+            pass
+    # Garbage collections of the steps shall not look through it either, nor copy its memory by that.
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 preload(_MODULES)

@@ -1,14 +1,16 @@
 """What assets ask Dagster for: where values are kept, earlier reports, and a place to compute."""
 
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from pipeline.compute.base import Compute
 from pipeline.compute.choice import backend, create_compute
 from pipeline.core.errors import PipelineError
-from pipeline.core.store import VersionStore
+from pipeline.core.files import write_bytes
+from pipeline.core.store import Pointer, VersionStore
 from pipeline.core.values import StoredValue
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.orchestration.asset_values import (
@@ -20,7 +22,12 @@ from pipeline.orchestration.asset_values import (
 )
 from pipeline.orchestration.failures import one_line_failures
 from pipeline.question_pairs.schema import PairTable
+from pipeline.reporting.file_names import SUMMARY_FILE_NAME
+from pipeline.reporting.report_summary import ReportSummary, SummarisedReport
 from pipeline.settings import environment
+
+if TYPE_CHECKING:
+    from upath import UPath
 
 _OTHER_REPORTS = "model_leaderboard/reports"
 _REPORT_FOLDERS = ("baseline_eval_report", "post_train_eval_report", _OTHER_REPORTS)
@@ -58,20 +65,40 @@ class ReportHistory(dg.ConfigurableResource[Any]):
 
     home: str
 
-    def reports(self) -> tuple[list[EvaluationReport], int]:
-        """Every stored report that is what was written, and how many can't be read."""
+    def reports(self) -> tuple[list[SummarisedReport], int]:
+        """Every stored report, and how many can't be read. A report of an earlier release gets its summary here."""
         store, found, unreadable = VersionStore(self.home), [], 0
         for asset in _REPORT_FOLDERS:
             for pointer in store.versions(asset, REPORT_FILE_NAME):
+                read = partial(store.read, asset, EvaluationReport, pointer)
+                summary_file = (store.folder(asset) / pointer.file).parent / SUMMARY_FILE_NAME
                 try:
-                    found.append(store.read(asset, EvaluationReport, pointer))
+                    summary = _summary(summary_file, pointer) or _summarise(read(), summary_file)
                 except PipelineError:
                     unreadable += 1
+                else:
+                    found.append(SummarisedReport(summary, read))
         return found, unreadable
 
-    def add(self, report: EvaluationReport) -> None:
+    def add(self, report: EvaluationReport) -> SummarisedReport:
         """Store a report that no asset stands for."""
         write_value(VersionStore(self.home).folder(_OTHER_REPORTS), report)
+        return SummarisedReport.of(report)
+
+
+def _summary(path: "UPath | Path", pointer: Pointer) -> ReportSummary | None:
+    """The summary of a report; None where there is none, or it is not what was written."""
+    try:
+        summary = ReportSummary.from_checked_json(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return summary if summary.report_version == pointer.version else None
+
+
+def _summarise(report: EvaluationReport, path: "UPath | Path") -> ReportSummary:
+    summary = ReportSummary.of(report)
+    write_bytes(path, summary.to_checked_json())
+    return summary
 
 
 class StoreResource(dg.ConfigurableResource[VersionStore]):

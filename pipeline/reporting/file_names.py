@@ -3,6 +3,9 @@
 PAGE_FILE_NAME = "report.html"
 """In a run folder, and beside a stored report."""
 
+SUMMARY_FILE_NAME = "summary.json"
+"""Beside a stored report: what the leaderboard needs of it."""
+
 CALIBRATION_FILE_NAME = "duplicate_probability.json"
 """In the run folder of a model that carries no `decision.json`."""
 

@@ -13,13 +13,20 @@ from pipeline.evaluation.report import THRESHOLDS, ThresholdKind
 from pipeline.models.info import ModelInfo
 from pipeline.question_pairs.schema import DataOrigin
 
+COMPARED_ROWS = 20
+"""So many of the first models are compared with the first, pair by pair, which takes their whole reports."""
+
+SHOWN_ROWS = 100
+"""So many stand in the table for people; the CSV has all."""
+
 
 class LeaderboardRow(FrozenModel):
     """One model.
 
     Attributes:
         ap, accuracy, f1: by cosine, at the thresholds of the report.
-        behind: average precision minus the first model's, resampled pair by pair; None in the first row.
+        behind: average precision minus the first model's, resampled pair by pair; None in the first row, and after the
+            first `COMPARED_ROWS`.
         unseen_ap: average precision on pairs of which the model's training has seen neither question.
         run_folder: name of the training's folder; None for a base model.
         trained_on: source of the training pairs; None for a base model.
@@ -111,6 +118,10 @@ class Leaderboard(StoredValue):
             "",
             "Neighbours whose difference may be zero could as well stand in the other order.",
         ]
+        if len(self.rows) > COMPARED_ROWS:
+            lines.append(f"The first {COMPARED_ROWS} models are compared with the first, pair by pair.")
+        if (more := len(self.rows) - SHOWN_ROWS) > 0:
+            lines.append(f"{more:,} more {'model stands' if more == 1 else 'models stand'} in leaderboard.csv.")
         for reason, count in self.left_out.items():
             said = f"Left out: {count:,} {'report' if count == 1 else 'reports'} {reason}."
             lines.append(for_markdown(said))
@@ -129,7 +140,12 @@ class Leaderboard(StoredValue):
             "cost",
             "questions/s",
         )
-        return Table("Models", header, tuple(self._cells(rank, row) for rank, row in enumerate(self.rows, 1)), texts=3)
+        return Table(
+            "Models",
+            header,
+            tuple(self._cells(rank, row) for rank, row in enumerate(self.rows[:SHOWN_ROWS], 1)),
+            texts=3,
+        )
 
     @staticmethod
     def _cells(rank: int, row: LeaderboardRow) -> tuple[str, ...]:

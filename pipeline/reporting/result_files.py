@@ -7,10 +7,11 @@ from pipeline.core.files import bytes_sha256, json_text
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.evaluation.results_csv import csv_row, csv_text, results_file_name
 from pipeline.models.fine_tuned import FineTunedModel
-from pipeline.reporting.file_names import CALIBRATION_FILE_NAME, FILES_KEY, PAGE_FILE_NAME
+from pipeline.reporting.file_names import CALIBRATION_FILE_NAME, FILES_KEY, PAGE_FILE_NAME, SUMMARY_FILE_NAME
 from pipeline.reporting.model_card import model_card
 from pipeline.reporting.page import page
 from pipeline.reporting.plots import pictures
+from pipeline.reporting.report_summary import ReportSummary
 
 _BULKY = {"cosine_scores", "labels", "mistakes", "training", "baseline"}
 """Left out of the JSON in a run folder, where the training and the baseline have files of their own."""
@@ -49,7 +50,11 @@ def results_csv(report: EvaluationReport) -> str:
 
 
 def report_files(report: EvaluationReport) -> Iterator[tuple[str, bytes]]:
-    """What is stored beside a report's JSON: (name, content) of the CSV, the page and each picture as SVG and PNG."""
+    """What is stored beside a report's JSON: (name, content) of its summary, the CSV, the page and the pictures.
+
+    Each picture is there as SVG and as PNG.
+    """
+    yield SUMMARY_FILE_NAME, ReportSummary.of(report).to_checked_json()
     yield results_file_name(report.stage), results_csv(report).encode()
     drawn = pictures(report)
     yield PAGE_FILE_NAME, page(report, drawn).encode()

@@ -42,11 +42,6 @@ cli.main()
 """
 
 
-def heed_signals() -> None:
-    for number in WORDS:
-        signal.signal(number, signal.SIG_DFL if number != signal.SIGINT else signal.default_int_handler)
-
-
 def ended(code: str, number: int, tmp_path: Path, *arguments: str) -> tuple[int, str, str, float]:
     """(status, output, errors, seconds from the signal to the end) of a process that says when it is ready."""
     process = subprocess.Popen(
@@ -56,8 +51,6 @@ def ended(code: str, number: int, tmp_path: Path, *arguments: str) -> tuple[int,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "TMPDIR": str(tmp_path)},
-        # Whoever started the tests may ignore signals, as `nohup` does.
-        preexec_fn=heed_signals,
     )
     assert process.stdout is not None
     first = process.stdout.readline()

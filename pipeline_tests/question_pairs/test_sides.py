@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from made_reports import MODEL, a_training, before_and_after, made
+from made_reports import MODEL, a_training, before_and_after, made, summarised
 
 from pipeline.compute.base import Compute
 from pipeline.compute.local.compute import LocalCompute
@@ -129,7 +129,7 @@ def measure_trained(compute: Compute) -> None:
 
 
 def rank(compute: Compute) -> None:
-    build_leaderboard([BASELINE], MIXED)
+    build_leaderboard(summarised(BASELINE), MIXED)
 
 
 @pytest.mark.parametrize("use", [train, measure, measure_trained, rank])

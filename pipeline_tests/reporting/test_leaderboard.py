@@ -1,15 +1,17 @@
 """Who stands on a leaderboard, in which order, and who is left out."""
 
+import re
 from datetime import timedelta
 
 import pytest
-from made_reports import MODEL, before_and_after, made
+from made_reports import MODEL, before_and_after, made, summarised
 
 from pipeline.core.errors import PipelineError
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.evaluation.report_builder import build_report
-from pipeline.reporting.leaderboard import Leaderboard
+from pipeline.reporting.leaderboard import COMPARED_ROWS, SHOWN_ROWS, Leaderboard
 from pipeline.reporting.ranking import build_leaderboard, measured_on
+from pipeline.reporting.report_summary import ReportSummary, SummarisedReport
 
 
 def named(report: EvaluationReport, name: str) -> EvaluationReport:
@@ -19,7 +21,7 @@ def named(report: EvaluationReport, name: str) -> EvaluationReport:
 def test_models_stand_in_the_order_of_their_average_precision_with_their_distance_to_the_first() -> None:
     baseline, post = before_and_after()
     _, data = made(0.1)
-    board = build_leaderboard([baseline, named(baseline, "twin"), post], data)
+    board = build_leaderboard(summarised(baseline, named(baseline, "twin"), post), data)
     assert [row.model.name for row in board.rows] == ["some-model-ft", "some-model", "twin"]
     first, second, third = board.rows
     assert first.behind is None
@@ -36,7 +38,7 @@ def test_reports_on_other_pairs_or_with_other_thresholds_are_left_out_and_counte
     _, data = made(0.1)
     elsewhere = named(baseline, "elsewhere").model_copy(update={"eval_version": "e9"})
     oracle = named(baseline, "oracle").model_copy(update={"threshold_kind": "oracle"})
-    board = build_leaderboard([baseline, post, elsewhere, oracle], data, unreadable=2)
+    board = build_leaderboard(summarised(baseline, post, elsewhere, oracle), data, unreadable=2)
     assert {row.model.name for row in board.rows} == {"some-model", "some-model-ft"}
     assert list(board.left_out.values()) == [1, 1, 2]
     assert "Left out: 1 report on other eval pairs." in board.to_markdown()
@@ -50,25 +52,63 @@ def test_of_several_reports_of_one_model_the_newest_counts() -> None:
     measured, data = made(0.1, likeness=3)
     newer = build_report("pre_train", MODEL, measured, data)
     later = newer.model_copy(update={"evaluated_at": baseline.evaluated_at + timedelta(seconds=1)})
-    (row,) = build_leaderboard([later, baseline], data).rows
+    (row,) = build_leaderboard(summarised(later, baseline), data).rows
     assert row.ap.estimate == later.cosine.ap
+
+
+def test_the_first_models_are_compared_with_the_first_and_only_their_reports_are_read() -> None:
+    baseline, post = before_and_after()
+    _, data = made(0.1)
+    read: list[str] = []
+
+    def stored(report: EvaluationReport) -> SummarisedReport:
+        def reading() -> EvaluationReport:
+            read.append(report.model.version)
+            return report
+
+        return SummarisedReport(ReportSummary.of(report), reading)
+
+    models = [f"m{number:03}" for number in range(COMPARED_ROWS + SHOWN_ROWS)]
+    board = build_leaderboard([stored(post), *(stored(named(baseline, name)) for name in models)], data)
+    assert read == [post.model.version, *models[: COMPARED_ROWS - 1]]
+    assert [row.behind is None for row in board.rows] == [
+        True,
+        *[False] * (COMPARED_ROWS - 1),
+        *[True] * (SHOWN_ROWS + 1),
+    ]
+    assert len(board.to_frame()) == len(models) + 1
+    said = board.to_markdown()
+    assert sum(re.match(r"\| \d", line) is not None for line in said.splitlines()) == SHOWN_ROWS
+    assert "21 more models stand in leaderboard.csv." in said
+
+
+def test_a_report_that_cannot_be_read_whole_is_left_out_and_counted() -> None:
+    baseline, post = before_and_after()
+    _, data = made(0.1)
+
+    def unreadable() -> EvaluationReport:
+        raise PipelineError("it is damaged")
+
+    board = build_leaderboard([SummarisedReport(ReportSummary.of(post), unreadable), *summarised(baseline)], data)
+    assert [row.model.name for row in board.rows] == ["some-model"]
+    assert list(board.left_out.values()) == [1]
 
 
 def test_without_a_report_on_these_pairs_it_says_what_to_measure() -> None:
     baseline, _ = before_and_after()
     _, data = made(0.1)
     with pytest.raises(PipelineError, match="measure the base model again"):
-        build_leaderboard([baseline.model_copy(update={"eval_version": "e9"})], data)
+        build_leaderboard(summarised(baseline.model_copy(update={"eval_version": "e9"})), data)
 
 
 def test_the_table_has_a_row_for_each_model_and_the_value_survives_json() -> None:
     baseline, post = before_and_after()
     _, data = made(0.1)
-    board = build_leaderboard([baseline, post], data)
+    board = build_leaderboard(summarised(baseline, post), data)
     frame = board.to_frame()
     assert list(frame["rank"]) == [1, 2]
     assert frame.loc[0, "ap"] == post.cosine.ap
     assert frame.loc[0, "ap_low"] == post.intervals["ap"].low
     again = Leaderboard.from_stored_json(board.model_dump_json())
     assert (again, again.data_version) == (board, board.data_version)
-    assert board.data_version != build_leaderboard([baseline], data).data_version
+    assert board.data_version != build_leaderboard(summarised(baseline), data).data_version

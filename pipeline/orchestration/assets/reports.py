@@ -139,13 +139,12 @@ def model_leaderboard(
     records, splits = StepRecords(context, compute.kind), Splits(train_split, dev_split, eval_split)
     with one_line_failures():
         reports, unreadable = report_history.reports()
-        measured = {report.model.version for report in reports if measured_on(report, splits)}
+        measured = {each.summary.row.model.version for each in reports if measured_on(each.summary, splits)}
         for choice in config.base_models:
             model = find_base_model(BaseModelChoice(model=choice), compute, store)
             if model.version not in measured:
                 report = measure_base_model(compute, model, splits, config, progress_into(context), records)
-                reports.append(report)
-                report_history.add(report)
+                reports.append(report_history.add(report))
         leaderboard = build_leaderboard(reports, splits, unreadable)
     return dg.MaterializeResult(
         value=leaderboard,
