@@ -3,6 +3,7 @@
 from rich.console import Console
 
 from pipeline.command_line.terminal import say
+from pipeline.core.errors import counted
 from pipeline.core.store import VersionStore
 from pipeline.orchestration.retention import items, place_of
 from pipeline.quality.options import RetentionRules
@@ -38,4 +39,4 @@ def run(rules: RetentionRules, delete: bool) -> None:
 
 
 def _counted(found: list[Item]) -> str:
-    return f"{len(found):,} {'item' if len(found) == 1 else 'items'}"
+    return counted(len(found), "item")

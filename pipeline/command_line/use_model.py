@@ -9,6 +9,7 @@ from rich.console import Console
 
 from pipeline.command_line.live_progress import live_progress
 from pipeline.command_line.terminal import say
+from pipeline.core.errors import counted
 from pipeline.core.progress import OnProgress
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def compare_command(
         from pipeline.duplicates.tables import write_table
 
         write_table(out, compared_table(compared.table, cosine, probability, threshold))
-        _say("Pairs", f"{len(pairs):,} in {out}")
+        _say("Pairs", f"{len(pairs):,} written to {out}")
         if threshold is not None and len(pairs):
             called = int((cosine >= threshold).sum())
             _say("Same", f"{called:,} ({called / len(pairs):.1%}) have a cosine of {threshold:.4f} or more")
@@ -158,12 +159,12 @@ def search_command(
         table = found_table(corpus, found, classifier.chosen.decision)
     if out:
         write_table(out, table)
-        _say("Found", f"{len(table):,} questions in {out}")
+        _say("Found", f"{counted(len(table), 'question')}, in {out}")
     else:
         for row in table.to_pylist():
             said = f"  {row['probability']:6.1%}  {'same' if row['same'] else '    '}" if "same" in row else ""
             _print(f"{row['cosine']:.4f}{said}  {shown(row['question'])}  (row {row['row']:,})")
-    _say("Searched", f"{len(corpus):,} questions of {corpus.name}")
+    _say("Searched", f"{counted(len(corpus), 'question')} of {corpus.name}")
     _say("Model", classifier.chosen.said)
 
 
@@ -302,9 +303,10 @@ def _summary(mined: "MinedCorpus", figures: "list[LabelledFigures]") -> Iterator
     from pipeline.duplicates.tables import shown
 
     corpus, pairs, clusters = mined.corpus, mined.pairs, mined.clusters
-    blank = f", {corpus.blank:,} blank texts left out" if corpus.blank else ""
-    yield "Read", f"{len(corpus):,} questions of {corpus.name}: {corpus.repeated:,} more repeat one{blank}"
-    yield "Pairs", f"{len(pairs):,} have a cosine of {mined.threshold:.4f} or more"
+    blank = f", {counted(corpus.blank, 'blank text')} left out" if corpus.blank else ""
+    repeated = f", {corpus.repeated:,} of them repeated" if corpus.repeated else ""
+    yield "Read", f"{counted(len(corpus) + corpus.repeated, 'question')} of {corpus.name}{repeated}{blank}"
+    yield "Pairs", f"{counted(len(pairs), 'pair')} with a cosine of {mined.threshold:.4f} or more"
     if prior := mined.prior:
         yield (
             "Prior",
@@ -321,7 +323,11 @@ def _summary(mined: "MinedCorpus", figures: "list[LabelledFigures]") -> Iterator
                 f"precision {found.precision:.1%} of {found.labelled:,} mined pairs, recall {found.recall:.1%} of "
                 f"{found.duplicates:,} duplicates",
             )
-    yield "Clusters", f"{clusters.count:,}; {mined.removable:,} rows ({mined.removable_share:.1%}) repeat another one"
+    yield (
+        "Clusters",
+        f"{clusters.count:,}; {counted(mined.removable, 'row')} ({mined.removable_share:.1%}) could go, as another one "
+        "asks the same",
+    )
     for representative in clusters.largest_first[:_SHOWN_CLUSTERS].tolist():
         weakest, cosine = clusters.weakest_link(representative)
         yield "", f"{clusters.sizes[representative]:,} × {shown(corpus.texts[representative], 60)}"

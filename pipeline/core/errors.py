@@ -1,6 +1,7 @@
 """The one exception that a user is meant to read."""
 
 import re
+from collections.abc import Sequence
 from typing import Literal
 
 from pipeline.core.foreign_text import redacted, shortened
@@ -58,6 +59,8 @@ _LOOKED_AT = 4_000
 """Characters of what a library says, which may be megabytes."""
 
 _EXCERPT_LENGTH = 60
+_MOST_LISTED = 12
+_LONGEST_LISTING = 120
 _LONGEST_EXCERPT = 80
 """Characters of a quoted excerpt: what isn't printable takes several each."""
 
@@ -86,6 +89,25 @@ def excerpt(text: str) -> str:
     """A user's text as a message may show it: quoted, in one line, at most 60 characters of it."""
     shown = repr(shortened(text, _EXCERPT_LENGTH))
     return shown if len(shown) <= _LONGEST_EXCERPT else f"{shown[: _LONGEST_EXCERPT - 2]}…{shown[0]}"
+
+
+def listing(names: Sequence[str]) -> str:
+    """The first names, as many as a line holds, and how many more there are."""
+    shown: list[str] = []
+    for name in names[:_MOST_LISTED]:
+        # Blanks around a name and control characters in it are not seen without quotes.
+        is_plain = name.isprintable() and name == name.strip() and len(name) <= len(excerpt(name))
+        text = name if is_plain else excerpt(name)
+        if shown and sum(map(len, shown)) + len(text) > _LONGEST_LISTING:
+            break
+        shown.append(text)
+    more = f" and {len(names) - len(shown):,} more" if len(names) > len(shown) else ""
+    return ", ".join(shown) + more
+
+
+def counted(number: int, what: str) -> str:
+    """A number and what it counts, as `1 row` or `2,000 rows`."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def reason_of(error: BaseException) -> str:

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.core.errors import PipelineError, excerpt
+from pipeline.core.errors import PipelineError, excerpt, listing
 from pipeline.core.files import VERSION_LENGTH
 from pipeline.core.foreign_text import without_credentials
 from pipeline.question_pairs.questions import question_keys
@@ -33,8 +33,6 @@ PAIR_COLUMNS = (("question1", "question2"), ("sentence1", "sentence2"), ("anchor
 _LIMITS = Limits(max_bytes=1 << 36, max_rows=1_000_000_000)
 _MOST_SECONDS = 3_600
 """For a source that isn't on a disk of this machine."""
-
-_MOST_COLUMNS = 20
 
 
 @dataclass(frozen=True)
@@ -177,7 +175,7 @@ def _text_columns(table: TableFile, name: str, wanted: str | None) -> list[str]:
     if wanted is not None:
         if found.count(wanted) == 1:
             return [wanted]
-        there = "has it twice" if wanted in found else f"has: {_listing(found)}"
+        there = "has it twice" if wanted in found else f"has: {listing(found)}"
         raise PipelineError(f"{name} has no single column {excerpt(wanted)}; it {there}; name another with --column")
     for pair in PAIR_COLUMNS:
         if set(pair) <= set(found):
@@ -185,9 +183,7 @@ def _text_columns(table: TableFile, name: str, wanted: str | None) -> list[str]:
     known = [column for column in found if column.strip().lower() in TEXT_COLUMNS]
     if len(known) == 1 or len(found) == 1:
         return [known[0] if known else found[0]]
-    raise PipelineError(
-        f"which column of {name} holds the questions? It has: {_listing(found)}; name one with --column"
-    )
+    raise PipelineError(f"which column of {name} holds the questions? It has: {listing(found)}; name one with --column")
 
 
 def _read(table: TableFile, names: Sequence[str], file: DataFile) -> list[pa.ChunkedArray]:
@@ -210,11 +206,6 @@ def _as_texts(column: pa.ChunkedArray, name: str, file: str) -> pa.Array:
     texts = pc.cast(column, pa.large_string()).combine_chunks()
     whole = pa.concat_arrays(texts.chunks) if isinstance(texts, pa.ChunkedArray) else texts
     return pc.fill_null(whole, "") if whole.null_count else whole
-
-
-def _listing(names: Sequence[str]) -> str:
-    shown = ", ".join(excerpt(name) for name in names[:_MOST_COLUMNS])
-    return shown + (f" and {len(names) - _MOST_COLUMNS:,} more" if len(names) > _MOST_COLUMNS else "")
 
 
 @dataclass(frozen=True)
@@ -252,7 +243,7 @@ def read_compared(location: str, first: str | None = None, second: str | None = 
         names = [first or names[0], second or names[1]]
         if missing := [name for name in names if name not in table.columns]:
             raise PipelineError(
-                f"{files[0].name} lacks the column {excerpt(missing[0])}; it has: {_listing(table.columns)}; name the "
+                f"{files[0].name} lacks the column {excerpt(missing[0])}; it has: {listing(table.columns)}; name the "
                 "two that hold the questions with --first and --second"
             )
         whole = pa.table(dict(zip(table.columns, _read(table, table.columns, files[0]), strict=True)))

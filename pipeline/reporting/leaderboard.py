@@ -5,6 +5,7 @@ from typing import ClassVar
 import pandas as pd
 from pydantic import AwareDatetime
 
+from pipeline.core.errors import counted
 from pipeline.core.files import content_version
 from pipeline.core.foreign_text import for_csv, for_markdown
 from pipeline.core.tables import Table, markdown_lines
@@ -121,10 +122,9 @@ class Leaderboard(StoredValue):
         if len(self.rows) > COMPARED_ROWS:
             lines.append(f"The first {COMPARED_ROWS} models are compared with the first, pair by pair.")
         if (more := len(self.rows) - SHOWN_ROWS) > 0:
-            lines.append(f"{more:,} more {'model stands' if more == 1 else 'models stand'} in leaderboard.csv.")
+            lines.append(f"leaderboard.csv has {counted(more, 'more row')}.")
         for reason, count in self.left_out.items():
-            said = f"Left out: {count:,} {'report' if count == 1 else 'reports'} {reason}."
-            lines.append(for_markdown(said))
+            lines.append(for_markdown(f"Left out: {counted(count, 'report')} {reason}."))
         return "\n".join(lines) + "\n"
 
     def _table(self) -> Table:

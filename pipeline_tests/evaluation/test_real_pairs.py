@@ -22,7 +22,7 @@ from pipeline.question_pairs.sources import load_pairs
 
 pytestmark = pytest.mark.slow
 
-ROWS = 2_000
+ROWS = 1_000
 Metrics = dict[str, SimilarityMetrics]
 
 

@@ -79,7 +79,7 @@ def test_the_first_models_are_compared_with_the_first_and_only_their_reports_are
     assert len(board.to_frame()) == len(models) + 1
     said = board.to_markdown()
     assert sum(re.match(r"\| \d", line) is not None for line in said.splitlines()) == SHOWN_ROWS
-    assert "21 more models stand in leaderboard.csv." in said
+    assert "leaderboard.csv has 21 more rows." in said
 
 
 def test_a_report_that_cannot_be_read_whole_is_left_out_and_counted() -> None:

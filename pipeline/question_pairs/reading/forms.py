@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.core.errors import PipelineError, excerpt
+from pipeline.core.errors import PipelineError, excerpt, listing
 from pipeline.question_pairs.reading.table_file import FALSE_WORDS, TRUE_WORDS, Limits, RawRows, TableFile
 
 _IDS = {
@@ -29,8 +29,6 @@ MALFORMED = "another number of fields than the header"
 _ALL_DUPLICATES = "anchor and positive"
 
 _EXAMPLES = 3
-_MOST_COLUMNS = 12
-_LONGEST_LISTING = 120
 _WORDS_OF_A_TEXT = 4
 
 
@@ -115,7 +113,7 @@ def _recognise(file: TableFile, name: str, mapping: Mapping[str, str]) -> _Colum
                 f"above it that names the columns, such as {', '.join(columns.parts.values())}"
             )
         raise PipelineError(
-            f"{name} lacks the column {', '.join(missing)}; it has: {_listing(found)}; if yours have other names, say "
+            f"{name} lacks the column {', '.join(missing)}; it has: {listing(found)}; if yours have other names, say "
             "them in `columns`"
         )
     if twice := [column for column in columns.parts.values() if found.count(column) > 1]:
@@ -214,20 +212,6 @@ def _is_a_row(fields: Sequence[str]) -> bool:
 
 def _first(names: Iterable[str], found: Sequence[str]) -> str | None:
     return next((name for name in names if name in found), None)
-
-
-def _listing(names: Sequence[str]) -> str:
-    """The first names, as many as a line holds, and how many more there are."""
-    shown: list[str] = []
-    for name in names[:_MOST_COLUMNS]:
-        # Blanks around a name and control characters in it are not seen without quotes.
-        is_plain = name.isprintable() and name == name.strip() and len(name) <= len(excerpt(name))
-        text = name if is_plain else excerpt(name)
-        if shown and sum(map(len, shown)) + len(text) > _LONGEST_LISTING:
-            break
-        shown.append(text)
-    more = f" and {len(names) - len(shown):,} more" if len(names) > len(shown) else ""
-    return ", ".join(shown) + more
 
 
 def _unnested(table: Mapping[str, pa.ChunkedArray], name: str) -> dict[str, pa.Array]:
