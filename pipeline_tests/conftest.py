@@ -18,6 +18,9 @@ from pipeline.core.files import PROJECT_ROOT
 
 pytest_plugins = ["pytester"]
 
+_SERVERS = {"hub", "modal_loopback"}
+"""Fixtures that start one."""
+
 for _number, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
     # Whoever starts tests in the background has them ignore Ctrl-C, and so do all processes that they start.
     if signal.getsignal(_number) == signal.SIG_IGN:
@@ -27,8 +30,11 @@ for _number, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.S
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put files with slow tests first: where files are shared out among processes, quick ones fill up the end.
 
-    Property-based tests try more with `make prove`.
+    Tests that ask for a server are slow. Property-based tests try more with `make prove`.
     """
+    for item in items:
+        if isinstance(item, pytest.Function) and not _SERVERS.isdisjoint(item.fixturenames):
+            item.add_marker(pytest.mark.slow)
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
     for item in items:

@@ -103,6 +103,7 @@ def test_loading_the_definitions_imports_no_heavy_library() -> None:
     )
 
 
+@pytest.mark.slow
 def test_dagster_validates_the_workspace(pipeline_home: Path) -> None:
     command = [sys.executable, "-m", "dagster", "definitions", "validate", "-w", "workspace.yaml"]
     result = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)

@@ -35,6 +35,7 @@ def run(arguments: list[str], folder: Path) -> str:
     return result.stdout
 
 
+@pytest.mark.slow
 def test_the_example_of_own_pairs_prints_what_its_page_says(tmp_path: Path) -> None:
     (script,) = blocks("your-own-pairs.md", "python")
     (settings,) = blocks("your-own-pairs.md", "yaml")

@@ -80,26 +80,24 @@ def _run_statuses(address: str, job: str) -> list[str]:
     return [run["status"] for run in ask(address, query, job=job)["runsOrError"]["results"]]
 
 
-_FEW_PAIRS = "ops: {raw_quora_dataset: {config: {fraction: 0.2}}}"
-
-
-def _materialize_all(page: Page) -> None:
-    """With the default settings in `make prove`, which takes minutes; else by the launchpad, on few pairs."""
+def _materialize_all(page: Page, model: Path) -> None:
+    """With the default settings in `make prove`; else by the launchpad, on few pairs and with a tiny model."""
     button = page.get_by_role("button", name="Materialize all")
     if PROVES:
         button.click()
         return
     button.click(modifiers=["Shift"])
+    settings = f"ops: {{raw_quora_dataset: {{config: {{fraction: 0.2}}}}, base_model: {{config: {{model: {model}}}}}}}"
     # The first editor is the search for assets. The launchpad fills in the defaults before it takes other settings.
     editor = page.locator(".CodeMirror").last
     expect(editor).to_contain_text("baseline_eval_report", timeout=PATIENCE_MS)
-    editor.evaluate("(element, text) => element.CodeMirror.setValue(text)", _FEW_PAIRS)
+    editor.evaluate("(element, text) => element.CodeMirror.setValue(text)", settings)
     page.get_by_role("button").filter(has_text=re.compile("^Materialize$")).click()
 
 
 @exhaustive
 def test_the_ui_shows_the_lineage_and_materialises_all_with_a_click(
-    webserver: str, page: Page, tmp_path: Path, home: Path
+    webserver: str, page: Page, tmp_path: Path, home: Path, tiny_model: Path
 ) -> None:
     pictures = Path(os.environ.get("SCREENSHOTS", tmp_path))
     page.goto(f"{webserver}/asset-groups")
@@ -110,7 +108,7 @@ def test_the_ui_shows_the_lineage_and_materialises_all_with_a_click(
     for asset in (*ASSETS, *MINING):
         # A long name is shown with an ellipsis; the element that measures it has it whole.
         expect(page.get_by_text(asset, exact=True).first).to_be_attached(timeout=PATIENCE_MS)
-    _materialize_all(page)
+    _materialize_all(page, tiny_model)
 
     while not _run_statuses(webserver, ALL):
         page.wait_for_timeout(200)

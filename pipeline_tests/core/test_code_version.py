@@ -203,6 +203,7 @@ def other_pythons() -> list[str]:
     return list(found.values())
 
 
+@pytest.mark.slow
 def test_every_version_of_python_finds_the_same_files_and_gives_them_the_same_version(tmp_path: Path) -> None:
     if not (pythons := other_pythons()):
         pytest.skip("there is no other Python from 3.11 on, neither on PATH nor of pyenv")

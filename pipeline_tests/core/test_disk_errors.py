@@ -84,6 +84,7 @@ def test_a_full_disk_keeps_the_old_file_and_no_half_one(small_disk: Path) -> Non
     assert "the disk is full" in str(disk_error(caught.value, [small_disk]))
 
 
+@pytest.mark.slow
 def test_a_read_only_disk_is_told_by_a_command(small_disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     result = finetune({"PIPELINE_HOME": str(small_disk)})

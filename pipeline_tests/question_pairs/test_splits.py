@@ -103,6 +103,7 @@ def test_the_reference_split_follows_fraction_and_seed(fraction: float, seed: in
     assert (rows["train"], rows["eval"]) == library_split(997, fraction, seed)
 
 
+@pytest.mark.slow
 def test_the_whole_release_is_cut_as_published() -> None:
     rows = rows_of(split_pairs(strangers(404_290), SplitPlan(strategy="reference", dev_fraction=0)))
     assert (len(rows["train"]), len(rows["eval"])) == (363_861, 40_429)

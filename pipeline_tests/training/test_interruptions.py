@@ -16,7 +16,7 @@ from small_data import sample_pairs
 
 from pipeline.core.progress import TrainingStep, from_json_line, to_json_line
 
-KILLS = tries(5, 40)
+KILLS = tries(4, 40)
 RECIPE = {
     "epochs": 2,
     "batch_size": 8,

@@ -121,6 +121,7 @@ except PipelineError as error:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="reads the peak memory as Linux tells it")
 def test_ten_gigabytes_in_ten_megabytes_fill_no_memory(tmp_path: Path) -> None:
     path = tmp_path / "bomb.csv.gz"
@@ -230,6 +231,7 @@ def test_the_account_of_the_rows_is_in_the_metadata(pipeline_home: Path, tmp_pat
     assert "data row 42: '7'" in metadata["account"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "said"),
     [

@@ -247,6 +247,7 @@ def test_rolling_back_goes_over_an_unreadable_record(store: VersionStore, damage
     assert (first in before) if damage.spares_the_record else before.startswith("| ? | ? | ? | ? | ")
 
 
+@pytest.mark.slow
 def test_the_command_line_says_what_became_of_an_unreadable_record(store: VersionStore) -> None:
     trained(store, "first", ap=0.8)
     assert promote(store).success

@@ -14,6 +14,7 @@ import pyarrow.feather
 import pyarrow.ipc
 import pyarrow.parquet as pq
 import pytest
+from effort import exhaustive, tries
 from pydantic import ValidationError
 from upath import UPath
 
@@ -347,19 +348,22 @@ def test_texts_of_every_kind_and_length_are_kept(tmp_path: Path, form: str) -> N
         assert rows["question1"].tolist() == texts
 
 
+@exhaustive
 @pytest.mark.slow
-def test_the_whole_release_is_the_same_data_in_every_form(tmp_path: Path) -> None:
+def test_a_release_like_quoras_is_the_same_data_in_every_form(tmp_path: Path) -> None:
+    """A release of a tenth of the size, or, in `make prove`, of the whole size."""
     from quora_like import PAIRS, WRITERS, quora_like
 
-    table = quora_like()
+    rows = tries(PAIRS // 10, PAIRS)
+    table = quora_like(rows)
     versions = set()
     for write in WRITERS.values():
         write(table, tmp_path / "pairs")
         pairs = load_audited(PairSource(source="file", path=str(tmp_path / "pairs")))
-        assert pairs.audit.read == pairs.audit.kept == PAIRS
+        assert pairs.audit.read == pairs.audit.kept == rows
         versions.add(pairs.table.data_version)
     assert len(versions) == 1
-    assert pairs.table.positive_rate == pytest.approx(0.369, abs=0.005)
+    assert pairs.table.positive_rate == pytest.approx(0.369, abs=0.01)
 
 
 def test_real_pairs_are_the_same_data_in_every_format(tmp_path: Path, real_pairs_path: Path) -> None:
