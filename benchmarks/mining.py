@@ -203,7 +203,7 @@ def synthetic(arguments: argparse.Namespace) -> None:
 
 
 def make_vectors(path: Path, n: int, seed: int = 0) -> None:
-    """Vectors around centres of centres, with a duplicate for about one in five: as questions lie by subject."""
+    """Vectors around 2,000 subjects, and for about one in five a duplicate, at a cosine of 0.82 to 0.99."""
     random = np.random.default_rng(seed)
     subjects = random.normal(size=(2_000, _DIMENSIONS)).astype(np.float32)
     array = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(n, _DIMENSIONS))
@@ -214,7 +214,8 @@ def make_vectors(path: Path, n: int, seed: int = 0) -> None:
         part = part + random.normal(size=part.shape).astype(np.float32)
         copies = np.flatnonzero(random.random(size) < 0.2)
         part[copies] = part[random.integers(size, size=len(copies))]
-        part[copies] += 0.4 * random.normal(size=(len(copies), _DIMENSIONS)).astype(np.float32)
+        noise = random.uniform(0.2, 1.0, size=(len(copies), 1)) * random.normal(size=(len(copies), _DIMENSIONS))
+        part[copies] += noise.astype(np.float32)
         array[start : start + size] = part / np.linalg.norm(part, axis=1, keepdims=True)
     array.flush()
 

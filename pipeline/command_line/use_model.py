@@ -9,7 +9,7 @@ from rich.console import Console
 
 from pipeline.command_line.live_progress import live_progress
 from pipeline.command_line.terminal import say
-from pipeline.core.errors import counted
+from pipeline.core.errors import PipelineError, counted
 from pipeline.core.progress import OnProgress
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pipeline.duplicates.labelled import LabelledFigures
     from pipeline.duplicates.mining import MinedCorpus
     from pipeline.duplicates.options import MiningOptions
+    from pipeline.duplicates.stored import QuestionIndex
     from pipeline.duplicates.vectors import Vectors
     from pipeline.question_pairs.schema import PairTable
 
@@ -129,23 +130,27 @@ def compare_command(
 
 @click.command("search")
 @click.argument("question")
-@click.option("--in", "source", required=True, metavar="FILE", help="The questions to search.")
+@click.option(
+    "--in", "source", metavar="FILE", help="The questions to search. [default: those that the job `mine` has indexed]"
+)
 @_column_option
 @click.option("--top", type=click.IntRange(1, 1_000), default=10, show_default=True, help="How many to show.")
 @_out_option("what was found")
 @_model_option
 @_device_option
 def search_command(
-    question: str, source: str, column: str | None, top: int, out: Path | None, choice: str, device: Any
+    question: str, source: str | None, column: str | None, top: int, out: Path | None, choice: str, device: Any
 ) -> None:
-    """Find the questions of a file that are most similar to a new one.
+    """Find the questions that are most similar to a new one: of a file, or of the corpus that was mined last.
 
     The file's vectors are kept, so the second search in it takes a moment.
 
     \b
     python -m pipeline search "How can I learn Python quickly?" --in questions.csv
+    python -m pipeline search "How can I learn Python quickly?"
     """
     with live_progress(Console(stderr=True)) as progress:
+        from pipeline.duplicates.question_index import nearest_in
         from pipeline.duplicates.results import found_table
         from pipeline.duplicates.search import nearest
         from pipeline.duplicates.tables import require_suffix, shown, write_table
@@ -154,8 +159,15 @@ def search_command(
             require_suffix(out)
         if not question.strip():
             raise click.UsageError("the question is blank: write it in quotes")
-        corpus, classifier, vectors = _read(source, column, choice, device, progress)
-        found = nearest(classifier.encoder.embed([question])[0], vectors, min(top, len(corpus)))
+        if source is None and column is not None:
+            raise click.UsageError("--column is of a file: name it with --in FILE")
+        index = None
+        if source is None:
+            corpus, classifier, vectors, index = _indexed(choice, device, progress)
+        else:
+            corpus, classifier, vectors = _read(source, column, choice, device, progress)
+        query, most = classifier.encoder.embed([question])[0], min(top, len(corpus))
+        found = nearest_in(index, query, vectors, most) if index else nearest(query, vectors, most)
         table = found_table(corpus, found, classifier.chosen.decision)
     if out:
         write_table(out, table)
@@ -296,6 +308,35 @@ def _read(
     return corpus, classifier, cache.vectors(corpus.texts, classifier.encoder, progress)
 
 
+def _indexed(
+    choice: str, device: Any, progress: OnProgress
+) -> "tuple[Corpus, DuplicateClassifier, Vectors, QuestionIndex]":
+    """The corpus that was mined last, the model, the corpus's vectors by it, and its index."""
+    from pipeline.core.store import VersionStore
+    from pipeline.duplicates.cache import VectorCache
+    from pipeline.duplicates.stored import QuestionIndex, QuestionSet, read_question_set
+    from pipeline.orchestration.steps import INDEX, QUESTIONS
+    from pipeline.settings import environment
+
+    store = VersionStore(environment.home())
+    if not store.has(INDEX):
+        raise PipelineError("no questions are indexed yet: name a file with --in, or launch the job `mine` first")
+    index = store.read(INDEX, QuestionIndex, store.resolve(INDEX))
+    questions = store.read(QUESTIONS, QuestionSet, store.resolve(QUESTIONS))
+    classifier = _classifier(choice, device)
+    for what, mine, now in (
+        ("other questions", index.corpus_version, questions.corpus_version),
+        ("another model", index.model_version, classifier.chosen.info.version),
+    ):
+        if mine != now:
+            raise PipelineError(
+                f"the question index was made of {what} ({mine}, not {now}): launch the job `mine` again"
+            )
+    corpus = read_question_set(store, QUESTIONS, questions)
+    vectors = VectorCache(environment.vectors_folder()).vectors(corpus.texts, classifier.encoder, progress)
+    return corpus, classifier, vectors, index
+
+
 _SHOWN_CLUSTERS = 3
 
 
@@ -306,7 +347,7 @@ def _summary(mined: "MinedCorpus", figures: "list[LabelledFigures]") -> Iterator
     blank = f", {counted(corpus.blank, 'blank text')} left out" if corpus.blank else ""
     repeated = f", {corpus.repeated:,} of them repeated" if corpus.repeated else ""
     yield "Read", f"{counted(len(corpus) + corpus.repeated, 'question')} of {corpus.name}{repeated}{blank}"
-    yield "Pairs", f"{counted(len(pairs), 'pair')} with a cosine of {mined.threshold:.4f} or more"
+    yield "Pairs", f"{len(pairs):,} with a cosine of {mined.threshold:.4f} or more"
     if prior := mined.prior:
         yield (
             "Prior",

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.core.errors import PipelineError, reason_of
 from pipeline.core.files import file_sha256, replacing
 from pipeline.core.progress import OnProgress, ignore
 from pipeline.duplicates.engines import INDEX_FROM, why_no_index
@@ -15,6 +16,8 @@ from pipeline.duplicates.vectors import Vectors
 SAMPLED = 200
 TOP = 10
 _PROBES = 32
+_SPARE = 10
+_AGAIN = "launch the job `mine` again"
 
 
 def build_index(
@@ -56,6 +59,36 @@ def build_index(
         faiss.write_index(index, str(temporary))
     recall = _recall(index, vectors)
     return made.model_copy(update={"kind": "index", "recall": recall, "file": str(path), "sha256": file_sha256(path)})
+
+
+def nearest_in(index: QuestionIndex, query: np.ndarray, vectors: Vectors, top: int) -> Found:
+    """The `top` nearest questions by the index; their cosines are those of the vectors themselves.
+
+    Args:
+        query: float32 of shape (dimensions,), of length 1.
+        vectors: of the same questions.
+
+    Raises:
+        PipelineError: when the index's file is gone, or not what was written, or faiss isn't installed.
+    """
+    if index.kind == "exact":
+        return nearest(query, vectors, top)
+    if reason := why_no_index():
+        raise PipelineError(f"the question index can't be used: {reason}")
+    try:
+        is_whole = file_sha256(Path(index.file)) == index.sha256
+    except OSError as error:
+        raise PipelineError(f"the question index {index.file} can't be read: {reason_of(error)}; {_AGAIN}") from error
+    if not is_whole:
+        raise PipelineError(f"the question index {index.file} is not what was written: {_AGAIN}")
+    import faiss
+
+    # Its own cosines are rounded, so a few more are taken, and put in order by the exact ones.
+    numbers = faiss.read_index(index.file).search(query[None], top + _SPARE)[1][0]
+    numbers = np.sort(numbers[numbers >= 0]).astype(np.int64)
+    cosine = vectors.rows(numbers) @ query
+    order = np.lexsort((numbers, -cosine))[:top]
+    return Found(numbers[order], cosine[order])
 
 
 def _recall(index: Any, vectors: Vectors) -> float:

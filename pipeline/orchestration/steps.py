@@ -19,6 +19,8 @@ PRODUCTION = "production_model"
 """The asset whose values are the records of what is in production."""
 
 LEADERBOARD = "model_leaderboard"
+QUESTIONS, EMBEDDINGS, MINED, INDEX = "questions", "question_embeddings", "mined_duplicates", "question_index"
+"""What the job `mine` makes."""
 """The asset that compares models."""
 
 CHECKS_SUFFIX = "_checks"

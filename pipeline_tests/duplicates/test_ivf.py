@@ -1,5 +1,7 @@
 """The index finds nearly all pairs, says how many it missed by a sample, and finds nothing that isn't there."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from test_exact import as_set, brute_force, some_vectors
@@ -9,6 +11,8 @@ from pipeline.core.progress import LogLine, ProgressEvent
 from pipeline.duplicates.engines import INDEX_FROM, engine_for
 from pipeline.duplicates.exact import ExactTiles
 from pipeline.duplicates.ivf import IvfIndex, IvfSettings
+from pipeline.duplicates.question_index import build_index, nearest_in
+from pipeline.duplicates.search import nearest
 from pipeline.duplicates.vectors import ArrayVectors
 
 faiss = pytest.importorskip("faiss", reason="needs the extra `index`")
@@ -44,6 +48,37 @@ def test_the_same_vectors_give_the_same_pairs_again() -> None:
     first, second = (IvfIndex().pairs(vectors, 0.85) for _ in range(2))
     np.testing.assert_array_equal(first.first, second.first)
     np.testing.assert_array_equal(first.cosine, second.cosine)
+
+
+def test_the_index_of_a_corpus_finds_the_nearest_and_their_exact_cosines(tmp_path: Path) -> None:
+    vectors = ArrayVectors(some_vectors(2_000, seed=3, dimensions=48))
+    index = build_index(vectors, "corpus", "model", tmp_path, index_from=100)
+    assert (index.kind, index.questions) == ("index", 2_000)
+    assert index.recall > 0.9
+    query = vectors.rows(np.array([7]))[0]
+    found, exact = nearest_in(index, query, vectors, 5), nearest(query, vectors, 5)
+    assert (found.numbers[0], exact.numbers[0]) == (7, 7)
+    # What is found has the cosine that comparing with all gives it.
+    of_all = vectors.block(0, 2_000) @ query
+    np.testing.assert_allclose(found.cosine, of_all[found.numbers], atol=1e-6)
+    assert len(set(found.numbers) & set(exact.numbers)) >= 4
+
+    path = Path(index.file)
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + b"x")
+    with pytest.raises(PipelineError, match="is not what was written: launch the job `mine` again"):
+        nearest_in(index, query, vectors, 5)
+    path.unlink()
+    with pytest.raises(PipelineError, match=r"can't be read: .*launch the job `mine` again"):
+        nearest_in(index, query, vectors, 5)
+
+
+def test_a_small_corpus_needs_no_index(tmp_path: Path) -> None:
+    vectors = ArrayVectors(some_vectors(50, seed=3))
+    index = build_index(vectors, "corpus", "model", tmp_path)
+    assert (index.kind, index.recall, index.file) == ("exact", 1.0, "")
+    query = vectors.rows(np.array([7]))[0]
+    np.testing.assert_array_equal(nearest_in(index, query, vectors, 5).numbers, nearest(query, vectors, 5).numbers)
 
 
 def test_the_index_takes_over_from_a_size_on() -> None:

@@ -22,7 +22,7 @@ from pipeline.orchestration.asset_values import load_value, store_value
 from pipeline.orchestration.assets.common import OWNERS, finding_result, progress_into
 from pipeline.orchestration.executor import COMPUTE_POOL
 from pipeline.orchestration.failures import one_line_failures
-from pipeline.orchestration.steps import PRODUCTION
+from pipeline.orchestration.steps import EMBEDDINGS, INDEX, MINED, PRODUCTION, QUESTIONS
 from pipeline.quality.findings import Finding
 from pipeline.question_pairs.schema import PairTable, Splits
 
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from pipeline.duplicates.vectors import Vectors
 
 GROUP = "mining"
-QUESTIONS, EMBEDDINGS, MINED, INDEX = "questions", "question_embeddings", "mined_duplicates", "question_index"
 
 
 def _spec(name: str, deps: list[str], kinds: set[str], description: str) -> dg.AssetSpec:

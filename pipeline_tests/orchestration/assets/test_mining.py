@@ -8,28 +8,29 @@ from typing import Any
 import dagster as dg
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner, Result
 from dagster_runs import checks
 from made_reports import a_training, quick_report
 from small_data import write_small_pairs
 
+from pipeline.command_line.cli import cli
 from pipeline.core.store import VersionStore
 from pipeline.definitions import defs
-from pipeline.duplicates.stored import CLUSTERS_TABLE, PAIRS_TABLE, REVIEW_TABLE, MinedDuplicates, QuestionIndex
+from pipeline.duplicates.stored import (
+    CLUSTERS_TABLE,
+    PAIRS_TABLE,
+    REVIEW_TABLE,
+    MinedDuplicates,
+    QuestionIndex,
+    read_question_set,
+)
 from pipeline.models.base_model import resolve_base_model
 from pipeline.models.decision import read_decision
 from pipeline.models.options import BaseModelChoice
 from pipeline.orchestration.asset_values import load_value, store_value
-from pipeline.orchestration.assets.mining import (
-    EMBEDDINGS,
-    INDEX,
-    MINED,
-    QUESTIONS,
-    mine_after_promotion,
-    mine_job,
-    mined_checks,
-)
+from pipeline.orchestration.assets.mining import mine_after_promotion, mine_job, mined_checks
 from pipeline.orchestration.resources import ComputeResource, StoreResource
-from pipeline.orchestration.steps import PRODUCTION
+from pipeline.orchestration.steps import EMBEDDINGS, INDEX, MINED, PRODUCTION, QUESTIONS
 from pipeline.quality.promotion import Candidate
 from pipeline.question_pairs.options import PairSource, SplitPlan
 from pipeline.question_pairs.sources import load_pairs
@@ -127,6 +128,30 @@ def test_the_datasets_questions_are_mined_and_what_is_left_can_be_read(
         *((INDEX, name) for name in ("matches_model", "recall_sample")),
     }
     assert all(check.passed for check in found.values())
+
+
+@pytest.mark.slow
+def test_what_was_mined_last_is_searched_where_no_file_is_named(
+    home: Path, instance: dg.DagsterInstance, tiny_model: Path
+) -> None:
+    def search(*arguments: str) -> Result:
+        return CliRunner().invoke(cli, ["search", *arguments])
+
+    nothing = search("anything")
+    assert "no questions are indexed yet: name a file with --in, or launch the job `mine` first" in str(
+        nothing.exception
+    )
+    mine(home, instance)
+    store = VersionStore(str(home))
+    questions = load_value(store, QUESTIONS)
+    text = read_question_set(store, QUESTIONS, questions).texts[3]
+    found = search(text, "--top", "2")
+    assert found.exit_code == 0, found.output
+    assert found.stdout.startswith("1.0000")
+    assert f"Searched {questions.questions} questions of {questions.source}" in found.output
+    other = search(text, "--model", str(tiny_model))
+    assert "the question index is of another model" in str(other.exception)
+    assert "--column is of a file" in search(text, "--column", "subject").output
 
 
 @pytest.mark.slow
