@@ -66,8 +66,8 @@ def test_a_column_is_found_by_its_name_or_since_it_is_the_only_one(tmp_path: Pat
 @pytest.mark.parametrize(
     ("content", "column", "message"),
     [
-        (b"id,subject\n1,a\n", None, r"which column of .* holds the questions\? It has: 'id', 'subject'; name one"),
-        (b"id,subject\n1,a\n", "title", r"has no single column 'title'; it has: 'id', 'subject'"),
+        (b"id,subject\n1,a\n", None, r"which column of .* holds the questions\? It has: id, subject; name one"),
+        (b"id,subject\n1,a\n", "title", r"has no single column 'title'; it has: id, subject"),
         (b"text,question\na,b\n", None, r"which column of"),
         (b"a,a\n1,2\n", "a", r"has no single column 'a'; it has it twice"),
         (b"question\n\n  \n", None, r"has no questions: all of its \d rows are blank"),

@@ -142,15 +142,20 @@ def test_a_corpus_of_odd_lines_is_mined(command: Command, questions: Path, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("lines", "questions", "removable"), [(["Why?"], 1, 0), (["Why?"] * 6, 1, 5), (["a", "b", "", "a"], 2, 1)]
+    ("lines", "read", "removable"),
+    [
+        (["Why?"], "1 question of q.txt\n", 0),
+        (["Why?"] * 6, "6 questions of q.txt, 5 of them repeated\n", 5),
+        (["a", "b", "", "a"], "3 questions of q.txt, 1 of them repeated, 1 blank text left out\n", 1),
+    ],
 )
 def test_a_corpus_of_one_and_one_that_is_all_the_same_are_mined_too(
-    command: Command, tmp_path: Path, lines: list[str], questions: int, removable: int
+    command: Command, tmp_path: Path, lines: list[str], read: str, removable: int
 ) -> None:
     source, pairs, clusters = tmp_path / "q.txt", tmp_path / "pairs.csv", tmp_path / "clusters.csv"
     source.write_text("\n".join(lines))
     said = command("mine", str(source), "--threshold", "1", "--out", str(pairs), "--clusters", str(clusters))
-    assert f"{questions} questions of q.txt" in said
+    assert f"Read     {read}" in said
     assert f"{removable} rows" in said
     assert rows_of(pairs) == []
     assert len(rows_of(clusters)) == (removable + 1 if removable else 0)
