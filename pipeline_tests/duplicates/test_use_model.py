@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.command_line.cli import main
+from pipeline.core.errors import counted
 
 ODD_LINES = [
     "How do I learn Python?",
@@ -156,7 +157,7 @@ def test_a_corpus_of_one_and_one_that_is_all_the_same_are_mined_too(
     source.write_text("\n".join(lines))
     said = command("mine", str(source), "--threshold", "1", "--out", str(pairs), "--clusters", str(clusters))
     assert f"Read     {read}" in said
-    assert f"{removable} rows" in said
+    assert f"{counted(removable, 'row')} (" in said
     assert rows_of(pairs) == []
     assert len(rows_of(clusters)) == (removable + 1 if removable else 0)
 
