@@ -6,7 +6,7 @@
 The first embeds the distinct questions of a file of pairs (vectors are kept in `--cache`, so that a second run begins
 at once) and mines the first 10,000, 30,000 and all of them. Every engine runs in a process of its own, and its memory
 is the peak beyond the vectors; the ratio to the library is that of CPU seconds, which others on the machine disturb
-less. The second makes vectors on disk instead, and mines them by the index alone.
+less. The second makes vectors on disk instead, and mines them by the index alone, or with `--exact` by exact tiles.
 """
 
 import argparse
@@ -180,12 +180,12 @@ def real(arguments: argparse.Namespace) -> None:
 
 
 def synthetic(arguments: argparse.Namespace) -> None:
-    """The index alone, on vectors that are made block by block and lie on disk."""
+    """One engine alone, on vectors that are made block by block and lie on disk."""
     n, path = arguments.synthetic, arguments.cache / f"synthetic-{arguments.synthetic}.npy"
     if not path.exists():
         make_vectors(path, n)
     torch.set_num_threads(arguments.threads)
-    engine = IvfIndex()
+    engine = ExactTiles() if arguments.exact else IvfIndex()
     before, start = _peak(), time.perf_counter()
     pairs = engine.pairs(ArrayVectors(np.load(path, mmap_mode="r")), arguments.threshold, _Printer())
     print(
@@ -268,6 +268,7 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="*", type=int, default=list(_SIZES), help="beside the whole")
     parser.add_argument("--cache", type=Path, default=Path(".mining-benchmark"))
     parser.add_argument("--synthetic", type=int, help="vectors to make instead of reading a source")
+    parser.add_argument("--exact", action="store_true", help="compare all synthetic vectors with all, without index")
     arguments = parser.parse_args()
     arguments.cache.mkdir(parents=True, exist_ok=True)
     if arguments.synthetic:
