@@ -87,10 +87,10 @@ class ReportHistory(dg.ConfigurableResource[Any]):
 
 
 def _summary(path: "UPath | Path", pointer: Pointer) -> ReportSummary | None:
-    """The summary of a report; None where there is none, or it is not what was written."""
+    """The summary of a report; None where there is none, it is not what was written, or a newer release wrote it."""
     try:
         summary = ReportSummary.from_checked_json(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, PipelineError):
         return None
     return summary if summary.report_version == pointer.version else None
 
