@@ -14,7 +14,8 @@ ARGS ?=
 BIN := .venv/bin
 # Many tests wait for servers, so four at a time on two cores; threads of several processes on few cores spend their time
 # waiting for each other. Files are started in the order of collection, which puts the slow ones first.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder --durations 10
+WORKERS := 4
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 10
 DAGSTER_HOME ?= $(CURDIR)/.dagster
 
 # Tests and benchmarks don't touch the history of the user's runs.
@@ -32,6 +33,8 @@ dev: .venv/.installed $(DAGSTER_HOME)/dagster.yaml
 test: lint
 	$(PYTEST)
 
+# Quick tests wait for nothing, and every worker imports torch.
+test-fast: WORKERS := 2
 test-fast: lint
 	$(PYTEST) -m "not slow"
 

@@ -7,11 +7,14 @@ in turn. Imports under `if TYPE_CHECKING:` are left out, as they are never made.
 import ast
 import hashlib
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from pipeline.core.files import PROJECT_ROOT, VERSION_LENGTH
 
 PACKAGE = "pipeline"
+_FILES = 1_024
+"""So many are remembered, by their content: each is needed by several versions."""
 
 
 def import_closure(module: str, root: Path = PROJECT_ROOT) -> list[Path]:
@@ -37,7 +40,7 @@ def import_closure(module: str, root: Path = PROJECT_ROOT) -> list[Path]:
             continue
         found.add(name)
         pending += [name.rpartition(".")[0]] if "." in name else []
-        pending += _imported(ast.parse(path.read_text(encoding="utf-8")))
+        pending += _imports(path.read_bytes())
     files = {path for name in found if (path := _file_of(name, root)) is not None}
     folders = {path.parent for path in files if path.name != "__init__.py"}
     files |= {path for folder in folders for path in folder.iterdir() if _is_data(path)}
@@ -57,7 +60,7 @@ def code_version(files: Iterable[Path], root: Path = PROJECT_ROOT) -> str:
         content = (root / file).read_bytes()
         digest.update(f"{file.as_posix()}\0".encode())
         if file.suffix == ".py":
-            digest.update("\0".join(_canonical(ast.parse(content))).encode())
+            digest.update(_behaviour(content))
         else:
             digest.update(content)
         digest.update(b"\0\0")
@@ -71,6 +74,17 @@ def _file_of(module: str, root: Path) -> Path | None:
 
 def _is_data(path: Path) -> bool:
     return path.is_file() and path.suffix not in (".py", ".pyc") and not path.name.startswith(".")
+
+
+@lru_cache(maxsize=_FILES)
+def _imports(content: bytes) -> tuple[str, ...]:
+    return tuple(_imported(ast.parse(content)))
+
+
+@lru_cache(maxsize=_FILES)
+def _behaviour(content: bytes) -> bytes:
+    """What a file of Python does, as bytes."""
+    return "\0".join(_canonical(ast.parse(content))).encode()
 
 
 def _imported(tree: ast.AST) -> Iterator[str]:

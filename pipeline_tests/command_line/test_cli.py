@@ -19,6 +19,9 @@ from modal_loopback import wait_until
 
 from pipeline.core.files import PROJECT_ROOT
 
+# Every command is a process of its own.
+pytestmark = pytest.mark.slow
+
 SECONDS = 480
 
 
@@ -82,7 +85,6 @@ def test_a_bad_setting_is_refused_before_anything_starts(
     assert not pipeline_home.exists()
 
 
-@pytest.mark.slow
 def test_config_prints_a_file_that_materialize_takes(pipeline_home: Path, tmp_path: Path) -> None:
     printed = pipeline("config", "--set", "splits.eval_fraction=0.25")
     assert printed.returncode == 0, printed.stderr
@@ -93,7 +95,6 @@ def test_config_prints_a_file_that_materialize_takes(pipeline_home: Path, tmp_pa
     assert_one_line_error(pipeline("config", "--set", "splits.eval_fraction=2"), "splits.eval_fraction", "below 1")
 
 
-@pytest.mark.slow
 def test_pairs_are_looked_at_and_nothing_is_written(pipeline_home: Path, small_pairs: Path) -> None:
     source = ("--set", "raw_quora_dataset.source=file", "--set", f"raw_quora_dataset.path={small_pairs}")
     looked = pipeline("pairs", *source)
@@ -118,20 +119,17 @@ def test_a_selection_that_matches_nothing_lists_the_assets(pipeline_home: Path) 
     assert_one_line_error(pipeline("materialize", "--select", "eval"), "eval", "eval_split")
 
 
-@pytest.mark.slow
 def test_a_selection_that_needs_one_split_makes_its_step_whole(pipeline_home: Path, small_config: Path) -> None:
     result = pipeline("materialize", "--config", str(small_config), "--select", "+key:train_split")
     assert result.returncode == 0, result.stderr
     assert all((pipeline_home / side / "current.json").is_file() for side in ("train_split", "dev_split", "eval_split"))
 
 
-@pytest.mark.slow
 def test_what_only_a_job_of_its_own_makes_is_not_materialised(pipeline_home: Path) -> None:
     result = pipeline("materialize", "--select", "published_model")
     assert_one_line_error(result, "'published_model' matches no asset", "production_model")
 
 
-@pytest.mark.slow
 def test_a_blocking_check_ends_the_run_with_its_one_line(pipeline_home: Path, small_config: Path) -> None:
     result = pipeline(
         "materialize", "--config", str(small_config), "--select", "group:dataset",
@@ -143,7 +141,6 @@ def test_a_blocking_check_ends_the_run_with_its_one_line(pipeline_home: Path, sm
     )
 
 
-@pytest.mark.slow
 def test_a_failing_step_ends_with_its_one_line(pipeline_home: Path, tmp_path: Path) -> None:
     path = tmp_path / "broken.tsv"
     path.write_text("question1\tquestion2\nWhy?\tWhy not?\n")
@@ -215,7 +212,6 @@ BACKEND = Backend(kind="elsewhere", title="elsewhere", create=create)
 """A place to compute of somebody's own."""
 
 
-@pytest.mark.slow
 def test_finetune_trains_where_the_environment_says_and_tells_the_cost(
     pipeline_home: Path, small_config: Path, tmp_path: Path
 ) -> None:
@@ -238,7 +234,6 @@ def test_finetune_trains_where_the_environment_says_and_tells_the_cost(
     assert "it/s" not in result.stderr
 
 
-@pytest.mark.slow
 def test_dagster_materialises_one_asset_by_name(pipeline_home: Path) -> None:
     command = [sys.executable, "-m", "dagster", "asset", "materialize", "--select", "base_model"]
     result = subprocess.run(
@@ -249,7 +244,6 @@ def test_dagster_materialises_one_asset_by_name(pipeline_home: Path) -> None:
     assert (pipeline_home / "base_model" / pointer["file"]).is_file()
 
 
-@pytest.mark.slow
 def test_finetune_does_not_import_dagster(pipeline_home: Path) -> None:
     code = (
         "import sys; from pipeline.command_line.cli import main; sys.argv = ['pipeline', 'finetune', '--set', "
@@ -261,7 +255,6 @@ def test_finetune_does_not_import_dagster(pipeline_home: Path) -> None:
     assert output.stdout.split() == ["False", "True"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
 def test_the_run_after_an_interrupted_one_is_undisturbed(
     pipeline_home: Path, small_config: Path, ending: signal.Signals
@@ -299,7 +292,6 @@ def test_the_run_after_an_interrupted_one_is_undisturbed(
     assert not (unfinished / "manifest.json").exists()
 
 
-@pytest.mark.slow
 def test_two_runs_at_once_keep_to_their_own_files_and_finetune_gives_the_same_as_one_of_them(
     pipeline_home: Path, small_config: Path
 ) -> None:

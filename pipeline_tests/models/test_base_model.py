@@ -185,6 +185,7 @@ def resolved(hub: LoopbackHub, cache: Path, revision: str = "") -> str:
     return line
 
 
+@pytest.mark.slow
 def test_a_hub_model_is_pinned_to_its_commit(tmp_path: Path) -> None:
     files = {path.relative_to(bundled_folder()).as_posix(): path for path in bundled_folder().rglob("*.json")}
     weights = next(bundled_folder().rglob("*.safetensors"))

@@ -21,6 +21,8 @@ from pipeline.training.job import TrainingJob
 from pipeline.training.recipe import Recipe
 from pipeline.training.trainer import PairTrainer
 
+pytestmark = pytest.mark.slow
+
 RECIPE = Recipe(batch_size=32, device="cpu", keep="last", allow_slow=True)
 
 

@@ -25,6 +25,8 @@ from pipeline.training.fine_tune import fine_tune
 from pipeline.training.job import TrainingJob
 from pipeline.training.recipe import Recipe
 
+pytestmark = pytest.mark.slow
+
 RECIPE = Recipe(
     epochs=2, batch_size=8, learning_rate=1e-3, evaluations_per_epoch=2, checkpoint_steps=100, keep_checkpoints=1,
     device="cpu", allow_slow=True,
