@@ -25,6 +25,8 @@ from pipeline.training.job import RunIdentity, TrainingJob
 from pipeline.training.recipe import Recipe, TrainingOrder
 from pipeline.workflow import Plan, evaluate_train_evaluate, fine_tune, measure_base_model, measure_fine_tuned
 
+pytestmark = pytest.mark.slow
+
 RUN = RunIdentity("run", 1)
 
 

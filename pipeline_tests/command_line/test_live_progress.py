@@ -173,6 +173,7 @@ def test_a_time_left_is_a_clock_time(seconds: float, text: str, clock: Callable[
     assert live_line(Now("x", 1, 2, ends=seconds), "*", 79).plain.endswith(f"1/2  {text} left")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [80, 140])
 def test_nothing_is_left_of_the_line_and_none_is_wider_than_the_terminal(width: int) -> None:
     screen = io.StringIO()

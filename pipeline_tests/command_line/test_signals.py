@@ -12,6 +12,8 @@ import pytest
 from pipeline.command_line.scratch import scratch_folder
 from pipeline.core.files import PROJECT_ROOT
 
+pytestmark = pytest.mark.slow
+
 STUBBORN = """
 import sys, time
 from pipeline.command_line import signals
