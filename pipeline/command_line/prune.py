@@ -7,7 +7,6 @@ from pipeline.core.errors import counted
 from pipeline.core.store import VersionStore
 from pipeline.orchestration.retention import items, place_of
 from pipeline.quality.options import RetentionRules
-from pipeline.quality.retention import Item
 from pipeline.settings import environment
 
 
@@ -30,13 +29,9 @@ def run(rules: RetentionRules, delete: bool) -> None:
         item.delete()
         freed += item.size or 0
     if delete:
-        say(console, f"deleted {_counted(doomed)}: {freed / 1e6:,.1f} MB")
+        say(console, f"deleted {counted(len(doomed), 'item')}: {freed / 1e6:,.1f} MB")
     elif doomed:
         bytes_ = sum(item.size or 0 for item in doomed)
-        say(console, f"nothing was deleted: --delete deletes {_counted(doomed)}, {bytes_ / 1e6:,.1f} MB")
+        say(console, f"nothing was deleted: --delete deletes {counted(len(doomed), 'item')}, {bytes_ / 1e6:,.1f} MB")
     else:
         say(console, f"nothing may go: all {len(found):,} stay")
-
-
-def _counted(found: list[Item]) -> str:
-    return counted(len(found), "item")

@@ -295,17 +295,21 @@ def _read(
     options: "MiningOptions | None" = None,
 ) -> "tuple[Corpus, DuplicateClassifier, Vectors]":
     """The corpus of a file, the model, and the corpus's vectors by it."""
-    from pipeline.duplicates.cache import VectorCache
     from pipeline.duplicates.corpus import read_corpus
-    from pipeline.settings import environment
 
     corpus = read_corpus(source, column)
     classifier = _classifier(choice, device)
     if options and options.threshold is None:
         # Before anything is embedded.
         classifier.chosen.require_decision()
-    cache = VectorCache(environment.vectors_folder())
-    return corpus, classifier, cache.vectors(corpus.texts, classifier.encoder, progress)
+    return corpus, classifier, _vectors(corpus, classifier, progress)
+
+
+def _vectors(corpus: "Corpus", classifier: "DuplicateClassifier", progress: OnProgress) -> "Vectors":
+    from pipeline.duplicates.cache import VectorCache
+    from pipeline.settings import environment
+
+    return VectorCache(environment.vectors_folder()).vectors(corpus.texts, classifier.encoder, progress)
 
 
 def _indexed(
@@ -313,7 +317,7 @@ def _indexed(
 ) -> "tuple[Corpus, DuplicateClassifier, Vectors, QuestionIndex]":
     """The corpus that was mined last, the model, the corpus's vectors by it, and its index."""
     from pipeline.core.store import VersionStore
-    from pipeline.duplicates.cache import VectorCache
+    from pipeline.duplicates.findings import index_matches
     from pipeline.duplicates.stored import QuestionIndex, QuestionSet, read_question_set
     from pipeline.orchestration.steps import INDEX, QUESTIONS
     from pipeline.settings import environment
@@ -324,17 +328,11 @@ def _indexed(
     index = store.read(INDEX, QuestionIndex, store.resolve(INDEX))
     questions = store.read(QUESTIONS, QuestionSet, store.resolve(QUESTIONS))
     classifier = _classifier(choice, device)
-    for what, mine, now in (
-        ("other questions", index.corpus_version, questions.corpus_version),
-        ("another model", index.model_version, classifier.chosen.info.version),
-    ):
-        if mine != now:
-            raise PipelineError(
-                f"the question index was made of {what} ({mine}, not {now}): launch the job `mine` again"
-            )
+    matches = index_matches(index, questions.corpus_version, classifier.chosen.info.version)
+    if not matches.passed:
+        raise PipelineError(f"the question index can't be used: {matches.said}")
     corpus = read_question_set(store, QUESTIONS, questions)
-    vectors = VectorCache(environment.vectors_folder()).vectors(corpus.texts, classifier.encoder, progress)
-    return corpus, classifier, vectors, index
+    return corpus, classifier, _vectors(corpus, classifier, progress), index
 
 
 _SHOWN_CLUSTERS = 3

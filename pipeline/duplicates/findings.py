@@ -1,6 +1,6 @@
 """What must hold of mined duplicates and of an index: plain functions from values to findings."""
 
-from pipeline.duplicates.stored import MinedDuplicates, QuestionEmbeddings, QuestionIndex
+from pipeline.duplicates.stored import MinedDuplicates, QuestionIndex
 from pipeline.quality.findings import Finding, skipped
 
 MIN_RECALL = 0.98
@@ -27,11 +27,11 @@ def share_change(now: MinedDuplicates, before: MinedDuplicates | None, most: flo
     return Finding(change <= most, change, most, said)
 
 
-def index_matches(index: QuestionIndex, embeddings: QuestionEmbeddings) -> Finding:
+def index_matches(index: QuestionIndex, corpus_version: str, model_version: str) -> Finding:
     """The index is of the vectors that there are now: of the same questions and the same model."""
     pairs = (
-        ("model version", index.model_version, embeddings.model.version),
-        ("corpus", index.corpus_version, embeddings.corpus_version),
+        ("model version", index.model_version, model_version),
+        ("corpus", index.corpus_version, corpus_version),
     )
     wrong = [f"its {what} is {mine}, that of the vectors {theirs}" for what, mine, theirs in pairs if mine != theirs]
     said = "; ".join(wrong) or "it is of the same questions and the same model as the vectors"

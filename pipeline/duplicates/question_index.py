@@ -74,7 +74,7 @@ def nearest_in(index: QuestionIndex, query: np.ndarray, vectors: Vectors, top: i
     if index.kind == "exact":
         return nearest(query, vectors, top)
     if reason := why_no_index():
-        raise PipelineError(f"the question index can't be used: {reason}")
+        raise PipelineError(f"the question index {reason}")
     try:
         is_whole = file_sha256(Path(index.file)) == index.sha256
     except OSError as error:

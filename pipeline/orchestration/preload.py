@@ -30,13 +30,13 @@ def preload(modules: tuple[str, ...]) -> None:
         for module in modules:
             with suppress(Exception):
                 importlib.import_module(module)
-        # Every step opens Dagster's instance first. This imports what it is stored with.
-        with suppress(Exception), dg.DagsterInstance.ephemeral():
-            pass
     # Garbage collections of the steps shall not look through it either, nor copy its memory by that.
     gc.collect()
     gc.freeze()
     gc.enable()
 
 
+# Every step opens Dagster's instance first. This imports what it is stored with.
+with ends_on_interrupt(), suppress(Exception), dg.DagsterInstance.ephemeral():
+    pass
 preload(_MODULES)

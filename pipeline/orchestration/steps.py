@@ -19,9 +19,10 @@ PRODUCTION = "production_model"
 """The asset whose values are the records of what is in production."""
 
 LEADERBOARD = "model_leaderboard"
+"""The asset that compares models."""
+
 QUESTIONS, EMBEDDINGS, MINED, INDEX = "questions", "question_embeddings", "mined_duplicates", "question_index"
 """What the job `mine` makes."""
-"""The asset that compares models."""
 
 CHECKS_SUFFIX = "_checks"
 """How the name of a step ends that only checks what another one makes."""

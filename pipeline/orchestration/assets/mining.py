@@ -195,7 +195,7 @@ def build_question_index(
         value = build_index(vectors, questions.corpus_version, chosen.info.version, folder, progress_into(context))
     metadata = {"dagster/row_count": value.questions, "kind": value.kind, "recall": value.recall}
     _keep(context, store, INDEX, value, {**metadata, **_model_metadata(embeddings.model)})
-    _check(context, INDEX, "matches_model", index_matches(value, embeddings))
+    _check(context, INDEX, "matches_model", index_matches(value, embeddings.corpus_version, embeddings.model.version))
     _check(context, INDEX, "recall_sample", recall_of_index(value, config.min_recall))
 
 
@@ -351,7 +351,7 @@ def mined_checks(
     found = {
         (MINED, "recall_sample"): findings.recall_of_pairs(mined),
         (MINED, "share_of_duplicates"): findings.share_change(mined, None),
-        (INDEX, "matches_model"): findings.index_matches(index, embeddings),
+        (INDEX, "matches_model"): findings.index_matches(index, embeddings.corpus_version, embeddings.model.version),
         (INDEX, "recall_sample"): findings.recall_of_index(index, IndexConfig().min_recall),
     }
     for spec in _CHECKS:

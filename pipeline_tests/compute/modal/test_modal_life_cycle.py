@@ -137,9 +137,11 @@ def test_a_lost_orchestrator_leaves_the_training_to_be_found_again_and_exactly_o
     assert f"Modal call {training.id}" in said
     assert "manifest.json" in orchestrator.loopback.volume_files(volume)
 
-    # Materialised now: the same again trains nothing.
+    # Materialised now: the same again trains nothing, and the explicit wish does.
     assert f"nothing to train: the call {training.id}" in orchestrator.finish(epochs=20)
     assert len(orchestrator.trainings()) == 1
+    orchestrator.finish(epochs=20, train_anew=True)
+    assert [call.state for call in orchestrator.trainings()] == ["succeeded", "succeeded"]
 
 
 def test_a_training_that_nobody_waited_for_until_it_was_over_is_taken_as_it_is(orchestrator: Orchestrator) -> None:
