@@ -1,4 +1,4 @@
-# materialize · dev · test · prove · lint · bench: each makes the environment first, if it isn't there.
+# materialize · resume · dev · test · prove · lint · bench: each makes the environment first, if it isn't there.
 # lock: writes requirements*.lock anew, after a change of pyproject.toml or constraints.txt. pin-images: see below.
 PYTHON ?= python3
 # For a CPU-only torch on Linux: make materialize PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu"
@@ -19,12 +19,16 @@ PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-load
 DAGSTER_HOME ?= $(CURDIR)/.dagster
 
 # Tests and benchmarks don't touch the history of the user's runs.
-materialize dev: export DAGSTER_HOME := $(DAGSTER_HOME)
+materialize resume dev: export DAGSTER_HOME := $(DAGSTER_HOME)
 
-.PHONY: materialize dev test test-fast prove lint bench clean lock pin-images
+.PHONY: materialize resume dev test test-fast prove lint bench clean lock pin-images
 
 materialize: .venv/.installed $(DAGSTER_HOME)/dagster.yaml
 	$(BIN)/python -m pipeline materialize --config $(CONFIG) $(ARGS)
+
+# Goes on with the newest run of `make materialize`, or with the one that ARGS=<its id> names.
+resume: .venv/.installed $(DAGSTER_HOME)/dagster.yaml
+	$(BIN)/python -m pipeline materialize --resume $(ARGS)
 
 dev: .venv/.installed $(DAGSTER_HOME)/dagster.yaml
 	$(BIN)/python -m pipeline prepare

@@ -11,6 +11,7 @@ gc.freeze()
 from pipeline.orchestration import automation, checks, upkeep  # noqa: E402
 from pipeline.orchestration.assets import dataset, mining, model, production, publishing, reports  # noqa: E402
 from pipeline.orchestration.executor import step_executor  # noqa: E402
+from pipeline.orchestration.progress_logger import PROGRESS, progress_logger  # noqa: E402
 from pipeline.orchestration.resources import default_resources  # noqa: E402
 
 defs = dg.Definitions(
@@ -32,4 +33,5 @@ defs = dg.Definitions(
     sensors=[automation.new_question_pairs, automation.reports_follow, mining.mine_after_promotion, *upkeep.SENSORS],
     resources=default_resources(),
     executor=step_executor,
+    loggers={"console": dg.colored_console_logger, PROGRESS: progress_logger},
 )

@@ -1,18 +1,25 @@
 """Reports made from the bundled sample and random scores: no model has to be loaded."""
 
+import base64
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 from small_data import sample_pairs
 
+from pipeline.core.values import Interval
 from pipeline.evaluation.measurement import Measurement
 from pipeline.evaluation.metric_values import LOWER_IS_BETTER, SIMILARITIES
+from pipeline.evaluation.metrics import similarity_metrics
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.evaluation.report_builder import build_report
 from pipeline.models.base_model import model_folder_version
 from pipeline.models.fine_tuned import DevEvaluation, FineTunedModel
 from pipeline.models.info import ModelInfo
+from pipeline.quality.comparison import Comparison
+from pipeline.quality.production_record import ProductionModel
+from pipeline.quality.promotion import Candidate
 from pipeline.question_pairs.options import PairSource, SplitPlan
 from pipeline.question_pairs.schema import Splits
 from pipeline.question_pairs.sources import load_pairs
@@ -79,6 +86,41 @@ def before_and_after(dev_fraction: float = 0.1) -> tuple[EvaluationReport, Evalu
 def summarised(*reports: EvaluationReport) -> list[SummarisedReport]:
     """Reports as the leaderboard takes them."""
     return [SummarisedReport.of(report) for report in reports]
+
+
+def with_average_precision(report: EvaluationReport, ap: float) -> EvaluationReport:
+    """The report of a model whose scores have about this average precision."""
+    labels = report.is_duplicate.astype(int)
+    noise = np.random.default_rng(1).normal(size=len(labels))
+
+    def scores(likeness: float) -> np.ndarray:
+        return (likeness * labels + noise).astype("<f4")
+
+    low, high = 0.0, 10.0
+    for _ in range(30):
+        middle = (low + high) / 2
+        low, high = (middle, high) if similarity_metrics(scores(middle), labels).ap < ap else (low, middle)
+    cosine = report.cosine.model_copy(update={"ap": similarity_metrics(scores(high), labels).ap})
+    changes = {
+        "cosine_scores": base64.b64encode(scores(high).tobytes()).decode(),
+        "operating": {**report.operating, "cosine": cosine},
+    }
+    return report.model_copy(update=changes)
+
+
+def by_their_reports(candidate: Candidate) -> Callable[[ProductionModel], Comparison]:
+    """Compares a candidate with a model in production by what their reports say, without the pairs."""
+
+    def compare(current: ProductionModel) -> Comparison:
+        mine, theirs = candidate.report.cosine.ap, current.report.cosine.ap
+        return Comparison(100, 0, mine, theirs, Interval(estimate=mine - theirs, low=-1, high=1), False)
+
+    return compare
+
+
+def splits() -> Splits:
+    """The splits that the reports are about."""
+    return made(0.1)[1]
 
 
 @cache

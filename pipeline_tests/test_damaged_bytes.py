@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from effort import exhaustive, tries
-from made_reports import MODEL, before_and_after, finished_training, made, summarised
+from made_reports import MODEL, before_and_after, by_their_reports, finished_training, made, summarised
 
 from pipeline.command_line.cli import cli
 from pipeline.compute.local.compute import LocalCompute
@@ -60,7 +60,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
         LocalCompute(home / "runs").add_files(model, files)
         store_value(store, "fine_tuned_model", model, "run")
         candidate, rules = Candidate(model, report, "run"), PromotionRules(max_ap_loss=1)
-        promote(store, PRODUCTION, candidate, rules, f"run-{name}", datetime.now(UTC))
+        promote(store, PRODUCTION, candidate, rules, by_their_reports(candidate), f"run-{name}", datetime.now(UTC))
     checkpoints = CheckpointStore(model_folder(home).parent / "checkpoints", "ours", keep=1)
     staged = checkpoints.staging / "checkpoint-10"
     staged.mkdir(parents=True)

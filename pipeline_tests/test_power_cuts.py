@@ -21,6 +21,7 @@ from made_reports import (
     MODEL,
     a_training,
     before_and_after,
+    by_their_reports,
     finished_training,
     made,
     summarised,
@@ -210,7 +211,9 @@ def candidate(ap: float, version: str) -> Candidate:
 
 
 def promoted(home: Path, what: Candidate, now: datetime = NOW) -> str:
-    return promote(VersionStore(str(home)), PRODUCTION, what, PromotionRules(), what.run_id, now).word
+    return promote(
+        VersionStore(str(home)), PRODUCTION, what, PromotionRules(), by_their_reports(what), what.run_id, now
+    ).word
 
 
 @exhaustive

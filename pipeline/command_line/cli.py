@@ -10,6 +10,7 @@ from rich.console import Console
 from pipeline.command_line import materialize, prune, signals, use_model
 from pipeline.command_line.click_options import config_option, set_option
 from pipeline.command_line.live_progress import live_progress
+from pipeline.command_line.run_request import EVERYTHING, NewRun, ResumedRun
 from pipeline.command_line.scratch import remove_scratch, scratch_folder
 from pipeline.compute.choice import create_compute
 from pipeline.core.disk_errors import disk_error
@@ -22,6 +23,8 @@ from pipeline.question_pairs.options import PairSource, SplitPlan
 from pipeline.settings import environment
 from pipeline.settings.run_config import settings_page
 from pipeline.training import distributed
+
+_NEWEST = "newest"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -110,22 +113,50 @@ def pairs(config_path: Path | None, overrides: tuple[str, ...]) -> None:
 @config_option
 @click.option(
     "--select",
-    default=materialize.EVERYTHING,
+    default=EVERYTHING,
     show_default=True,
     help="Assets to materialise, in Dagster's selection syntax.",
 )
 @set_option
+@click.option(
+    "--resume",
+    is_flag=False,
+    flag_value=_NEWEST,
+    metavar="[RUN]",
+    help="Go on with a run that was interrupted or failed, with its own settings: the newest, or the one whose id "
+    "begins with RUN. Finished steps are kept; a training goes on from its newest checkpoint.",
+)
 @click.option("--verbose", is_flag=True, help="Show Dagster's event log instead of the progress.")
-def materialize_command(config_path: Path | None, select: str, overrides: tuple[str, ...], verbose: bool) -> None:
+@click.pass_context
+def materialize_command(
+    context: click.Context,
+    config_path: Path | None,
+    select: str,
+    overrides: tuple[str, ...],
+    resume: str | None,
+    verbose: bool,
+) -> None:
     """Materialise assets in a Dagster run, and show its progress.
 
     The run is recorded in DAGSTER_HOME, where the UI shows it; without that variable in a throw-away instance.
     """
-    settings = load_settings(config_path, overrides)
+    work: NewRun | ResumedRun
+    if resume:
+        _require_alone("--resume", context)
+        work = ResumedRun(None if resume == _NEWEST else resume)
+    else:
+        work = NewRun(load_settings(config_path, overrides), select)
     if environment.compute_kind() != "local":
         signals.wait_for_other_machines()
     with scratch_folder():
-        materialize.run(settings, select, verbose)
+        materialize.run(work, verbose)
+
+
+def _require_alone(option: str, context: click.Context) -> None:
+    """Refuse options of a new run beside one that takes the settings of an earlier run."""
+    for name, shown in (("config_path", "--config"), ("select", "--select"), ("overrides", "--set")):
+        if context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE:
+            raise PipelineError(f"{option} goes on with the settings of its run: leave {shown} out, or start a new run")
 
 
 @cli.command("verify")

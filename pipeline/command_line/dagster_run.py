@@ -1,8 +1,6 @@
 """A Dagster run in this process: what `materialize` does once Dagster is imported."""
 
-import logging
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,18 +8,24 @@ import dagster as dg
 from rich.console import Console
 
 from pipeline.command_line.dagster_home import open_instance
+from pipeline.command_line.interruption import InterruptedRun
+from pipeline.command_line.recorded_run import job_of_the_definitions, recorded_run, run_to_resume
 from pipeline.command_line.results import print_production, print_results
+from pipeline.command_line.run_request import NewRun, ResumedRun
 from pipeline.command_line.terminal import say
 from pipeline.core.disk_errors import disk_problem
-from pipeline.core.errors import PipelineError, one_line
-from pipeline.core.progress import StepEnded, StepStarted, progress_file_sink
+from pipeline.core.errors import PipelineError, counted, one_line
+from pipeline.core.progress import LogLine, OnProgress
 from pipeline.core.store import VersionStore
 from pipeline.definitions import defs
+from pipeline.orchestration.ancestry import with_ancestors
 from pipeline.orchestration.asset_values import load_value
+from pipeline.orchestration.progress_logger import PROGRESS
 from pipeline.orchestration.steps import PRODUCTION, steps_of
 from pipeline.quality.production_record import ProductionModel, current_production
 from pipeline.settings import environment
-from pipeline.settings.run_config import RunSettings
+
+_TAGS_OF_DAGSTER = ("dagster/", ".dagster/")
 
 
 @dataclass(frozen=True)
@@ -29,32 +33,59 @@ class Outcome:
     """What a run came to.
 
     Attributes:
+        runs: its id, then those of the runs that it went on from.
         assets: what was selected.
         failure: why the run failed, in one line; None when it succeeded.
         remarks: what its checks found wrong, a line each.
     """
 
-    run_id: str
+    runs: list[str]
     assets: set[str]
     failure: str | None
     remarks: list[str]
 
 
-def execute(settings: RunSettings, select: str, verbose: bool) -> Outcome:
-    """Materialise the selected assets in the Dagster instance that the environment names.
+def execute(work: NewRun | ResumedRun, verbose: bool, on_progress: OnProgress, answer: InterruptedRun) -> Outcome:
+    """Do a run in the Dagster instance that the environment names.
 
     Args:
-        select: assets in Dagster's selection syntax.
         verbose: print Dagster's event log instead of telling of the steps as progress.
+        answer: told which run it is, for the case that it is interrupted.
 
     Raises:
-        PipelineError: when nothing is selected, or Dagster's instance can't be opened.
+        PipelineError: when nothing is selected, there is nothing to resume, or Dagster's instance can't be opened.
     """
     with open_instance() as instance:
-        assets = _selected_assets(select)
-        run_config = settings.run_config(steps_of(assets))
-        run_config["loggers"] = {"console" if verbose else _PROGRESS: {}}
-        return _execute(instance, run_config, assets)
+        loggers: dict[str, Any] = {"loggers": {name: {} for name in (PROGRESS, *(["console"] if verbose else []))}}
+        if isinstance(work, NewRun):
+            assets = _selected_assets(work.select)
+            parameters: dict[str, Any] = {
+                "job": job_of_the_definitions(defs.resolve_implicit_global_asset_job_def().name),
+                "run_config": work.settings.run_config(steps_of(assets)) | loggers,
+                "asset_selection": [dg.AssetKey.from_user_string(key) for key in sorted(assets)],
+            }
+            tags: dict[str, str] = {}
+        else:
+            earlier = run_to_resume(instance, work.run)
+            assets = _assets_of(instance, earlier)
+            on_progress(LogLine(f"resuming run {earlier.run_id}: {_left(instance, earlier)}"))
+            parameters = {
+                "job": job_of_the_definitions(earlier.job_name),
+                "run_config": {**earlier.run_config, **loggers},
+                "reexecution_options": dg.ReexecutionOptions.from_failure(earlier.run_id, instance),
+            }
+            tags = {name: value for name, value in earlier.tags.items() if not name.startswith(_TAGS_OF_DAGSTER)}
+        with recorded_run(instance) as run, answer.of(run):
+            try:
+                # Not entered as a context, which would create the resources again, and import torch for it.
+                result = dg.execute_job(**parameters, instance=instance, tags=tags | run.tags, raise_on_error=False)
+            except dg.DagsterExecutionInterruptedError:
+                raise KeyboardInterrupt from None
+            ended = instance.get_run_by_id(result.run_id)
+            if ended and ended.status == dg.DagsterRunStatus.CANCELED:
+                raise KeyboardInterrupt
+            runs = with_ancestors(instance, result.run_id)
+    return _finished(result, runs, assets)
 
 
 def _selected_assets(select: str) -> set[str]:
@@ -75,48 +106,25 @@ def _selected_assets(select: str) -> set[str]:
     return {key.to_user_string() for key in keys}
 
 
-_PROGRESS = "progress"
+def _assets_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> set[str]:
+    """What a run was to make, with the runs that it goes on from."""
+    first = with_ancestors(instance, run.run_id)[-1]
+    planned = instance.get_records_for_run(first, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED).records
+    return {record.asset_key.to_user_string() for record in planned if record.asset_key}
 
 
-@dg.logger
-def _progress_logger(context: dg.InitLoggerContext) -> logging.Logger:
-    """Tells whoever follows the run which step begins and ends, from the processes of the run and of its steps."""
-    logger = logging.Logger(_PROGRESS, logging.DEBUG)
-    logger.addHandler(_StepProgress())
-    return logger
+def _left(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
+    """How much of a run is done."""
+    runs = with_ancestors(instance, run.run_id)
+    done = {
+        record.event_log_entry.step_key
+        for run_id in runs
+        for record in instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.STEP_SUCCESS).records
+    }
+    return f"{counted(len(done), 'step')} of it {'is' if len(done) == 1 else 'are'} done"
 
 
-class _StepProgress(logging.Handler):
-    def emit(self, record: logging.LogRecord) -> None:
-        event = getattr(record, "dagster_meta", {}).get("dagster_event")
-        if event is None or event.step_key is None:
-            return
-        match event.event_type:
-            case dg.DagsterEventType.STEP_WORKER_STARTING:
-                progress_file_sink()(StepStarted(event.step_key))
-            case dg.DagsterEventType.STEP_SUCCESS | dg.DagsterEventType.STEP_FAILURE:
-                progress_file_sink()(StepEnded(event.step_key, event.is_step_success))
-
-
-def command_line_job() -> dg.JobDefinition:
-    """The job of all assets under a name that says who started it; step processes load it from here."""
-    job = dg.define_asset_job("command_line", dg.AssetSelection.all())
-    own = dg.Definitions(jobs=[job], loggers={"console": dg.colored_console_logger, _PROGRESS: _progress_logger})
-    return dg.Definitions.merge(defs, own).resolve_job_def(job.name)
-
-
-def _execute(instance: dg.DagsterInstance, run_config: Mapping[str, Any], assets: set[str]) -> Outcome:
-    try:
-        # Not entered as a context, which would create the resources again, and import torch for it.
-        result = dg.execute_job(
-            dg.reconstructable(command_line_job),
-            instance=instance,
-            run_config=dict(run_config),
-            asset_selection=[dg.AssetKey.from_user_string(key) for key in sorted(assets)],
-            raise_on_error=False,
-        )
-    except dg.DagsterExecutionInterruptedError:
-        raise KeyboardInterrupt from None
+def _finished(result: dg.JobExecutionResult, runs: list[str], assets: set[str]) -> Outcome:
     remarks = [
         f"{check.asset_key.to_user_string()}: {check.description}"
         for event in result.all_events
@@ -124,15 +132,15 @@ def _execute(instance: dg.DagsterInstance, run_config: Mapping[str, Any], assets
         and not (check := event.asset_check_evaluation_data).passed
     ]
     if result.success:
-        return Outcome(result.run_id, assets, None, remarks)
+        return Outcome(runs, assets, None, remarks)
     failures = [event for event in result.all_events if event.is_step_failure]
     if any(_was_interrupted(event) for event in failures):
         raise KeyboardInterrupt
     if failures:
         failure = remarks[-1] if _is_of_a_check(failures[0]) else _reason(failures[0])
-        return Outcome(result.run_id, assets, failure, remarks)
+        return Outcome(runs, assets, failure, remarks)
     reason = f"the Dagster run {result.run_id} failed; run again with --verbose to see its log"
-    return Outcome(result.run_id, assets, reason, remarks)
+    return Outcome(runs, assets, reason, remarks)
 
 
 def _is_of_a_check(event: dg.DagsterEvent) -> bool:
@@ -166,11 +174,11 @@ def _reason(event: dg.DagsterEvent) -> str:
 
 def print_summary(console: Console, outcome: Outcome) -> None:
     """What a run that succeeded made, and where it lies."""
-    store, run_id, keys = VersionStore(environment.home()), outcome.run_id, outcome.assets
+    store, runs, keys = VersionStore(environment.home()), outcome.runs, outcome.assets
     in_production = current_production(store, PRODUCTION)
     # A model that is not accepted leaves no record of its own, or an earlier one, which may be damaged.
     made = {key for key in keys if key != PRODUCTION or isinstance(in_production, ProductionModel)}
-    loaded = {key: load_value(store, key, [run_id]) for key in made}
+    loaded = {key: load_value(store, key, runs) for key in made}
     if "post_train_eval_report" in keys and "fine_tuned_model" in keys and "baseline_eval_report" in keys:
         print_results(
             console,
@@ -182,7 +190,7 @@ def print_summary(console: Console, outcome: Outcome) -> None:
             print_production(console, in_production)
     else:
         for key in sorted(made):
-            pointer = store.resolve(key, [run_id])
+            pointer = store.resolve(key, runs)
             say(console, f"{key}  {store.folder(key) / pointer.file}")
     for remark in outcome.remarks:
         say(console, one_line(f"Check    {remark}"))

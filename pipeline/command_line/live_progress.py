@@ -84,6 +84,9 @@ class Progress:
         self._is_terminal = is_terminal
         self._done = done
         self._steps: dict[str, float] = {}
+        self._done_steps = 0
+        self._checkpoint: CheckpointSaved | TrainingResumed | None = None
+        self._is_ending = False
         self._said_at = time.monotonic()
         self._training: Now | None = None
         self.now = Now("starting")
@@ -92,6 +95,8 @@ class Progress:
 
     def __call__(self, event: ProgressEvent) -> None:
         """Take note of an event."""
+        if self._is_ending:
+            return
         match event:
             case StepStarted(step=step):
                 self._steps[step] = time.monotonic()
@@ -109,13 +114,33 @@ class Progress:
                 self._say_where_it_is()
             case DevEvaluated():
                 self._say(f"  epoch {event.epoch:.2f}: dev average precision {event.average_precision:.4f}")
-            case TrainingResumed() | LogLine():
+            case TrainingResumed():
+                self._checkpoint = event
+                self._say(f"  {describe(event)}")
+            case LogLine():
                 self._say(f"  {describe(event)}")
             case CheckpointSaved():
-                pass
+                self._checkpoint = event
+
+    @property
+    def step(self) -> str | None:
+        """The step that is being done; None between two."""
+        return next(reversed(self._steps), None)
+
+    @property
+    def kept(self) -> str:
+        """A sentence on what stays when the run ends here."""
+        parts = [f"the checkpoint of step {self._checkpoint.step:,}"] if self._checkpoint else []
+        if self._done_steps:
+            parts.append("1 finished step" if self._done_steps == 1 else f"{self._done_steps} finished steps")
+        return f"Kept: {' and '.join(parts)}." if parts else "No step was finished."
+
+    def end(self) -> None:
+        """Show from now on that the work is being ended, and say nothing of it any more."""
+        self.now, self._is_ending = Now("ending"), True
 
     def _begin(self, label: str) -> None:
-        self.now, self._training = Now(label), None
+        self.now, self._training, self._checkpoint = Now(label), None, None
         if not self._is_terminal:
             self._say(label)
             self._said_at = time.monotonic()
@@ -123,6 +148,7 @@ class Progress:
     def _end(self, step: str, succeeded: bool) -> None:
         self.now = Now(step)
         seconds = time.monotonic() - self._steps.pop(step, self.now.began)
+        self._done_steps += succeeded
         # A check's result is no result of its own: what it finds wrong is said at the end.
         if succeeded and not step.endswith(CHECKS_SUFFIX):
             self._say(f"{self._done} {step}  {seconds:.1f} s")
@@ -214,7 +240,7 @@ def _clock_time(seconds: float) -> str:
 
 
 @contextmanager
-def live_progress(console: Console, quiet: bool = False) -> Iterator[OnProgress]:
+def live_progress(console: Console, quiet: bool = False) -> Iterator[Progress]:
     """Show events, also those which processes append to the file that `PIPELINE_PROGRESS_FILE` names meanwhile.
 
     Args:

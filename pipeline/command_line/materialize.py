@@ -11,38 +11,43 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
-from pipeline.command_line import dagster_home
+from pipeline.command_line import dagster_home, signals
+from pipeline.command_line.interruption import InterruptedRun
 from pipeline.command_line.live_progress import live_progress
+from pipeline.command_line.run_request import EVERYTHING, NewRun, ResumedRun
 from pipeline.command_line.terminal import say
 from pipeline.compute.choice import backend
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import PROJECT_ROOT
 from pipeline.orchestration import step_processes
 from pipeline.settings import environment
-from pipeline.settings.run_config import RunSettings
-
-EVERYTHING = "*"
 
 
-def run(settings: RunSettings, select: str, verbose: bool) -> None:
-    """Materialise the selected assets, and print what came out.
+def run(work: NewRun | ResumedRun, verbose: bool) -> None:
+    """Materialise assets, or what an earlier run has left undone, and print what came out.
 
     Args:
-        select: assets in Dagster's selection syntax.
         verbose: show Dagster's event log instead of the progress.
 
     Raises:
-        PipelineError: when nothing is selected, or the run fails.
+        PipelineError: when nothing is selected or to be resumed, or the run fails.
     """
+    if isinstance(work, ResumedRun) and not environment.dagster_home():
+        raise PipelineError(
+            "`--resume` needs DAGSTER_HOME, the folder that the run is recorded in: set it, or use `make resume`"
+        )
     backend(environment.compute_kind()).check()
-    with live_progress(Console(stderr=True), quiet=verbose), _dagster_home() as home:
-        if select == EVERYTHING:
+    errors = Console(stderr=True)
+    with live_progress(errors, quiet=verbose) as progress, _dagster_home() as home:
+        answer = InterruptedRun(errors, progress, home)
+        if not isinstance(work, NewRun) or work.select == EVERYTHING:
             # The server of the steps imports torch while this process imports Dagster.
             step_processes.warm_up()
-        from pipeline.command_line.dagster_run import execute, print_summary
+        with signals.answered_by(answer):
+            from pipeline.command_line.dagster_run import execute, print_summary
 
-        dagster_home.set_up(dagster_home.folder_of(os.environ["DAGSTER_HOME"]))
-        outcome = execute(settings, select, verbose)
+            dagster_home.set_up(dagster_home.folder_of(os.environ["DAGSTER_HOME"]))
+            outcome = execute(work, verbose, progress, answer)
     if outcome.failure:
         raise PipelineError(outcome.failure)
     console = Console()

@@ -38,10 +38,13 @@ class Signals:
     Attributes:
         came: the first signal that asked for an end; None before.
         patience: seconds in which the command ends by itself.
+        answer: called with the first signal, in a thread; it says what there is to say. None where the end says it.
     """
 
     came: int | None = None
     patience = _PATIENCE
+    answer: Callable[[int], None] | None = None
+    is_answered = False
 
 
 _signals = Signals()
@@ -61,6 +64,16 @@ def wait_for_other_machines() -> None:
     _signals.patience = _REMOTE_PATIENCE
 
 
+@contextmanager
+def answered_by(answer: Callable[[int], None]) -> Iterator[None]:
+    """In this context, the first signal that asks for an end is answered at once, while the work is being ended."""
+    _signals.answer = answer
+    try:
+        yield
+    finally:
+        _signals.answer = None
+
+
 def _act(number: int, frame: FrameType | None) -> None:
     _signals.came = _signals.came or number
     if not _is_working:
@@ -78,8 +91,9 @@ def end(number: int, tidy: Callable[[], None] = lambda: None) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
     with suppress(OSError):
-        line = f"Error: {_SAID[signal.Signals(number)]}: nothing is half-written; run the command again to start anew\n"
-        os.write(2, line.encode())
+        if not _signals.is_answered:
+            what = _SAID[signal.Signals(number)]
+            os.write(2, f"Error: {what}: nothing is half-written; run the command again to start anew\n".encode())
     os._exit(128 + number)
 
 
@@ -115,6 +129,10 @@ def _watch(told: socket.socket, tidy: Callable[[], None]) -> None:
     if number == _OVER:
         return
     _signals.came = _signals.came or number
+    if number and _signals.answer:
+        with suppress(Exception):
+            _signals.answer(number)
+            _signals.is_answered = True
     for _ in ("the steps", "the command"):
         if _told(told, _signals.patience) == _OVER:
             return

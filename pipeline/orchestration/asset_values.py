@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 
+from pipeline.core.errors import PipelineError
 from pipeline.core.files import bytes_sha256, free_name, write_bytes
 from pipeline.core.locks import locked
 from pipeline.core.store import Pointer, VersionStore, changed, register_together, stored_text, unreadable
@@ -139,6 +140,17 @@ def load_pointed(store: VersionStore, asset: str, pointer: Pointer) -> Any:
     if pointer.file.endswith(".parquet"):
         return _read_pairs(store, asset, pointer)
     return store.read_any(asset, _KINDS, pointer)
+
+
+def stored_pairs(store: VersionStore, asset: str, version: str) -> PairTable | None:
+    """The pairs of a version, whichever run made them; None where they are not stored, or not what was written."""
+    folder = store.folder(asset)
+    for name in sorted(path.name for path in folder.glob(f"{version}*.parquet")):
+        try:
+            return _read_pairs(store, asset, Pointer(version=version, file=name, run_id=""))
+        except PipelineError:
+            continue
+    return None
 
 
 def _read_pairs(store: VersionStore, asset: str, pointer: Pointer) -> PairTable:

@@ -13,6 +13,7 @@ from pipeline.core.files import write_bytes
 from pipeline.core.store import Pointer, VersionStore
 from pipeline.core.values import StoredValue
 from pipeline.evaluation.report import EvaluationReport
+from pipeline.orchestration.ancestry import with_ancestors
 from pipeline.orchestration.asset_values import (
     REPORT_FILE_NAME,
     load_value,
@@ -48,11 +49,8 @@ class VersionedIOManager(dg.ConfigurableIOManager):
         context.add_output_metadata({"dagster/uri": str(store.folder(asset) / pointer.file)})
 
     def load_input(self, context: dg.InputContext) -> PairTable | StoredValue:
-        """Read what this run made, or the run that it re-executes; else what is current."""
-        run_id = context.step_context.run_id
-        runs = [run_id]
-        if (run := context.instance.get_run_by_id(run_id)) is not None:
-            runs += [other for other in (run.parent_run_id, run.root_run_id) if other]
+        """Read what this run made, or a run that it re-executes; else what is current."""
+        runs = with_ancestors(context.instance, context.step_context.run_id)
         with one_line_failures():
             value: PairTable | StoredValue = load_value(
                 VersionStore(self.home), context.asset_key.to_user_string(), runs

@@ -15,6 +15,9 @@ from pipeline.compute.choice import backend
 from pipeline.compute.driver import Caller
 from pipeline.core.values import Cost
 
+PROCESS_TAG = "command_line/process"
+"""Tag of a run that a command line does itself: the process that does it."""
+
 _LOOKED_AT = 100
 """Materialisations among which used work is sought."""
 
@@ -67,14 +70,16 @@ class StepRecords(Caller):
         """Whether the run is being terminated, or belongs to a command line: there Ctrl-C means stop, and stop paying.
 
         A server that goes down interrupts its runs too; those are re-executed, and find their work again. A run that a
-        server launched has a `remote_job_origin`, a command line's has none.
+        server launched has a `remote_job_origin`; so has one of `python -m pipeline`, which has a tag besides. Where a
+        server re-executes that one, the tag is inherited. A run of Dagster's own command line has neither.
         """
-        run = self._context.instance.get_run_by_id(self._context.run.run_id)
-        return (
-            run is None
-            or run.status in (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
-            or run.remote_job_origin is None
-        )
+        instance = self._context.instance
+        run = instance.get_run_by_id(self._context.run.run_id)
+        if run is None or run.status in (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED):
+            return True
+        parent = instance.get_run_by_id(run.parent_run_id) if run.parent_run_id else None
+        inherited = parent.tags.get(PROCESS_TAG) if parent else None
+        return run.remote_job_origin is None or run.tags.get(PROCESS_TAG) not in (None, inherited)
 
     def took(self, usage: Usage) -> None:
         """Add what work took to the asset's metadata."""

@@ -92,16 +92,17 @@ class PromotionRules(FrozenModel):
         default=0.005,
         ge=0,
         le=1,
-        description="How much less average precision than the current model's is accepted, on the same eval pairs.",
+        description="How much less average precision than that of the model in production is accepted, on the eval "
+        "pairs that neither was trained on. A model that is surely worse (its whole interval) is refused in any case.",
     )
     on_other_eval_pairs: Literal["refuse", "replace"] = Field(
         default="refuse",
-        description="When the current model was measured on other eval pairs, so that the two can't be compared: "
-        "`refuse`, or `replace` it by a model that gains enough over its own baseline.",
+        description="Where the two can't be compared (the record, the model or what it was trained on is gone, or too "
+        "few eval pairs are new to both): `refuse`, or `replace` by a model that gains enough over its own baseline.",
     )
     allow_other_kind_of_data: bool = Field(
         default=False,
-        description="Let a model of generated pairs replace one of real pairs, or the other way round.",
+        description="Let a model of generated pairs replace one of real pairs. The other way round needs no setting.",
     )
 
 

@@ -1,15 +1,16 @@
 """Which model is promoted: what a candidate must hold against the model in production."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal
+from typing import Literal, TypeGuard
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.locks import locked
 from pipeline.core.store import VersionStore
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.models.fine_tuned import FineTunedModel
+from pipeline.quality.comparison import Comparison, NoComparison
 from pipeline.quality.findings import Finding, skipped
 from pipeline.quality.options import PromotionRules
 from pipeline.quality.production_record import (
@@ -75,12 +76,14 @@ class Decision:
         record: what is in production now; None where the candidate was refused.
         current: what was in production before.
         findings: by the name of the rule.
+        compared: with what was in production before; None where no comparison was asked for.
     """
 
     word: Literal["promoted", "rolled back", "confirmed", "refused"]
     record: ProductionModel | None
     current: InProduction
     findings: Mapping[str, Finding]
+    compared: Comparison | NoComparison | None = None
 
     @property
     def against(self) -> dict[str, Finding]:
@@ -91,8 +94,18 @@ class Decision:
 _MOST_TRIES = 20
 
 
+Challenge = Callable[[ProductionModel], Comparison | NoComparison]
+"""Compares the candidate with a model in production; it may measure that one, which takes a while."""
+
+
 def promote(
-    store: VersionStore, asset: str, candidate: Candidate, rules: PromotionRules, run_id: str, now: datetime
+    store: VersionStore,
+    asset: str,
+    candidate: Candidate,
+    rules: PromotionRules,
+    challenge: Challenge,
+    run_id: str,
+    now: datetime,
 ) -> Decision:
     """Judge a candidate against what is in production, and record it there if it is accepted.
 
@@ -105,10 +118,14 @@ def promote(
     Raises:
         PipelineError: when a model that was chosen by hand can't be taken, or others are promoted all the time.
     """
-    with locked(store.folder(asset)):
-        for _ in range(_MOST_TRIES):
-            state, current = store.state(asset), current_production(store, asset)
-            decision = Decision("refused", None, current, judge(candidate, current, rules))
+    for _ in range(_MOST_TRIES):
+        state, current = store.state(asset), current_production(store, asset)
+        # Others can promote meanwhile: a comparison may take minutes.
+        compared = challenge(current) if _is_challenged(current, candidate, rules) else None
+        with locked(store.folder(asset)):
+            if store.state(asset) != state:
+                continue
+            decision = Decision("refused", None, current, judge(candidate, current, rules, compared), compared)
             if decision.against:
                 if rules.run_id:
                     raise PipelineError("; ".join(finding.said for finding in decision.against.values()))
@@ -132,13 +149,24 @@ def _hash_of_current(store: VersionStore, asset: str) -> str | None:
 _BY_GAIN_ALONE = "set `on_other_eval_pairs: replace` to go by the gain over the baseline alone"
 
 
-def judge(candidate: Candidate, current: InProduction, rules: PromotionRules) -> Mapping[str, Finding]:
-    """What speaks for and against the candidate, by the name of the rule; it is accepted if all of them pass."""
+def judge(
+    candidate: Candidate, current: InProduction, rules: PromotionRules, compared: Comparison | NoComparison | None
+) -> Mapping[str, Finding]:
+    """What speaks for and against the candidate, by the name of the rule; it is accepted if all of them pass.
+
+    Args:
+        compared: with the model in production; None where no comparison is asked for.
+    """
     return {
         "gain_over_baseline": _gain(candidate, rules),
-        "not_worse_than_current": _not_worse(candidate, current, rules),
+        "not_worse_than_current": _not_worse(candidate, current, rules, compared),
         "same_kind_of_data": _same_kind(candidate, current, rules),
     }
+
+
+def _is_challenged(current: InProduction, candidate: Candidate, rules: PromotionRules) -> TypeGuard[ProductionModel]:
+    """Whether the candidate is held against what is in production."""
+    return _reason_against_comparing(candidate, current, rules) is None
 
 
 def _gain(candidate: Candidate, rules: PromotionRules) -> Finding:
@@ -156,39 +184,40 @@ def _gain(candidate: Candidate, rules: PromotionRules) -> Finding:
     )
 
 
-def _not_worse(candidate: Candidate, current: InProduction, rules: PromotionRules) -> Finding:
+def _reason_against_comparing(candidate: Candidate, current: InProduction, rules: PromotionRules) -> str | None:
+    """Why the candidate is not held against what is in production; None where it is."""
+    if rules.run_id:
+        return f"run {rules.run_id} was chosen by hand"
+    if not isinstance(current, ProductionModel):
+        return "nothing is in production yet" if current is None else current.said
+    if candidate.is_in(current):
+        return "this model is in production already"
+    if _is_real_after_generated(candidate, current):
+        return f"the one in production is of {_kind(current.model)}, which real pairs replace"
+    return None
+
+
+def _not_worse(
+    candidate: Candidate, current: InProduction, rules: PromotionRules, compared: Comparison | NoComparison | None
+) -> Finding:
     bound = -rules.max_ap_loss
+    if isinstance(compared, Comparison):
+        # Within the tolerance, but surely worse, would be a step down each time.
+        difference = compared.difference
+        return Finding(
+            difference.estimate >= bound and difference.high >= 0,
+            difference.estimate,
+            bound,
+            f"{compared.said}; at most {rules.max_ap_loss:g} less is accepted, and an interval that reaches 0",
+        )
+    reason = compared.reason if compared else _reason_against_comparing(candidate, current, rules)
+    if compared is None and not isinstance(current, UnreadableRecord):
+        return skipped(str(reason), bound)
     if rules.run_id:
         return skipped(f"run {rules.run_id} was chosen by hand", bound)
-    if current is None:
-        return skipped("nothing is in production yet", bound)
-    if isinstance(current, UnreadableRecord):
-        if rules.on_other_eval_pairs == "replace":
-            return skipped(f"{current.said}, and `on_other_eval_pairs` is replace", bound)
-        return Finding(False, None, bound, f"they can't be compared: {current.said}; {_BY_GAIN_ALONE}")
-    mine, theirs = candidate.report, current.report
-    for what, new, old in (
-        ("eval data version", mine.eval_version, theirs.eval_version),
-        ("kind of threshold", mine.threshold_kind, theirs.threshold_kind),
-    ):
-        if new != old:
-            said = f"the {what} is {new} for the new model and {old} for the one in production (run {current.run_id})"
-            if rules.on_other_eval_pairs == "replace":
-                return skipped(f"{said}, and `on_other_eval_pairs` is replace", bound)
-            return Finding(
-                False,
-                None,
-                bound,
-                f"they can't be compared: {said}; {_BY_GAIN_ALONE}",
-            )
-    difference = mine.cosine.ap - theirs.cosine.ap
-    return Finding(
-        difference >= bound,
-        difference,
-        bound,
-        f"average precision is {mine.cosine.ap:.4f}, that of the model in production {theirs.cosine.ap:.4f} on the "
-        f"same pairs; at most {rules.max_ap_loss:g} less is accepted",
-    )
+    if rules.on_other_eval_pairs == "replace":
+        return skipped(f"they can't be compared: {reason}. `on_other_eval_pairs: replace` goes by the gain", bound)
+    return Finding(False, None, bound, f"they can't be compared: {reason}; {_BY_GAIN_ALONE}")
 
 
 def _same_kind(candidate: Candidate, current: InProduction, rules: PromotionRules) -> Finding:
@@ -196,10 +225,9 @@ def _same_kind(candidate: Candidate, current: InProduction, rules: PromotionRule
         return skipped("nothing is in production yet", 0)
     if isinstance(current, UnreadableRecord):
         return skipped(current.said, 0)
-    new, old = (
-        f"{origin.source} ({'generated' if origin.synthetic else 'real'} pairs)"
-        for origin in (candidate.model.origin, current.model.origin)
-    )
+    new, old = _kind(candidate.model), _kind(current.model)
+    if _is_real_after_generated(candidate, current):
+        return skipped(f"{new} replaces {old}", 0)
     differs = candidate.model.origin.synthetic != current.model.origin.synthetic
     if differs and rules.allow_other_kind_of_data:
         return skipped(f"{new} replaces {old}, and `allow_other_kind_of_data` is set", 0)
@@ -210,3 +238,12 @@ def _same_kind(candidate: Candidate, current: InProduction, rules: PromotionRule
         f"the new model is of {new}, the one in production of {old}"
         + ("; set `allow_other_kind_of_data` if that is meant" if differs else ""),
     )
+
+
+def _is_real_after_generated(candidate: Candidate, current: ProductionModel) -> bool:
+    """Whether someone's own pairs come after those of a first try, which nobody wants to keep."""
+    return current.model.origin.synthetic and not candidate.model.origin.synthetic
+
+
+def _kind(model: FineTunedModel) -> str:
+    return f"{model.origin.source} ({'generated' if model.origin.synthetic else 'real'} pairs)"

@@ -108,7 +108,7 @@ _AS_PUBLISHED = "the strategy {!r} leaves questions on both sides, as published 
 
 def pairs_on_two_sides(splits: Splits, strategy: str) -> Finding:
     """No pair stands on two sides: none with the same id and the same questions."""
-    if strategy != sides.DISJOINT:
+    if strategy not in sides.DISJOINT:
         return skipped(_AS_PUBLISHED.format(strategy), 0)
     leaked, pairs = sides.pairs_on_two_sides(splits)
     return Finding(not leaked, leaked, 0, f"{leaked:,} of {pairs:,} pairs stand on two sides")
@@ -116,7 +116,7 @@ def pairs_on_two_sides(splits: Splits, strategy: str) -> Finding:
 
 def questions_on_two_sides(splits: Splits, strategy: str) -> Finding:
     """No question stands on two sides."""
-    if strategy != sides.DISJOINT:
+    if strategy not in sides.DISJOINT:
         return skipped(_AS_PUBLISHED.format(strategy), 0)
     leaked, questions = sides.questions_on_two_sides(splits)
     return Finding(not leaked, leaked, 0, f"{leaked:,} of {questions:,} questions stand on two sides")

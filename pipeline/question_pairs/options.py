@@ -135,16 +135,19 @@ class PairSource(FrozenModel):
 class SplitPlan(FrozenModel):
     """How the pairs are divided."""
 
-    strategy: Literal["reference", "question_disjoint"] = Field(
+    strategy: Literal["reference", "question_disjoint", "question_hash"] = Field(
         default="question_disjoint",
         description="`question_disjoint`: no question stands on two sides, the honest figure. "
+        "`question_hash`: the same, and as the data grow, a pair that was held out once is never trained on; pairs "
+        "that would carry a question from side to side are left out. "
         "`reference`: row for row `datasets.Dataset.train_test_split`, for comparison with published results.",
     )
     eval_fraction: float = Field(
         default=0.1,
         gt=0,
         lt=1,
-        description="Share of all pairs in the eval split; the reference system used 0.1.",
+        description="Share of all pairs in the eval split; the reference system used 0.1. With `question_hash` that of "
+        "a pair to be there.",
     )
     dev_fraction: float = Field(
         default=0.1,

@@ -12,11 +12,10 @@ from pathlib import Path
 import pytest
 from effort import exhaustive, tries
 
-from pipeline.command_line import dagster_home, dagster_run
+from pipeline.command_line import dagster_home
 from pipeline.command_line.dagster_home import check_dagster_home
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import PROJECT_ROOT
-from pipeline.orchestration.steps import load_settings
 
 
 @pytest.mark.parametrize(
@@ -84,7 +83,7 @@ def test_settings_that_dagster_refuses_are_refused_in_one_line(
     (tmp_path / "dagster.yaml").write_text(text)
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     with pytest.raises(PipelineError) as caught:
-        dagster_run.execute(load_settings(), "base_model", verbose=False)
+        dagster_home.open_instance()
     message = str(caught.value)
     assert message.splitlines() == [message]
     assert len(message) <= 280

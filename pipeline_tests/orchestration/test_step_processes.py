@@ -103,11 +103,11 @@ def test_the_server_has_one_python_thread(module: str) -> None:
 
 def test_a_run_that_computes_nothing_does_not_wait_for_torch(pipeline_home: Path) -> None:
     code = """
-from pipeline.command_line.dagster_run import command_line_job
+from pipeline.definitions import defs
 from pipeline.orchestration.executor import needs_compute
 import dagster as dg
 
-job = command_line_job()
+job = defs.resolve_implicit_global_asset_job_def()
 for asset in ("base_model", "baseline_eval_report"):
     print(needs_compute(job.get_subset(asset_selection={dg.AssetKey(asset)})))
 """

@@ -8,6 +8,7 @@ from made_reports import a_training, before_and_after
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.values import Interval
+from pipeline.quality.comparison import Comparison, NoComparison
 from pipeline.quality.options import PromotionRules
 from pipeline.quality.production_record import InProduction, ProductionModel, UnreadableRecord
 from pipeline.quality.promotion import Candidate, judge
@@ -32,9 +33,17 @@ def in_production(**changes: Any) -> ProductionModel:
     return candidate(**changes).promoted(None, NOW, is_rollback=False)
 
 
-def against(found: Candidate, current: InProduction = None, **rules: Any) -> set[str]:
+Compared = Comparison | NoComparison | None
+
+
+def compared(difference: float, low: float = -1.0, high: float = 1.0) -> Comparison:
+    return Comparison(500, 20, 0.80 + difference, 0.80, Interval(estimate=difference, low=low, high=high), True)
+
+
+def against(found: Candidate, current: InProduction = None, against_it: Compared = None, **rules: Any) -> set[str]:
     """The names of the rules that refuse it."""
-    return {name for name, finding in judge(found, current, PromotionRules(**rules)).items() if not finding.passed}
+    findings = judge(found, current, PromotionRules(**rules), against_it)
+    return {name for name, finding in findings.items() if not finding.passed}
 
 
 @pytest.mark.parametrize(
@@ -56,32 +65,46 @@ def test_a_report_without_a_baseline_is_refused() -> None:
     assert against(bare) == {"gain_over_baseline"}
 
 
-@pytest.mark.parametrize(("ap", "accepted"), [(0.85, True), (0.80, True), (0.796, True), (0.79, False)])
-def test_a_model_that_is_worse_beyond_the_tolerance_is_refused(ap: float, accepted: bool) -> None:
-    current = in_production(ap=0.80)
-    assert against(candidate(ap=ap), current) == (set() if accepted else {"not_worse_than_current"})
-    assert against(candidate(ap=ap), current, max_ap_loss=0.02) == set()
+@pytest.mark.parametrize(
+    ("difference", "accepted"),
+    [
+        (compared(0.05), True),
+        (compared(0.0), True),
+        (compared(-0.004), True),
+        (compared(-0.01), False),
+        (compared(-0.004, low=-0.006, high=-0.001), False),  # little, but surely worse: a step down each month
+    ],
+)
+def test_a_model_worse_beyond_the_tolerance_or_surely_worse_is_refused(difference: Comparison, accepted: bool) -> None:
+    current = in_production()
+    assert against(candidate(), current, difference) == (set() if accepted else {"not_worse_than_current"})
+    finding = judge(candidate(), current, PromotionRules(), difference)["not_worse_than_current"]
+    assert finding.value == difference.difference.estimate
+    for word in ("500 eval pairs", "20 that one of them was trained on left out", "0.8000", "measured now"):
+        assert word in finding.said
+    if difference.difference.high > 0:
+        assert against(candidate(), current, difference, max_ap_loss=0.02) == set()
 
 
-@pytest.mark.parametrize("change", [{"eval_version": "other"}, {"threshold_kind": "oracle"}])
-def test_models_measured_otherwise_are_not_compared_silently(change: dict[str, Any]) -> None:
-    current = in_production(ap=0.1)
-    found = candidate(ap=0.9, **change)
-    finding = judge(found, current, PromotionRules())["not_worse_than_current"]
+def test_models_that_cannot_be_compared_are_not_compared_silently() -> None:
+    current, reason = in_production(), NoComparison("what it was trained on is not stored")
+    finding = judge(candidate(), current, PromotionRules(), reason)["not_worse_than_current"]
     assert not finding.passed
     assert finding.value is None
-    for word in (*change.values(), "on_other_eval_pairs: replace", "the gain over the baseline alone"):
+    for word in (reason.reason, "on_other_eval_pairs: replace", "the gain over the baseline alone"):
         assert word in finding.said
-    assert against(found, current, on_other_eval_pairs="replace") == set()
+    assert against(candidate(), current, reason, on_other_eval_pairs="replace") == set()
+    replaced = judge(candidate(), current, PromotionRules(on_other_eval_pairs="replace"), reason)
+    assert reason.reason in replaced["not_worse_than_current"].said
     # The gain over the baseline is still asked for.
-    weak = candidate(ap=0.9, gain=(0.0, -0.1, 0.1), **change)
-    assert against(weak, current, on_other_eval_pairs="replace") == {"gain_over_baseline"}
+    weak = candidate(gain=(0.0, -0.1, 0.1))
+    assert against(weak, current, reason, on_other_eval_pairs="replace") == {"gain_over_baseline"}
 
 
 def test_a_record_that_cannot_be_read_is_replaced_when_that_is_asked_for_and_by_hand() -> None:
     unreadable = UnreadableRecord("0123456789abcdef", "no such file")
     found = candidate()
-    finding = judge(found, unreadable, PromotionRules())["not_worse_than_current"]
+    finding = judge(found, unreadable, PromotionRules(), None)["not_worse_than_current"]
     assert not finding.passed
     assert "no such file" in finding.said
     assert against(found, unreadable) == {"not_worse_than_current"}
@@ -94,18 +117,28 @@ def test_a_record_that_cannot_be_read_is_replaced_when_that_is_asked_for_and_by_
     assert found.promoted(UnreadableRecord(None, "damaged"), NOW, is_rollback=False).previous is None
 
 
-@pytest.mark.parametrize("synthetic", [True, False])
-def test_generated_and_real_pairs_do_not_replace_each_other(synthetic: bool) -> None:
-    current, found = in_production(synthetic=not synthetic), candidate(synthetic=synthetic)
-    assert against(found, current) == {"same_kind_of_data"}
+def test_generated_pairs_do_not_replace_real_ones_unless_that_is_asked_for() -> None:
+    current, found = in_production(synthetic=False), candidate(synthetic=True)
+    assert against(found, current, compared(0.1)) == {"same_kind_of_data"}
     # A roll-back is no way around it.
     assert against(found, current, run_id="0123abcd") == {"same_kind_of_data"}
+    assert against(found, current, compared(0.1), allow_other_kind_of_data=True) == set()
+
+
+def test_real_pairs_replace_generated_ones_without_any_setting() -> None:
+    current, found = in_production(synthetic=True, eval_version="other"), candidate(synthetic=False)
+    assert against(found, current) == set()
+    findings = judge(found, current, PromotionRules(), None)
+    assert "which real pairs replace" in findings["not_worse_than_current"].said
+    assert "(real pairs) replaces" in findings["same_kind_of_data"].said
+    # The setting of earlier releases stays valid.
     assert against(found, current, allow_other_kind_of_data=True) == set()
+    assert against(candidate(synthetic=False, gain=(0, -1, 1)), current) == {"gain_over_baseline"}
 
 
 def test_a_roll_back_asks_for_no_figures() -> None:
     worse = candidate(ap=0.2, gain=(-0.5, -0.6, -0.4))
-    assert against(worse, in_production()) == {"gain_over_baseline", "not_worse_than_current"}
+    assert against(worse, in_production(), compared(-0.6)) == {"gain_over_baseline", "not_worse_than_current"}
     assert against(worse, in_production(), run_id="0123abcd") == set()
 
 

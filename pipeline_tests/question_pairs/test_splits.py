@@ -1,7 +1,7 @@
-"""Checks that the reference split is the library's, and that the disjoint one keeps every question on one side."""
+"""Checks that the reference split is the library's, that others share no question, and the hashed one stays put."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import datasets
 import numpy as np
@@ -17,6 +17,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.question_pairs.options import PairSource, SplitPlan
 from pipeline.question_pairs.questions import question_components
 from pipeline.question_pairs.schema import DataOrigin, PairTable, Splits
+from pipeline.question_pairs.sides import require_sound_splits
 from pipeline.question_pairs.sources import load_pairs
 from pipeline.question_pairs.splits import split_pairs
 
@@ -308,3 +309,87 @@ def test_real_pairs_are_cut_disjoint_with_like_rates_of_duplicates(real_pairs_pa
         rates = [getattr(splits, side).positive_rate for side in SIDES]
         spreads.append(max(rates) - min(rates))
     assert max(spreads) < 0.03, spreads
+
+
+# --- question_hash: sides that stay put while the data grow ---
+
+
+def hashed(table: PairTable, **plan: Any) -> Splits:
+    return split_pairs(table, SplitPlan(strategy="question_hash", **plan))
+
+
+def sides_by_texts(splits: Splits) -> dict[frozenset[str], str]:
+    """The side of each pair that is on one, by its two questions."""
+    return {
+        frozenset(str(pair[name]).strip().lower() for name in ("question1", "question2")): side
+        for side in SIDES
+        for pair in getattr(splits, side).pairs.to_dict("records")
+    }
+
+
+@settings(derandomize=True, deadline=None, max_examples=tries(60))
+@given(
+    sizes=st.lists(st.integers(min_value=1, max_value=6), min_size=60, max_size=120),
+    joined=st.lists(st.tuples(st.integers(0, 250), st.integers(0, 250)), max_size=60),
+    seed=st.integers(min_value=0, max_value=2**32 - 1),
+)
+def test_a_pair_that_was_held_out_is_never_trained_on_however_the_data_grow(
+    sizes: list[int], joined: list[tuple[int, int]], seed: int
+) -> None:
+    # New pairs join what was apart, come first, and others change their order and their ids.
+    edges = chains(sizes)
+    grown = [*joined, *(edges[at] for at in np.random.default_rng(seed).permutation(len(edges)))]
+    before, after = (hashed(table_of(some), eval_fraction=0.2, dev_fraction=0.2, seed=seed) for some in (edges, grown))
+    earlier, later = sides_by_texts(before), sides_by_texts(after)
+    for pair, side in earlier.items():
+        # What is trained on may be left out later, and so may a dev pair; an eval pair stays one.
+        assert later.get(pair) in ({side} if side == "eval" else {side, None}), (pair, side)
+    for splits in (before, after):
+        assert_disjoint(splits)
+        assert require_sound_splits(splits) == ""
+
+
+def test_questions_that_the_source_gives_one_id_count_as_one() -> None:
+    edges = chains([3] * 200)
+    table = table_of(edges, [(f"text {2 * row}", f"text {2 * row + 1}") for row in range(len(edges))])
+    splits = hashed(table, eval_fraction=0.2)
+    assert_disjoint(splits)
+    assert int(splits.notes["pairs left out, which would carry a question to another side"]) > 0
+
+
+def test_pairs_without_common_questions_are_all_used_and_have_the_shares_that_were_asked_for() -> None:
+    splits = hashed(strangers(20_000), eval_fraction=0.2, dev_fraction=0.1)
+    assert_complete(splits, 20_000)
+    assert len(splits.eval) == pytest.approx(4_000, rel=0.05)
+    assert len(splits.dev) == pytest.approx(1_600, rel=0.07)
+    assert len(hashed(strangers(20_000), dev_fraction=0).dev) == 0
+
+
+def test_the_seed_decides_the_hashed_sides_and_a_limit_takes_the_same_pairs_as_before() -> None:
+    table = table_of(chains([1, 2, 3] * 100))
+    one, other = (sides_by_texts(hashed(table, seed=seed)) for seed in (42, 43))
+    assert one != other
+    assert one == sides_by_texts(hashed(table, seed=42))
+    few = rows_of(hashed(table, train_limit=50))
+    assert few["train"] == rows_of(hashed(table))["train"][:50]
+
+
+def test_too_few_pairs_for_a_hashed_side_are_refused_in_one_line() -> None:
+    with pytest.raises(PipelineError, match="none is in the eval split") as caught:
+        hashed(strangers(8), eval_fraction=0.01, dev_fraction=0.2)
+    assert "eval_fraction" in str(caught.value)
+
+
+def test_real_pairs_that_come_in_six_parts_stay_on_their_sides(real_pairs_path: Path) -> None:
+    table = load_pairs(PairSource(source="file", path=str(real_pairs_path)))
+    once: dict[frozenset[str], str] = {}
+    for part in range(1, 7):
+        splits = hashed(table.take(np.arange(len(table) * part // 6)), dev_fraction=0.05)
+        now = sides_by_texts(splits)
+        assert not [pair for pair, side in now.items() if side == "train" and once.get(pair) in ("dev", "eval")]
+        once |= now
+    rates = [getattr(splits, side).positive_rate for side in SIDES]
+    assert abs(rates[2] - table.positive_rate) < 0.02, rates
+    assert len(splits.eval) == pytest.approx(0.1 * len(table), rel=0.03)
+    left_out = int(splits.notes["pairs left out, which would carry a question to another side"])
+    assert left_out < 0.08 * len(table)

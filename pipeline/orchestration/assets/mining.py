@@ -18,6 +18,7 @@ from pipeline.core.store import VersionStore
 from pipeline.core.values import StoredValue
 from pipeline.duplicates.options import MiningOptions
 from pipeline.models.info import ModelInfo
+from pipeline.orchestration.ancestry import with_ancestors
 from pipeline.orchestration.asset_values import load_value, store_value
 from pipeline.orchestration.assets.common import OWNERS, finding_result, progress_into
 from pipeline.orchestration.executor import COMPUTE_POOL
@@ -202,16 +203,11 @@ def build_question_index(
 # --- what the ops share ----------------------------------------------------------------------------------------
 
 
-def _runs(context: dg.OpExecutionContext) -> list[str]:
-    run = context.run
-    return [run_id for run_id in (run.run_id, run.parent_run_id, run.root_run_id) if run_id]
-
-
 def _questions(context: dg.OpExecutionContext, store: VersionStore) -> "tuple[QuestionSet, Corpus]":
     """The questions that this run has read."""
     from pipeline.duplicates.stored import read_question_set
 
-    value: QuestionSet = load_value(store, QUESTIONS, _runs(context))
+    value: QuestionSet = load_value(store, QUESTIONS, with_ancestors(context.instance, context.run.run_id))
     return value, read_question_set(store, QUESTIONS, value)
 
 
@@ -236,7 +232,7 @@ def _embeddings(context: dg.OpExecutionContext, store: VersionStore) -> "tuple[Q
     from pipeline.duplicates.chosen_model import PRODUCTION as IN_PRODUCTION
     from pipeline.duplicates.chosen_model import find_model
 
-    value: QuestionEmbeddings = load_value(store, EMBEDDINGS, _runs(context))
+    value: QuestionEmbeddings = load_value(store, EMBEDDINGS, with_ancestors(context.instance, context.run.run_id))
     chosen = find_model(IN_PRODUCTION, store)
     if chosen.info.version != value.model.version:
         raise PipelineError(

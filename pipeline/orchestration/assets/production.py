@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -12,12 +13,19 @@ from pipeline.core.store import VersionStore
 from pipeline.core.tables import Table, markdown_lines
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.models.fine_tuned import FineTunedModel
-from pipeline.orchestration.assets.common import OWNERS, finding_result
+from pipeline.orchestration.ancestry import with_ancestors
+from pipeline.orchestration.asset_values import SIDES, stored_pairs
+from pipeline.orchestration.assets.common import OWNERS, finding_result, progress_into
 from pipeline.orchestration.failures import one_line_failures
 from pipeline.orchestration.steps import PRODUCTION
+from pipeline.orchestration.work_records import StepRecords
+from pipeline.quality.comparison import Comparison
 from pipeline.quality.options import PromotionRules
 from pipeline.quality.production_record import InProduction, ProductionModel, earlier_production
 from pipeline.quality.promotion import Candidate, Decision, promote
+
+if TYPE_CHECKING:
+    from pipeline.quality.challenge import StoredSplits
 
 GROUP = "production"
 _HISTORY_ROWS = 20
@@ -29,8 +37,8 @@ class PromotionConfig(PromotionRules, dg.Config):
 
 _CHECKS = {
     "gain_over_baseline": "Average precision is above the baseline's by the configured margin, its interval above 0.",
-    "not_worse_than_current": "On the same eval pairs, not worse than the model in production beyond the tolerance.",
-    "same_kind_of_data": "A model of generated pairs doesn't replace one of real pairs, nor the other way round.",
+    "not_worse_than_current": "On eval pairs that neither was trained on, not worse than the model in production.",
+    "same_kind_of_data": "A model of generated pairs doesn't replace one of real pairs.",
 }
 
 
@@ -56,26 +64,40 @@ def production_model(
 
     Made from `fine_tuned_model` and its report. A model is accepted when all checks of this asset pass and its files
     are those of its manifest. Otherwise nothing is materialised: the one before stays, and an observation in this
-    asset's *Events* says why.
+    asset's *Events* says why. The model in production is measured on the current eval pairs, where its report is about
+    others, and the two are compared pair by pair.
 
     **Next:** use the model: `python -m pipeline compare`, `search` and `mine` take it (docs/use-the-model.md), or
     launch the job `mine`. To go back to an earlier one, open the Launchpad of this asset, set
     `run_id` to the run that made it (*History* below lists them), and materialise this asset alone.
     """
+    from pipeline.quality.challenge import challenge
+
     with one_line_failures():
         candidate = _candidate(context, config, store, fine_tuned_model, post_train_eval_report)
         compute.verify(candidate.model)
         if store.unguarded:
             context.log.warning(store.unguarded)
-        decision = promote(store, PRODUCTION, candidate, config, context.run.run_id, datetime.now(UTC))
+        records = StepRecords(context, compute.kind)
+        compare = partial(
+            challenge,
+            compute,
+            _stored_splits(store),
+            candidate.model,
+            candidate.report,
+            on_progress=progress_into(context),
+            caller=records,
+        )
+        decision = promote(store, PRODUCTION, candidate, config, compare, context.run.run_id, datetime.now(UTC))
+    compared = {**_comparison(decision), **records.metadata}
     yield from (finding_result(finding, PRODUCTION, name) for name, finding in decision.findings.items())
     if decision.record is None:
-        context.log_event(dg.AssetObservation(PRODUCTION, metadata=_refusal(candidate, decision)))
+        context.log_event(dg.AssetObservation(PRODUCTION, metadata={**_refusal(candidate, decision), **compared}))
         return
     yield dg.MaterializeResult(
         value=decision.record,
         data_version=dg.DataVersion(decision.record.data_version),
-        metadata={"decision": decision.word, **_metadata(decision.record, store)},
+        metadata={"decision": decision.word, **compared, **_metadata(decision.record, store)},
     )
 
 
@@ -92,9 +114,30 @@ def _candidate(
             store.read("post_train_eval_report", EvaluationReport, store.of_run("post_train_eval_report", made.run_id)),
             made.run_id,
         )
-    run = context.run
-    runs = [run_id for run_id in (run.run_id, run.parent_run_id, run.root_run_id) if run_id]
+    runs = with_ancestors(context.instance, context.run.run_id)
     return Candidate(newest, report, store.resolve("fine_tuned_model", runs).run_id)
+
+
+def _stored_splits(store: VersionStore) -> "StoredSplits":
+    from pipeline.quality.challenge import StoredSplits
+
+    train, dev, evaluation = (partial(stored_pairs, store, side) for side in SIDES)
+    return StoredSplits(train, dev, evaluation)
+
+
+def _comparison(decision: Decision) -> dict[str, Any]:
+    """What the comparison with the model in production has given, for plots over time."""
+    compared = decision.compared
+    if not isinstance(compared, Comparison):
+        return {}
+    difference = compared.difference
+    return {
+        "compared_pairs": compared.pairs,
+        "compared_cosine_ap": round(compared.candidate, 4),
+        "compared_cosine_ap_of_current": round(compared.current, 4),
+        "compared_cosine_ap_difference": round(difference.estimate, 4),
+        "compared_interval": difference.signed,
+    }
 
 
 def _refusal(candidate: Candidate, decision: Decision) -> dict[str, Any]:

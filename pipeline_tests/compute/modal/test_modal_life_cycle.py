@@ -120,8 +120,7 @@ def test_ctrl_c_of_a_command_line_run_ends_the_call_and_its_container(orchestrat
     orchestrator.seconds_until_no_container()
     assert process.wait(30) == 130, orchestrator.log.read_text()
     assert [call.state for call in orchestrator.trainings()] == ["cancelled"]
-    # By this a run knows that an interrupt means stop.
-    assert [run.remote_job_origin for run in orchestrator_runs(orchestrator)] == [None]
+    assert [run.status for run in orchestrator_runs(orchestrator)] == [dg.DagsterRunStatus.CANCELED]
 
 
 def test_a_lost_orchestrator_leaves_the_training_to_be_found_again_and_exactly_one_happens(

@@ -13,14 +13,14 @@ import pytest
 from dagster_runs import checks, failures, metadata, run
 from damaged_production import DAMAGES, Damage
 from effort import exhaustive, tries
-from made_reports import before_and_after, finished_training
+from made_reports import before_and_after, finished_training, splits, with_average_precision
 
 from pipeline.core.files import PROJECT_ROOT
 from pipeline.core.store import VersionStore
 from pipeline.core.values import Interval
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.models.fine_tuned import FineTunedModel
-from pipeline.orchestration.asset_values import load_value, store_value
+from pipeline.orchestration.asset_values import load_value, store_together, store_value
 from pipeline.orchestration.steps import PRODUCTION
 from pipeline.quality.production_record import ProductionModel, current_production, earlier_production
 from pipeline.question_pairs.schema import PairTable
@@ -32,16 +32,20 @@ REPORT = before_and_after()[1]
 
 @pytest.fixture
 def store(pipeline_home: Path) -> VersionStore:
-    return VersionStore(str(pipeline_home))
+    found, cut = VersionStore(str(pipeline_home)), splits()
+    store_together(found, {"train_split": cut.train, "dev_split": cut.dev, "eval_split": cut.eval}, "the splits")
+    return found
 
 
 def trained(store: VersionStore, name: str, ap: float, gain: float = 0.1, **changes: Any) -> str:
     """Leave what a run that trained this model would have left; returns the run's id."""
     run_id = str(uuid.uuid5(uuid.NAMESPACE_URL, name))
     model = finished_training(Path(store.home) / "runs" / name, weights=name.encode())
-    operating = {**REPORT.operating, "cosine": REPORT.cosine.model_copy(update={"ap": ap})}
+    origin = changes.get("origin", model.origin)
+    model = model.model_copy(update={"dev_version": splits().dev.data_version, "origin": origin})
     gains = {**REPORT.gains, "ap": Interval(estimate=gain, low=gain - 0.05, high=gain + 0.05)}
-    report = REPORT.model_copy(update={"model": model.model, "operating": operating, "gains": gains, **changes})
+    scored = with_average_precision(REPORT, ap)
+    report = scored.model_copy(update={"model": model.model, "gains": gains, **changes})
     values: dict[str, FineTunedModel | EvaluationReport] = {
         "fine_tuned_model": model,
         "post_train_eval_report": report,
@@ -98,11 +102,13 @@ def test_a_worse_model_is_recorded_and_not_promoted(store: VersionStore) -> None
     assert current(store).run_id == good
     seen = observation(result)
     assert seen["decision"] == "refused"
-    assert "average precision is 0.7000, that of the model in production 0.8000" in seen["reason"]
+    assert "average precision is 0.70" in seen["reason"]
+    assert "that of the model in production 0.80" in seen["reason"]
+    assert seen["compared_pairs"] == REPORT.pairs
     assert seen["candidate_run"] == bad
     found = checks(result)["production_model", "not_worse_than_current"]
     assert not found.passed
-    assert found.metadata["value"].value == pytest.approx(-0.1)
+    assert found.metadata["value"].value == pytest.approx(-0.1, abs=0.005)
     assert found.metadata["threshold"].value == -0.005
 
 
@@ -175,8 +181,23 @@ def test_a_report_on_other_pairs_needs_a_word_from_the_user(store: VersionStore)
     assert REPORT.baseline is not None
     baseline = REPORT.baseline.model_copy(update={"eval_version": "e-new"})
     run_id = trained(store, "second", ap=0.9, eval_version="e-new", baseline=baseline)
-    assert "can't be compared" in observation(promote(store))["reason"]
+    said = observation(promote(store))["reason"]
+    assert "they can't be compared: the eval pairs of the new model's report (version e-new) are not stored" in said
     assert promote(store, "on_other_eval_pairs=replace").success
+    assert current(store).run_id == run_id
+
+
+def test_a_model_of_own_pairs_replaces_the_quickstarts_without_any_setting(store: VersionStore) -> None:
+    trained(store, "quickstart", ap=0.9)
+    assert promote(store).success
+    own = REPORT.origin.model_copy(update={"source": "support.csv", "synthetic": False})
+    run_id = trained(store, "own", ap=0.7, origin=own)
+    result = promote(store)
+    assert metadata(result, "production_model")["decision"] == "promoted"
+    assert current(store).run_id == run_id
+    # The reverse is refused, however good it is.
+    trained(store, "quickstart again", ap=0.95)
+    assert observation(promote(store))["decision"] == "refused"
     assert current(store).run_id == run_id
 
 
@@ -267,8 +288,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from pipeline.core.store import VersionStore
 from pipeline.evaluation.report import EvaluationReport
+from pipeline.core.values import Interval
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.orchestration.steps import PRODUCTION
+from pipeline.quality.comparison import Comparison
 from pipeline.quality.options import PromotionRules
 from pipeline.quality.promotion import Candidate, promote
 
@@ -278,9 +301,13 @@ candidate = Candidate(
     store.read("post_train_eval_report", EvaluationReport, store.of_run("post_train_eval_report", run)),
     run,
 )
+def compare(current):
+    difference = candidate.report.cosine.ap - current.report.cosine.ap
+    return Comparison(100, 0, 0, 0, Interval(estimate=difference, low=-1, high=1), False)
+
 print("ready", flush=True)
 sys.stdin.readline()
-print(promote(store, PRODUCTION, candidate, PromotionRules(), run, datetime.now(UTC)).word)
+print(promote(store, PRODUCTION, candidate, PromotionRules(), compare, run, datetime.now(UTC)).word)
 """
 
 

@@ -1,0 +1,109 @@
+"""Holds a candidate against the model in production, on eval pairs that neither was trained on."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.compute.base import Compute, MeasuringJob
+from pipeline.compute.driver import Caller, measure
+from pipeline.core.errors import PipelineError, counted
+from pipeline.core.progress import OnProgress
+from pipeline.evaluation.bootstrap import Bootstrap, interval
+from pipeline.evaluation.metrics import has_both_classes, similarity_metrics
+from pipeline.evaluation.options import EvaluationOptions
+from pipeline.evaluation.report import EvaluationReport
+from pipeline.models.fine_tuned import FineTunedModel
+from pipeline.quality.comparison import Comparison, NoComparison
+from pipeline.quality.production_record import ProductionModel
+from pipeline.question_pairs.questions import QuestionIndex, question_components
+from pipeline.question_pairs.schema import PairTable
+
+FEWEST_PAIRS = 50
+"""Fewer pairs that neither model was trained on say nothing."""
+
+
+@dataclass(frozen=True)
+class StoredSplits:
+    """Finds the sides of earlier divisions again, by what models and reports name.
+
+    Attributes:
+        train, dev, evaluation: each takes a data version, and returns None where that side is no longer stored.
+    """
+
+    train: Callable[[str], PairTable | None]
+    dev: Callable[[str], PairTable | None]
+    evaluation: Callable[[str], PairTable | None]
+
+    def learned(self, model: FineTunedModel) -> list[PairTable] | None:
+        """What a model was trained on, and chosen by; None where either is no longer stored."""
+        sides = [self.train(model.train_version), self.dev(model.dev_version)]
+        return None if None in sides else [side for side in sides if side is not None]
+
+
+def challenge(
+    compute: Compute,
+    splits: StoredSplits,
+    model: FineTunedModel,
+    report: EvaluationReport,
+    current: ProductionModel,
+    on_progress: OnProgress,
+    caller: Caller | None = None,
+) -> Comparison | NoComparison:
+    """Compare a model, by its report, with the one in production.
+
+    The latter's own report counts where it is about the same eval pairs; else it is measured on those of the report.
+
+    Raises:
+        PipelineError: when the place to compute can't be used.
+    """
+    eval_pairs = splits.evaluation(report.eval_version)
+    if eval_pairs is None:
+        return NoComparison(f"the eval pairs of the new model's report (version {report.eval_version}) are not stored")
+    is_same = current.report.eval_version == report.eval_version
+    learned = splits.learned(current.model)
+    if learned is None and not is_same:
+        return NoComparison(
+            f"the pairs that the one in production was trained on (version {current.model.train_version}) are not "
+            "stored, and some of them may be eval pairs now"
+        )
+    # Reports on the same pairs were refused where the model had seen them.
+    known = [*(learned or []), *(splits.learned(model) or [])]
+    rows = np.flatnonzero(~stands_in(eval_pairs, known))
+    compared = eval_pairs.take(rows)
+    if len(rows) < FEWEST_PAIRS or not has_both_classes(compared.labels):
+        return NoComparison(
+            f"{counted(len(rows), 'eval pair')} of {len(eval_pairs):,} that neither was trained on are too few"
+        )
+    theirs = current.report.scores[rows] if is_same else None
+    if theirs is None:
+        job = MeasuringJob(
+            current.model.model, compared, compared.take(np.arange(0)), EvaluationOptions(task_questions=0)
+        )
+        try:
+            compute.verify(current.model)
+            theirs = measure(compute, job, on_progress, caller).eval_scores["cosine"]
+        except PipelineError as error:
+            return NoComparison(f"the model in production can't be measured ({error.message})")
+    return _compared(compared, report.scores[rows], theirs, len(eval_pairs) - len(rows), measured_now=not is_same)
+
+
+def stands_in(pairs: PairTable, others: Sequence[PairTable]) -> np.ndarray:
+    """Which pairs stand in one of the others, whichever way round: bool of shape (pairs,)."""
+    both = pairs
+    for other in others:
+        both = both.followed_by(other)
+    index = QuestionIndex.of(both)
+    low = np.minimum(index.first_question, index.second_question)
+    high = np.maximum(index.first_question, index.second_question)
+    keys = low * index.questions + high
+    stands: np.ndarray = np.isin(keys[: len(pairs)], keys[len(pairs) :])
+    return stands
+
+
+def _compared(pairs: PairTable, mine: np.ndarray, theirs: np.ndarray, left_out: int, measured_now: bool) -> Comparison:
+    labels = pairs.labels
+    bootstrap = Bootstrap.draw(question_components(pairs.pairs))
+    resampled = bootstrap.average_precision(mine, labels) - bootstrap.average_precision(theirs, labels)
+    candidate, current = (similarity_metrics(scores, labels).ap for scores in (mine, theirs))
+    return Comparison(len(pairs), left_out, candidate, current, interval(candidate - current, resampled), measured_now)
