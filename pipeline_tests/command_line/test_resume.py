@@ -148,11 +148,11 @@ def test_the_ui_opens_on_the_run_of_a_command_and_re_executes_it_with_a_click(
         page = browser.new_page(viewport={"width": 1400, "height": 900})
         page.set_default_timeout(60_000)
         page.goto(address)
-        expect(page.get_by_text("Ad hoc materializations").first).to_be_visible(timeout=60_000)
+        expect(page.get_by_text("Jobless asset materializations").first).to_be_visible(timeout=60_000)
         page.screenshot(path=pictures / "overview.png")
         page.goto(f"{address}/runs/{run.run_id}")
         page.get_by_role("button", name=re.compile("^Re-execute all")).wait_for()
-        page.locator("button[aria-haspopup]").filter(has=page.locator("[aria-label='expand_more']")).last.click()
+        page.get_by_role("button").filter(has=page.get_by_label("arrow_drop_down")).last.click()
         page.screenshot(path=pictures / "re-execute.png")
         page.get_by_text("From failure").click()
         deadline = time.monotonic() + SECONDS
