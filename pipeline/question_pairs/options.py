@@ -52,6 +52,12 @@ class PairSource(FrozenModel):
         description="Your names of columns, where they are others than those known: `{question1: first, question2: "
         "second, is_duplicate: same}`; also pair_id, question1_id and question2_id.",
     )
+    labels: dict[str, int] = Field(
+        default={},
+        description="What your labels mean, where they are others than those known (1, true, t, yes, y, duplicate; 0, "
+        'false, f, no, n, not duplicate, not_duplicate): `{"same": 1, "related": 0}`. Letter case and outer blanks '
+        "don't count; your own words count before those known.",
+    )
     quoting: Quoting = Field(
         default="auto",
         description="How quotes in CSV and TSV are read. `csv`: around a field, doubled inside. `none`: as letters. "
@@ -62,8 +68,8 @@ class PairSource(FrozenModel):
         default=0.0,
         ge=0,
         lt=1,
-        description="Share of rows that may be broken (no label, a label other than 0, 1, true or false, a wrong "
-        "number of fields, a NUL byte). They are left out and counted; more of them are refused.",
+        description="Share of rows that may be broken (no label or an unknown one, a wrong number of fields, a NUL "
+        "byte). They are left out and counted; more of them are refused.",
     )
     repeated_pairs: Keep = Field(
         default="keep",
@@ -114,6 +120,20 @@ class PairSource(FrozenModel):
                 "run: leave it out, and set FSSPEC_<PROTOCOL>_PASSWORD in the environment (docs/your-own-pairs.md)"
             )
         return path
+
+    @field_validator("labels")
+    @classmethod
+    def _labels_are_clear(cls, labels: dict[str, int]) -> dict[str, int]:
+        keys: dict[str, int] = {}
+        for word, meaning in labels.items():
+            key = word.strip().lower()
+            if meaning not in (0, 1):
+                raise ValueError(f"{excerpt(word)} is {meaning}: say 1 for duplicate, or 0 for not duplicate")
+            if not key:
+                raise ValueError("a blank label is a missing one, which can't have a meaning")
+            if keys.setdefault(key, meaning) != meaning:
+                raise ValueError(f"{excerpt(word)} stands there twice, as 1 and as 0: letter case doesn't count")
+        return labels
 
     @model_validator(mode="after")
     def _settings_go_together(self) -> "PairSource":

@@ -1,6 +1,7 @@
 """Reads question pairs from a file, a folder, a URL, the Hugging Face hub or the bundled sample into the one schema."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -25,14 +26,16 @@ from pipeline.question_pairs.options import PairSource
 from pipeline.question_pairs.questions import QuestionIndex
 from pipeline.question_pairs.reading.files import DataFile, Deadline, find_files, read_bytes
 from pipeline.question_pairs.reading.formats import open_table
-from pipeline.question_pairs.reading.forms import FormPairs, read_pairs
+from pipeline.question_pairs.reading.forms import UNKNOWN_LABEL, FormPairs, read_pairs
 from pipeline.question_pairs.reading.hub_dataset import fetch_dataset
+from pipeline.question_pairs.reading.labels import LabelWords
 from pipeline.question_pairs.reading.table_file import Limits, readable
 from pipeline.question_pairs.sample.generator import bundled_sample
 from pipeline.question_pairs.schema import PAIR_SCHEMA, DataOrigin, PairTable, ids_by_text, table_version
 from pipeline.question_pairs.source_ids import QUESTION_IDS, unsound_ids
 
 _ROUNDING = 1e-9
+_WITH_LABELS = "say in `labels` what your words mean, "
 _LONGEST_REASONS = 80
 """Characters of a message after which further reasons are only counted."""
 
@@ -94,12 +97,12 @@ def _read(
     """The pairs of each file, rejected rows left out, and the account so far."""
     parts: list[FormPairs] = []
     kinds: list[str] = []
-    limits = Limits(source.max_bytes, source.max_rows)
+    limits, words = Limits(source.max_bytes, source.max_rows), LabelWords.of(source.labels)
     for file in files:
         data = read_bytes(file, limits.max_bytes, deadline)
         table = open_table(data, file.name, limits.max_bytes, source.quoting)
         with readable(file.name):
-            parts.append(read_pairs(table, file.name, source.columns, limits))
+            parts.append(read_pairs(table, file.name, source.columns, limits, words))
         kinds.append(f"{parts[-1].form} in {table.format}")
         if kinds[-1] != kinds[0]:
             raise PipelineError(
@@ -108,12 +111,16 @@ def _read(
             )
         limits = Limits(limits.max_bytes - max(data.size, parts[-1].pairs.nbytes), limits.max_rows - parts[-1].read)
     shown = files[0].name if len(files) == 1 else name
-    audit = _account(parts, {"form": kinds[0], "files": len(files)})
+    facts: dict[str, str | int] = {"form": kinds[0], "files": len(files)}
+    if labels := words.told(_labels(parts)):
+        facts["labels"] = labels
+    audit = _account(parts, facts)
     rejected = sum(audit.rejected.values())
     if rejected > source.max_rejected_share * audit.read:
         raise PipelineError(
-            f"{shown}: {rejected:,} of {audit.read:,} rows are broken: {_reasons(audit)}; correct them, or raise "
-            f"`max_rejected_share`, now {source.max_rejected_share:g}"
+            f"{shown}: {rejected:,} of {audit.read:,} rows are broken: {(reasons := _reasons(audit))}; correct them, "
+            f"{_WITH_LABELS if UNKNOWN_LABEL in reasons else ''}or raise `max_rejected_share`, now "
+            f"{source.max_rejected_share:g}"
         )
     if not audit.kept:
         raise PipelineError(f"{shown} has a header but no question pairs")
@@ -133,6 +140,14 @@ def _reasons(audit: Audit) -> str:
             return f"{shown}, {sum(count for _, count in others[at:]):,} for other reasons"
         shown += f", {count:,} with {reason}"
     return shown
+
+
+def _labels(parts: Sequence[FormPairs]) -> dict[str, int]:
+    """How many pairs have which label, in all files."""
+    counts: Counter[str] = Counter()
+    for part in parts:
+        counts.update(part.labels)
+    return dict(counts)
 
 
 def _account(parts: Sequence[FormPairs], facts: Mapping[str, str | int]) -> Audit:

@@ -13,8 +13,22 @@ _MOST_LEVELS = 20
 _MOST_NODES = 100_000
 """Values of a document, each alias counted as all that it stands for."""
 
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_SAFE_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The one in C, where PyYAML was built with it: the definitions read two config files each time they load."""
+
+
+class _Loader(_SAFE_LOADER):
+    """Takes the keys of mappings as they are written: to YAML 1.1 a label `yes` or `no` would be a boolean."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """See `yaml.constructor.SafeConstructor`."""
+        self.flatten_mapping(node)
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                key.tag = self.DEFAULT_SCALAR_TAG
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        return mapping
+
 
 _TEXT_LOADER: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
@@ -56,7 +70,7 @@ def _example(folder: Path) -> str:
 
 
 def load_yaml(text: str, what: str) -> Any:
-    """The value of a YAML document, numbers, booleans and dates by YAML's own rules.
+    """The value of a YAML document: keys as texts, and numbers, booleans and dates by YAML's own rules.
 
     Args:
         what: how messages call the text.
@@ -64,7 +78,7 @@ def load_yaml(text: str, what: str) -> Any:
     Raises:
         PipelineError: when it is no YAML, or goes beyond a limit.
     """
-    return _loaded(text, what, _LOADER)
+    return _loaded(text, what, _Loader)
 
 
 def load_yaml_texts(text: str, what: str) -> Any:

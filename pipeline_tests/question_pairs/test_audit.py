@@ -124,7 +124,7 @@ def test_contradictory_pairs_can_fail(tmp_path: Path) -> None:
     assert audited(tmp_path, "a,b,1\n", contradictory_pairs="fail").audit.kept == 1
 
 
-BROKEN = "a,b,1\nc,d,\ne,f,2\ng,h,yes\ni\x00,j,1\nk,l\nm,n,0\no,p,1\nq,r,0\ns,t,1\n"
+BROKEN = "a,b,1\nc,d,\ne,f,2\ng,h,maybe\ni\x00,j,1\nk,l\nm,n,0\no,p,1\nq,r,0\ns,t,1\n"
 
 
 def test_broken_rows_are_left_out_up_to_the_share_and_counted_by_reason(tmp_path: Path) -> None:
@@ -133,10 +133,10 @@ def test_broken_rows_are_left_out_up_to_the_share_and_counted_by_reason(tmp_path
     assert pairs.audit.rejected == {
         "another number of fields than the header": 1,
         "missing label": 1,
-        "label other than 0, 1, true or false": 2,
+        "unknown label": 2,
         "NUL byte in a question": 1,
     }
-    assert pairs.audit.examples["label other than 0, 1, true or false"] == ("data row 3: '2'", "data row 4: 'yes'")
+    assert pairs.audit.examples["unknown label"] == ("data row 3: '2'", "data row 4: 'maybe'")
     assert (pairs.audit.read, pairs.audit.kept) == (10, 5)
     table = list(terminal_lines(pairs.audit.table))
     assert "| rejected: missing label | 1 | data row 2: 'c' |" in table
@@ -151,9 +151,9 @@ def test_more_broken_rows_than_the_share_are_refused_by_reason(
     with pytest.raises(PipelineError) as caught:
         audited(Path(), BROKEN, max_rejected_share=share)
     assert str(caught.value) == (
-        "pairs.csv: 5 of 10 rows are broken: 2 with label other than 0, 1, true or false (data row 3: '2'), 1 with "
-        "another number of fields than the header, 2 for other reasons; correct them, or raise `max_rejected_share`, "
-        f"now {share:g}"
+        "pairs.csv: 5 of 10 rows are broken: 2 with unknown label (data row 3: '2'), 1 with another number of fields "
+        "than the header, 2 for other reasons; correct them, say in `labels` what your words mean, or raise "
+        f"`max_rejected_share`, now {share:g}"
     )
 
 

@@ -11,7 +11,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.question_pairs.options import PairSource
 from pipeline.question_pairs.sample.generator import bundled_sample
 from pipeline.question_pairs.schema import PairTable
-from pipeline.question_pairs.sources import load_pairs
+from pipeline.question_pairs.sources import load_audited, load_pairs
 
 HEADER = ["id", "qid1", "qid2", "question1", "question2", "is_duplicate"]
 ROWS = [
@@ -156,6 +156,74 @@ def test_labels_may_be_written_in_several_ways(tmp_path: Path, labels: tuple[str
     assert table.pairs["is_duplicate"].tolist() == [False, True]
 
 
+KNOWN_LABELS = [("no", "yes"), ("N", "Y"), ("f", "t"), ("not_duplicate", "duplicate"), ("Not duplicate ", " DUPLICATE")]
+
+
+@pytest.mark.parametrize("labels", KNOWN_LABELS)
+def test_common_words_are_understood_as_labels_and_the_account_says_so(tmp_path: Path, labels: tuple[str, str]) -> None:
+    other, same = labels
+    path = tmp_path / "pairs.csv"
+    path.write_text(f"question1,question2,is_duplicate\na,b,{other}\nc,d,{same}\ne,f,1\n")
+    read = load_audited(PairSource(source="file", path=str(path)))
+    assert read.table.pairs["is_duplicate"].tolist() == [False, True, True]
+    told = sorted(
+        (f"{other.strip().lower()} as not duplicate in 1 pair", f"{same.strip().lower()} as duplicate in 1 pair")
+    )
+    assert read.audit.facts["labels"] == ", ".join(told)
+
+
+def test_labels_of_ones_own_mean_what_the_settings_say(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.csv"
+    path.write_text("question1,question2,is_duplicate\na,b,Entailment\nc,d, neutral\ne,f,contradiction\ng,h,1\n")
+    own = {"entailment": 1, "Neutral ": 0, "contradiction": 0}
+    read = load_audited(PairSource(source="file", path=str(path), labels=own))
+    assert read.table.pairs["is_duplicate"].tolist() == [True, False, False, True]
+    assert read.audit.facts["labels"] == (
+        "contradiction as not duplicate in 1 pair, entailment as duplicate in 1 pair, "
+        "neutral as not duplicate in 1 pair"
+    )
+    plain = load_text(tmp_path, "question1,question2,is_duplicate\na,b,1\nc,d,0\ne,f,0\ng,h,1\n", "plain.csv")
+    assert read.table.data_version == plain.data_version
+
+
+def test_a_known_label_can_be_turned_round(tmp_path: Path) -> None:
+    """As in a column that asks whether two questions differ."""
+    path = tmp_path / "pairs.parquet"
+    pd.DataFrame({"question1": ["a", "c"], "question2": ["b", "d"], "differ": [1, 0]}).to_parquet(path)
+    turned = PairSource(
+        source="file", path=str(path), columns={"is_duplicate": "differ"}, labels={"1": 0, "0": 1, "no": 1}
+    )
+    read = load_audited(turned)
+    assert read.table.pairs["is_duplicate"].tolist() == [False, True]
+    assert read.audit.facts["labels"] == "0 as duplicate in 1 pair, 1 as not duplicate in 1 pair"
+
+
+def test_plain_labels_need_no_word_in_the_account(tmp_path: Path) -> None:
+    assert (
+        "labels" not in load_audited(PairSource(source="file", path=str(write(tmp_path, "a.csv", "csv")))).audit.facts
+    )
+
+
+def test_rows_with_labels_of_ones_own_are_found_inside_of_a_text(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.csv"
+    path.write_text('question1,question2,is_duplicate\n"a,b,same\nc,d,same\ne,f,same",x,same\ng,h,other\n')
+    with pytest.raises(PipelineError, match="a quote in line 2 opens a text that holds whole rows"):
+        load_pairs(PairSource(source="file", path=str(path), labels={"same": 1, "other": 0}))
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ({"same": 2}, "'same' is 2: say 1 for duplicate, or 0 for not duplicate"),
+        ({"Same": 1, "same ": 0}, "'same ' stands there twice"),
+        ({" ": 0}, "a blank label is a missing one"),
+    ],
+)
+def test_meanings_of_labels_that_are_none_are_refused(labels: dict[str, int], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        PairSource(labels=labels)
+
+
 @pytest.mark.parametrize("name", ["question1", "question2", "is_duplicate"])
 def test_a_missing_column_is_named_beside_those_found(tmp_path: Path, name: str) -> None:
     path = tmp_path / "pairs.csv"
@@ -193,7 +261,7 @@ def test_a_header_without_pairs_is_refused(tmp_path: Path, kind: str) -> None:
     assert "no question pairs" in refusal(path)
 
 
-@pytest.mark.parametrize("label", ["2", "-1", "yes", "0.5", "nan"])
+@pytest.mark.parametrize("label", ["2", "-1", "maybe", "0.5", "nan"])
 def test_a_bad_label_is_quoted_with_its_row(tmp_path: Path, label: str) -> None:
     path = tmp_path / "pairs.csv"
     path.write_text(f"question1,question2,is_duplicate\na,b,0\nc,d,{label}\ne,f,1\ng,h,{label}\n", encoding="utf-8")

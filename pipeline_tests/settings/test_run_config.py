@@ -162,6 +162,14 @@ def test_the_texts_in_a_mapping_or_list_are_taken_as_they_were_typed() -> None:
     assert given["fine_tuned_model"]["config"]["loss_weights"] == {"angle": 0.3}
 
 
+def test_labels_are_read_as_they_are_written_though_yaml_has_booleans(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text("ops:\n  raw_quora_dataset:\n    config:\n      labels: {yes: 0, no: 1, on: true, 2: 1}\n")
+    from_file = load_settings(path).of("raw_quora_dataset", PairSource).labels
+    typed = load_settings(None, ["raw_quora_dataset.labels={yes: 0, no: 1, on: 1, 2: 1}"])
+    assert from_file == typed.of("raw_quora_dataset", PairSource).labels == {"yes": 0, "no": 1, "on": 1, "2": 1}
+
+
 @pytest.mark.parametrize("override", ["", "epochs", "epochs=3", "fine_tuned_model=3", "fine_tuned_model.=3", "a.b"])
 def test_an_override_that_sets_nothing_is_quoted(override: str) -> None:
     message = refusal(None, override)
@@ -193,6 +201,8 @@ def test_an_override_that_sets_nothing_is_quoted(override: str) -> None:
         ("raw_quora_dataset.repeated_pairs=fail", ["raw_quora_dataset.repeated_pairs", "'keep' or 'drop'"]),
         ("raw_quora_dataset.columns=question1", ["raw_quora_dataset.columns", "a mapping of names to values"]),
         ("raw_quora_dataset.columns={q: x}", ["raw_quora_dataset", "the part 'q'", "question1"]),
+        ("raw_quora_dataset.labels={same: 3}", ["raw_quora_dataset.labels", "'same' is 3", "1 for duplicate"]),
+        ("raw_quora_dataset.labels={same: maybe}", ["raw_quora_dataset.labels", "maybe", "a whole number"]),
         ("raw_quora_dataset.path=a.tsv", ["raw_quora_dataset", "'a.tsv'", "'bundled_sample'"]),
     ],
 )

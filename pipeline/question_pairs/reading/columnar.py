@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from pipeline.question_pairs.reading.arrow_messages import check_messages
 from pipeline.question_pairs.reading.parquet_pages import Chunk, pages, read_footer
 from pipeline.question_pairs.reading.table_file import (
+    LabelColumn,
     Limits,
     NotReadableError,
     RawRows,
@@ -108,7 +109,7 @@ class Parquet:
         """The columns of the schema."""
         return self.columns
 
-    def read(self, names: Iterable[str], limits: Limits, label: str | None = None) -> RawRows:
+    def read(self, names: Iterable[str], limits: Limits, label: LabelColumn | None = None) -> RawRows:
         """See `TableFile`.
 
         Where few bytes may stand for more than is allowed, texts are read as dictionaries: one that is stored once is
@@ -208,7 +209,7 @@ class ArrowIpc:
         open_ipc = pa.ipc.open_stream if self._is_stream else pa.ipc.open_file
         return open_ipc(pa.BufferReader(self._data), options=options)
 
-    def read(self, names: Iterable[str], limits: Limits, label: str | None = None) -> RawRows:
+    def read(self, names: Iterable[str], limits: Limits, label: LabelColumn | None = None) -> RawRows:
         """See `TableFile`."""
         wanted = list(names)
         check_messages(self._data, self._is_stream, self._open(None).schema, set(wanted), limits)

@@ -12,11 +12,11 @@ import pyarrow.csv as pacsv
 from pipeline.core.errors import excerpt
 from pipeline.question_pairs.options import Quoting
 from pipeline.question_pairs.reading.contents import what_it_is
+from pipeline.question_pairs.reading.labels import LabelWords
 from pipeline.question_pairs.reading.table_file import (
     BLOCK,
     BOM,
-    FALSE_WORDS,
-    TRUE_WORDS,
+    LabelColumn,
     Limits,
     NotReadableError,
     RawRows,
@@ -100,7 +100,7 @@ class Delimited:
         """The columns of the header."""
         return self.columns
 
-    def read(self, names: Iterable[str], limits: Limits, label: str | None = None) -> RawRows:
+    def read(self, names: Iterable[str], limits: Limits, label: LabelColumn | None = None) -> RawRows:
         """See `TableFile`. An empty field is a missing text; all others are texts, whatever they look like."""
         wanted = list(names)
         if not self._has_rows:
@@ -148,15 +148,16 @@ class Delimited:
             is_within = np.searchsorted(self._quotes, ends) % 2 == 1
             yield ends[is_within == within_quotes]
 
-    def _check_swallowed(self, label: str | None) -> None:
+    def _check_swallowed(self, label: LabelColumn | None) -> None:
         """Refuse a quoted text that has rows in it, as one has where a quote was meant as a letter.
 
         A line within a text is a row if it has the header's number of fields and, where there is a label, one in its
         place. The lines in which a text begins and ends count only together: either may look like a row by chance.
         """
-        at_label = self.columns.index(label) if label in self.columns else None
+        at_label = self.columns.index(label.name) if label and label.name in self.columns else None
+        words = label.words if label else LabelWords()
         for start, lines in self._texts_of_lines():
-            is_row = [self._is_row(line, at_label) for line in lines]
+            is_row = [self._is_row(line, at_label, words) for line in lines]
             inner = next((at for at in range(1, len(lines) - 1) if is_row[at]), None)
             if inner is None and not (len(lines) > 1 and is_row[0] and is_row[-1]):
                 continue
@@ -189,13 +190,13 @@ class Delimited:
                 return stop
             position = stop
 
-    def _is_row(self, line: bytes, at_label: int | None) -> bool:
+    def _is_row(self, line: bytes, at_label: int | None, words: LabelWords) -> bool:
         if line.count(self._separator.encode()) != len(self.columns) - 1:
             return False
         if at_label is None:
             return True
         word = line.split(self._separator.encode())[at_label].decode().strip().strip('"').strip().lower()
-        return word in TRUE_WORDS or word in FALSE_WORDS
+        return word in words
 
     def _line_of(self, position: int) -> int:
         return _line_of(self._data, position) + self._lines_before

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from pipeline.core.errors import excerpt, reason_of
 from pipeline.question_pairs.reading.table_file import (
+    LabelColumn,
     Limits,
     NotReadableError,
     RawRows,
@@ -57,7 +58,7 @@ class Workbook:
         """The columns of the header."""
         return self.columns
 
-    def read(self, names: Iterable[str], limits: Limits, label: str | None = None) -> RawRows:
+    def read(self, names: Iterable[str], limits: Limits, label: LabelColumn | None = None) -> RawRows:
         """See `TableFile`. Cells are texts as Excel's CSV has them; rows without any cell are left out."""
         wanted = [(name, self.columns.index(name)) for name in names]
         values: dict[str, list[str]] = {name: [] for name, _ in wanted}

@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.core.errors import PipelineError, excerpt, listing
-from pipeline.question_pairs.reading.table_file import FALSE_WORDS, TRUE_WORDS, Limits, RawRows, TableFile
+from pipeline.question_pairs.reading.labels import PLAIN_WORDS, LabelWords, label_keys
+from pipeline.question_pairs.reading.table_file import LabelColumn, Limits, RawRows, TableFile
 
 _IDS = {
     "pair_id": ("pair_id", "id", "idx"),
@@ -17,11 +18,9 @@ _IDS = {
 }
 _LABELS = ("is_duplicate", "label")
 _TEXTS = (("question1", "question2"), ("sentence1", "sentence2"))
-_TRUE = pa.array(TRUE_WORDS, pa.large_string())
-_FALSE = pa.array(FALSE_WORDS, pa.large_string())
 
 MISSING_LABEL = "missing label"
-BAD_LABEL = "label other than 0, 1, true or false"
+UNKNOWN_LABEL = "unknown label"
 NUL_BYTE = "NUL byte in a question"
 NOT_TWO_QUESTIONS = "not two questions"
 MALFORMED = "another number of fields than the header"
@@ -44,6 +43,8 @@ class FormPairs:
         read: number of pairs in the file, rejected ones counted.
         rejected: number of rejected pairs by reason.
         examples: for each reason excerpts of the first, with their row.
+        no_ids: why an id that the file has can't be used.
+        labels: how many pairs have which label, in lower case and without outer blanks.
     """
 
     form: str
@@ -53,6 +54,7 @@ class FormPairs:
     rejected: Mapping[str, int]
     examples: Mapping[str, tuple[str, ...]]
     no_ids: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -68,36 +70,41 @@ class _Columns:
     parts: Mapping[str, str]
 
 
-def read_pairs(file: TableFile, name: str, mapping: Mapping[str, str], limits: Limits) -> FormPairs:
+def read_pairs(
+    file: TableFile, name: str, mapping: Mapping[str, str], limits: Limits, words: LabelWords | None = None
+) -> FormPairs:
     """Read a file's pairs, in whichever form it holds them.
 
     Args:
         name: how messages call the file.
         mapping: the file's own name for some of `PAIR_COLUMNS`.
         limits: beyond which the file is refused.
+        words: what its labels mean; by default those that are known.
 
     Raises:
         PipelineError: when a column is missing or is there twice, or holds neither texts nor lists of them, or when two
             columns that could play the same part contradict each other.
         NotReadableError: as of `TableFile.read`.
     """
+    words = words or LabelWords()
     columns = _recognise(file, name, mapping)
     rivals = _rivals(columns, file.columns, mapping)
     if columns.form == _ALL_DUPLICATES and (label := _first(_LABELS, file.columns)):
         rivals["label"] = label
     wanted = dict.fromkeys([*columns.parts.values(), *rivals.values()])
-    raw = file.read(wanted, limits, columns.parts.get("label"))
+    label_column = LabelColumn(columns.parts["label"], words) if "label" in columns.parts else None
+    raw = file.read(wanted, limits, label_column)
     table = {part: raw.table.column(column) for part, column in columns.parts.items()}
     for part, rival in rivals.items():
         if part in table:
-            _check_rival(part, (columns.parts[part], table[part]), (rival, raw.table.column(rival)), name)
+            _check_rival(part, (columns.parts[part], table[part]), (rival, raw.table.column(rival)), words, name)
         else:
-            _check_all_duplicates(rival, raw.table.column(rival), name)
+            _check_all_duplicates(rival, raw.table.column(rival), words, name)
     if "questions" in table:
         table = _unnested(table, name)
     elif "anchor" in table:
         table = _from_triplets(table, name)
-    return _checked(columns.form, table, raw, 2 if "negative" in columns.parts else 1, name)
+    return _checked(columns.form, table, raw, 2 if "negative" in columns.parts else 1, words, name)
 
 
 def _recognise(file: TableFile, name: str, mapping: Mapping[str, str]) -> _Columns:
@@ -161,14 +168,20 @@ def _rivals(columns: _Columns, found: Sequence[str], mapping: Mapping[str, str])
     return rivals if {"question1", "question2"} <= set(rivals) else {p: r for p, r in rivals.items() if p == "label"}
 
 
-def _check_rival(part: str, chosen: tuple[str, pa.ChunkedArray], other: tuple[str, pa.ChunkedArray], name: str) -> None:
+def _check_rival(
+    part: str,
+    chosen: tuple[str, pa.ChunkedArray],
+    other: tuple[str, pa.ChunkedArray],
+    words: LabelWords,
+    name: str,
+) -> None:
     """Refuse two columns of which either could play a part when a row has different values in them."""
     if any(pa.types.is_nested(column.type) for _, column in (chosen, other)):
         return
     first, second = (_texts(column, part, name) for _, column in (chosen, other))
     if part == "label":
-        (first, bad), (second, other_bad) = (_label(texts, name) for texts in (first, second))
-        is_known = ~(bad[MISSING_LABEL] | bad[BAD_LABEL] | other_bad[MISSING_LABEL] | other_bad[BAD_LABEL])
+        (first, bad), (second, other_bad) = (_label(label_keys(texts), words) for texts in (first, second))
+        is_known = ~(bad[MISSING_LABEL] | bad[UNKNOWN_LABEL] | other_bad[MISSING_LABEL] | other_bad[UNKNOWN_LABEL])
     else:
         is_known = _numpy(pc.and_(pc.not_equal(first, ""), pc.not_equal(second, "")))
     rows = np.flatnonzero(is_known & _numpy(pc.not_equal(first, second)))
@@ -182,12 +195,12 @@ def _check_rival(part: str, chosen: tuple[str, pa.ChunkedArray], other: tuple[st
     )
 
 
-def _check_all_duplicates(column: str, values: pa.ChunkedArray, name: str) -> None:
+def _check_all_duplicates(column: str, values: pa.ChunkedArray, words: LabelWords, name: str) -> None:
     """Refuse a file of anchors and positives that has a label which says that some aren't duplicates."""
     if pa.types.is_nested(values.type):
         return
-    is_true, bad = _label(values, name)
-    rows = np.flatnonzero(~_numpy(is_true) & ~bad[MISSING_LABEL] & ~bad[BAD_LABEL])
+    is_true, bad = _label(label_keys(_texts(values, "label", name)), words)
+    rows = np.flatnonzero(~_numpy(is_true) & ~bad[MISSING_LABEL] & ~bad[UNKNOWN_LABEL])
     if len(rows):
         raise PipelineError(
             f"{name}: positives are duplicates, but {column} says otherwise in {len(rows):,} rows (data row "
@@ -205,7 +218,7 @@ _KNOWN = {
 
 def _is_a_row(fields: Sequence[str]) -> bool:
     """Do these look like the fields of a row, rather than names of columns?"""
-    is_label = any(field.strip().lower() in (*TRUE_WORDS, *FALSE_WORDS) for field in fields)
+    is_label = any(field.strip().lower() in PLAIN_WORDS for field in fields)
     is_text = any(field.rstrip().endswith("?") or len(field.split()) >= _WORDS_OF_A_TEXT for field in fields)
     return len(fields) > 1 and (is_label or is_text)
 
@@ -272,10 +285,13 @@ def _from_triplets(table: Mapping[str, pa.ChunkedArray], name: str) -> dict[str,
     }
 
 
-def _checked(form: str, table: Mapping[str, pa.Array], raw: RawRows, pairs_per_row: int, name: str) -> FormPairs:
+def _checked(
+    form: str, table: Mapping[str, pa.Array], raw: RawRows, pairs_per_row: int, words: LabelWords, name: str
+) -> FormPairs:
     """The rows that are pairs, and what became of the others."""
     first, second = (_texts(table[part], part, name) for part in ("question1", "question2"))
-    label, defects = _label(table["label"], name)
+    keys = label_keys(_texts(table["label"], "label", name))
+    label, defects = _label(keys, words)
     defects[NUL_BYTE] = _numpy(pc.or_(_has_nul(first), _has_nul(second)))
     if "is_pair" in table:
         defects = {NOT_TWO_QUESTIONS: ~table["is_pair"], **defects}
@@ -289,19 +305,21 @@ def _checked(form: str, table: Mapping[str, pa.Array], raw: RawRows, pairs_per_r
         rows = np.flatnonzero(is_good & is_defect)
         if len(rows):
             rejected[reason] = len(rows)
-            shown = table["label"] if reason == BAD_LABEL else first
+            shown = table["label"] if reason == UNKNOWN_LABEL else first
             examples[reason] = tuple(_example(int(row), shown) for row in rows[:_EXAMPLES])
             is_good &= ~is_defect
     pairs = {"question1": first, "question2": second, "is_duplicate": label, "row": pa.array(np.arange(len(first)))}
     ids = {part: table[part] for part in _IDS if part in table}
     if not is_good.all():
         pairs, ids = ({part: column.filter(is_good) for part, column in some.items()} for some in (pairs, ids))
+        keys = keys.filter(is_good)
     numbers = {part: _integers(column) for part, column in ids.items()}
     whole = {part: column for part, column in numbers.items() if column is not None}
     file_name = name.rpartition("/")[2]
     no_ids = {part: f"not every row of {file_name} has a whole number" for part in numbers if part not in whole}
     read = len(first) + raw.malformed * pairs_per_row
-    return FormPairs(form, pa.table(pairs), whole, read, rejected, examples, no_ids)
+    labels = {count["values"]: count["counts"] for count in pc.value_counts(keys).to_pylist()}
+    return FormPairs(form, pa.table(pairs), whole, read, rejected, examples, no_ids, labels)
 
 
 def _example(row: int, column: pa.Array) -> str:
@@ -329,12 +347,16 @@ def _has_nul(texts: pa.Array) -> pa.Array:
     return pc.greater_equal(pc.find_substring(texts, "\0"), 0)
 
 
-def _label(column: pa.ChunkedArray | pa.Array, name: str) -> tuple[pa.Array, dict[str, np.ndarray]]:
-    """The labels as booleans (false where there is none), and which rows have none or a bad one."""
-    texts = pc.utf8_lower(pc.utf8_trim_whitespace(_texts(column, "label", name)))
-    is_true, is_missing = pc.is_in(texts, _TRUE), pc.equal(texts, "")
-    is_known = pc.or_(pc.or_(is_true, pc.is_in(texts, _FALSE)), is_missing)
-    return is_true, {MISSING_LABEL: _numpy(is_missing), BAD_LABEL: ~_numpy(is_known)}
+def _label(keys: pa.Array, words: LabelWords) -> tuple[pa.Array, dict[str, np.ndarray]]:
+    """The labels as booleans (false where there is none), and which rows have none or an unknown one.
+
+    Args:
+        keys: of the labels, as `label_keys` makes them.
+    """
+    true, false = (pa.array(sorted(of), pa.large_string()) for of in (words.duplicate, words.other))
+    is_true, is_missing = pc.is_in(keys, true), pc.equal(keys, "")
+    is_known = pc.or_(pc.or_(is_true, pc.is_in(keys, false)), is_missing)
+    return is_true, {MISSING_LABEL: _numpy(is_missing), UNKNOWN_LABEL: ~_numpy(is_known)}
 
 
 def _numpy(flags: pa.Array) -> np.ndarray:

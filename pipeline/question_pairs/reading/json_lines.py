@@ -10,7 +10,14 @@ import pyarrow as pa
 import pyarrow.json as pajson
 
 from pipeline.core.errors import excerpt
-from pipeline.question_pairs.reading.table_file import BLOCK, Limits, NotReadableError, RawRows, check_columns
+from pipeline.question_pairs.reading.table_file import (
+    BLOCK,
+    LabelColumn,
+    Limits,
+    NotReadableError,
+    RawRows,
+    check_columns,
+)
 
 _SAMPLED_LINES = 100
 _AS_LINES = "write JSON lines, one object a line (pandas: to_json(path, orient='records', lines=True))"
@@ -49,7 +56,7 @@ class JsonLines:
         self.columns = tuple(self._samples)
         return self.columns
 
-    def read(self, names: Iterable[str], limits: Limits, label: str | None = None) -> RawRows:
+    def read(self, names: Iterable[str], limits: Limits, label: LabelColumn | None = None) -> RawRows:
         """See `TableFile`. Columns of mixed types are texts, as JSON writes their values."""
         wanted = list(names)
         limits.check_rows(sum(1 for _ in _LINE.finditer(self._data)))

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.core.errors import PipelineError, reason_of
+from pipeline.question_pairs.reading.labels import LabelWords
 
 BLOCK = 8 << 20
 """Bytes that a reader parses at once; a row that is longer is refused."""
@@ -18,10 +19,6 @@ BLOCK = 8 << 20
 MOST_COLUMNS = 10_000
 
 BOM = b"\xef\xbb\xbf"
-
-TRUE_WORDS = ("1", "1.0", "true")
-FALSE_WORDS = ("0", "0.0", "false")
-"""Labels in lower case, without outer blanks."""
 
 
 class NotReadableError(Exception):
@@ -76,6 +73,19 @@ def check_columns(columns: int) -> None:
 
 
 @dataclass(frozen=True)
+class LabelColumn:
+    """The column of the labels, by which a line can be told to be a row.
+
+    Attributes:
+        name: of the column.
+        words: the labels that are known.
+    """
+
+    name: str
+    words: LabelWords
+
+
+@dataclass(frozen=True)
 class RawRows:
     """Rows as they are stored.
 
@@ -101,11 +111,11 @@ class TableFile(Protocol):
     format: str
     columns: tuple[str, ...]
 
-    def read(self, names: Iterable[str], limits: Limits, label: str | None = None) -> RawRows:
+    def read(self, names: Iterable[str], limits: Limits, label: LabelColumn | None = None) -> RawRows:
         """The named columns.
 
         Args:
-            label: the column by which a text that is a row of its own can be told, where there is one.
+            label: tells a text that is a row of its own, where there is such a column.
 
         Raises:
             NotReadableError: beyond a limit, or when quotes hide rows.

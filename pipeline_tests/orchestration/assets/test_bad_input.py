@@ -42,7 +42,7 @@ FILES: dict[str, tuple[bytes, str]] = {
     "wrong columns": (b"x,y\n1,2\n", "lacks the column question1, question2, is_duplicate; it has: x, y"),
     "blanks in the header": (b"question1, question2, is_duplicate\na, b, 1\n", "has: question1, ' question2', ' is_"),
     "no header": (ROWS, "has no header: its first line, '0, 0, 1, Why 0?"),
-    "a label that is none": (HEADER + ROWS + b"41\t90\t91\ta\tb\tyes\n", "1 with label other than 0, 1, true or false"),
+    "a label that is none": (HEADER + ROWS + b"41\t90\t91\ta\tb\tmaybe\n", "1 with unknown label"),
     "a label that is a number": (HEADER + ROWS + b"41\t90\t91\ta\tb\t2\n", "(data row 41: '2')"),
     "a missing label": (HEADER + ROWS + b"41\t90\t91\ta\tb\t\n", "1 with missing label"),
     "a row that is cut": (HEADER + ROWS + b"41\t90\t91\ta", "1 with another number of fields than the header"),
@@ -65,7 +65,7 @@ FILES: dict[str, tuple[bytes, str]] = {
     "JSON of a changing type": (
         b'{"question1": "a", "question2": "b", "is_duplicate": 1}\n'
         b'{"question1": "a", "question2": "b", "is_duplicate": "x"}\n',
-        "1 with label other than 0, 1, true or false (data row 2: 'x')",
+        "1 with unknown label (data row 2: 'x')",
     ),
     "a list where a text belongs": (
         b'{"question1": ["a"], "question2": "b", "is_duplicate": 1}\n',
