@@ -28,6 +28,8 @@ class Audit:
         read: pairs in the source.
         rejected: pairs left out since they are broken, by reason.
         dropped: pairs left out since the settings say so, by reason.
+        corrected: pairs whose label was corrected, by the label that they have now.
+        corrections: what else became of the corrections; they count pairs of the file of corrections.
         found: pairs that a person should know of, by kind; they overlap, and are kept unless they were dropped.
         examples: for each reason or kind a few excerpts.
         facts: how the source was read: its form, format, commit and so on.
@@ -36,6 +38,8 @@ class Audit:
     read: int
     rejected: Mapping[str, int] = field(default_factory=dict)
     dropped: Mapping[str, int] = field(default_factory=dict)
+    corrected: Mapping[str, int] = field(default_factory=dict)
+    corrections: Mapping[str, int] = field(default_factory=dict)
     found: Mapping[str, int] = field(default_factory=dict)
     examples: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     facts: Mapping[str, str | int] = field(default_factory=dict)
@@ -52,7 +56,9 @@ class Audit:
         for verb, counts in (("rejected", self.rejected), ("dropped", self.dropped)):
             rows += [self._row(verb, name, count) for name, count in counts.items()]
         rows.append(("kept", f"{self.kept:,}", ""))
-        rows += [self._row("found", name, count) for name, count in self.found.items()]
+        others = (("corrected", self.corrected), ("corrections", self.corrections), ("found", self.found))
+        for verb, counts in others:
+            rows += [self._row(verb, name, count) for name, count in counts.items()]
         return Table("What became of each row", ("", "pairs", "examples"), tuple(rows), texts=3)
 
     def _row(self, verb: str, name: str, count: int) -> tuple[str, str, str]:

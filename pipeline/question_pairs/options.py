@@ -47,6 +47,11 @@ class PairSource(FrozenModel):
         "published as a script need too; `main`: the files as they were uploaded.",
     )
     hub_split: str = Field(default="train", min_length=1, description="Split of the hub dataset to read.")
+    corrections: str | None = Field(
+        default=None,
+        description="File, folder or URL of reviewed pairs, in any form that `path` takes. Their labels replace those "
+        "of all pairs with the same two questions, before anything else is done. Rows without a label wait for review.",
+    )
     columns: dict[str, str] = Field(
         default={},
         description="Your names of columns, where they are others than those known: `{question1: first, question2: "
@@ -111,7 +116,7 @@ class PairSource(FrozenModel):
         description="Seed of the bundled sample: another seed draws other pairs.",
     )
 
-    @field_validator("path")
+    @field_validator("path", "corrections")
     @classmethod
     def _has_no_password(cls, path: str | None) -> str | None:
         if path and has_password(path):

@@ -22,14 +22,14 @@ from pipeline.question_pairs.audit import (
     excerpts,
     repetitions,
 )
+from pipeline.question_pairs.corrections import corrected
 from pipeline.question_pairs.options import PairSource
 from pipeline.question_pairs.questions import QuestionIndex
-from pipeline.question_pairs.reading.files import DataFile, Deadline, find_files, read_bytes
-from pipeline.question_pairs.reading.formats import open_table
-from pipeline.question_pairs.reading.forms import UNKNOWN_LABEL, FormPairs, read_pairs
+from pipeline.question_pairs.reading.files import DataFile, Deadline, find_files
+from pipeline.question_pairs.reading.forms import UNKNOWN_LABEL, FormPairs
 from pipeline.question_pairs.reading.hub_dataset import fetch_dataset
 from pipeline.question_pairs.reading.labels import LabelWords
-from pipeline.question_pairs.reading.table_file import Limits, readable
+from pipeline.question_pairs.reading.pair_files import read_pair_files
 from pipeline.question_pairs.sample.generator import bundled_sample
 from pipeline.question_pairs.schema import PAIR_SCHEMA, DataOrigin, PairTable, ids_by_text, table_version
 from pipeline.question_pairs.source_ids import QUESTION_IDS, unsound_ids
@@ -64,15 +64,17 @@ def load_audited(source: PairSource) -> AuditedPairs:
 
     Raises:
         PipelineError: when the source is missing, unreachable, unreadable or empty, lacks a column, has more broken
-            rows than `max_rejected_share`, or contradictory pairs where they shall fail.
+            rows than `max_rejected_share`, or contradictory pairs where they shall fail; and as of `corrected`.
     """
+    deadline = Deadline(source.max_seconds)
     if source.source == "bundled_sample":
         origin = DataOrigin(source=f"bundled sample, seed {source.sample_seed}", synthetic=True)
         sample = PairTable(bundled_sample(source.sample_seed), origin).to_arrow()
         ids = {name: sample[name].combine_chunks() for name in ("pair_id", "question1_id", "question2_id")}
         pairs = sample.select(["question1", "question2", "is_duplicate"]).append_column("row", [ids["pair_id"]])
-        return _curated(pairs, ids, {}, origin, Audit(len(sample), facts={"form": "bundled sample"}), source)
-    deadline = Deadline(source.max_seconds)
+        audit = Audit(len(sample), facts={"form": "bundled sample"})
+        pairs, audit = _reviewed(pairs, audit, source, deadline)
+        return _curated(pairs, ids, {}, origin, audit, source)
     if source.source == "hub":
         dataset = fetch_dataset(
             source.hub_id, source.hub_config, source.hub_revision, source.hub_split, source.max_bytes
@@ -88,30 +90,23 @@ def load_audited(source: PairSource) -> AuditedPairs:
     if origin.revision:
         audit = replace(audit, facts={**audit.facts, "commit": origin.revision})
     pairs, ids = _joined(parts)
+    pairs, audit = _reviewed(pairs, audit, source, deadline)
     return _curated(pairs, ids, _missing_ids(parts), origin, audit, source)
+
+
+def _reviewed(pairs: pa.Table, audit: Audit, source: PairSource, deadline: Deadline) -> tuple[pa.Table, Audit]:
+    """The pairs with corrected labels, where there are corrections."""
+    return corrected(pairs, audit, source, deadline) if source.corrections else (pairs, audit)
 
 
 def _read(
     files: Sequence[DataFile], name: str, source: PairSource, deadline: Deadline
 ) -> tuple[list[FormPairs], Audit]:
     """The pairs of each file, rejected rows left out, and the account so far."""
-    parts: list[FormPairs] = []
-    kinds: list[str] = []
-    limits, words = Limits(source.max_bytes, source.max_rows), LabelWords.of(source.labels)
-    for file in files:
-        data = read_bytes(file, limits.max_bytes, deadline)
-        table = open_table(data, file.name, limits.max_bytes, source.quoting)
-        with readable(file.name):
-            parts.append(read_pairs(table, file.name, source.columns, limits, words))
-        kinds.append(f"{parts[-1].form} in {table.format}")
-        if kinds[-1] != kinds[0]:
-            raise PipelineError(
-                f"{name} mixes files: {_base(files[0])} holds {kinds[0]}, {_base(file)} {kinds[-1]}; keep those of one "
-                "kind"
-            )
-        limits = Limits(limits.max_bytes - max(data.size, parts[-1].pairs.nbytes), limits.max_rows - parts[-1].read)
+    found = read_pair_files(files, name, source, deadline)
+    parts, words = found.parts, LabelWords.of(source.labels)
     shown = files[0].name if len(files) == 1 else name
-    facts: dict[str, str | int] = {"form": kinds[0], "files": len(files)}
+    facts: dict[str, str | int] = {"form": found.form, "files": len(files)}
     if labels := words.told(_labels(parts)):
         facts["labels"] = labels
     audit = _account(parts, facts)
@@ -125,10 +120,6 @@ def _read(
     if not audit.kept:
         raise PipelineError(f"{shown} has a header but no question pairs")
     return parts, audit
-
-
-def _base(file: DataFile) -> str:
-    return file.name.rpartition("/")[2]
 
 
 def _reasons(audit: Audit) -> str:

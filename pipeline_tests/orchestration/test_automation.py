@@ -116,7 +116,7 @@ def before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         stored: dict[str, Any] = json.loads(archive.read("sensor_cursor.json"))
         path = Path(archive.extract("pairs.tsv", tmp_path))
     # A fingerprint has the path in it, which was another one then.
-    monkeypatch.setattr(changes, "find_files", lambda location, deadline: [DataFile(location, path)])
+    monkeypatch.setattr(changes, "find_files", lambda location, deadline, setting: [DataFile(location, path)])
     monkeypatch.setattr(automation, "_RETRAIN", load_settings(values={"raw_quora_dataset": stored["source"]}))
     return stored
 

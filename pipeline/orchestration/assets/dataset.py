@@ -54,6 +54,8 @@ def _account(audit: "Audit") -> dict[str, Any]:
         "pairs_read": audit.read,
         "pairs_rejected": sum(audit.rejected.values()),
         "pairs_dropped": sum(audit.dropped.values()),
+        **({"pairs_corrected": sum(audit.corrected.values())} if audit.corrected else {}),
+        **{f"corrections_{kind.replace(' ', '_')}": count for kind, count in audit.corrections.items()},
         **{f"pairs_{kind.replace(' ', '_')}": count for kind, count in audit.found.items()},
         **audit.facts,
         "account": dg.MetadataValue.md("\n".join(markdown_lines(audit.table))),

@@ -97,41 +97,43 @@ def _raise(error: Exception) -> NoReturn:
     raise error
 
 
-def find_files(location: str, deadline: Deadline) -> list[DataFile]:
+def find_files(location: str, deadline: Deadline, setting: str = "path") -> list[DataFile]:
     """The file at a local path or fsspec URL, or the data files below a folder, sorted by their relative path.
 
     Hidden files, and files that aren't data by their ending, are passed over.
+
+    Args:
+        setting: which names the place, as errors say it.
 
     Raises:
         PipelineError: when nothing is there, the folder has no data file or too many, or the place can't be reached in
             time.
     """
     if "://" not in location:
-        return _found(location)
+        return _found(location, setting)
     late = PipelineError(
         f"{without_credentials(location)} didn't say in {deadline.seconds:,.0f} seconds what is there: bring "
         "the files here, or raise `max_seconds`"
     )
-    return in_time(lambda: _found(location), deadline, late)
+    return in_time(lambda: _found(location, setting), deadline, late)
 
 
-def _found(location: str) -> list[DataFile]:
+def _found(location: str, setting: str) -> list[DataFile]:
     shown = without_credentials(location)
     try:
         path = _path(location)
         if path.is_dir():
             return _folder_files(path, shown, location)
         if not path.exists():
-            raise PipelineError(
-                f"no file of question pairs at {path.absolute() if isinstance(path, Path) else shown}: correct `path`"
-            )
+            where = path.absolute() if isinstance(path, Path) else shown
+            raise PipelineError(f"no file of question pairs at {where}: correct `{setting}`")
         if not path.is_file():
-            raise PipelineError(f"{shown} is neither a file nor a folder: correct `path`")
+            raise PipelineError(f"{shown} is neither a file nor a folder: correct `{setting}`")
     except PipelineError:
         raise
     except Exception as error:  # A file system behind a URL raises whatever its client library raises.
         raise PipelineError(
-            f"can't reach {shown} ({_reason(error, location)}): correct `path`, or install what its protocol needs"
+            f"can't reach {shown} ({_reason(error, location)}): correct `{setting}`, or install what its protocol needs"
         ) from error
     return [DataFile(str(path) if isinstance(path, Path) else shown, path, location)]
 

@@ -1,0 +1,66 @@
+"""Reads the pairs of several files, all of one form and format."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pipeline.core.errors import PipelineError
+from pipeline.question_pairs.options import PairSource
+from pipeline.question_pairs.reading.files import DataFile, Deadline, read_bytes
+from pipeline.question_pairs.reading.formats import open_table
+from pipeline.question_pairs.reading.forms import FormPairs, read_pairs
+from pipeline.question_pairs.reading.labels import LabelWords
+from pipeline.question_pairs.reading.table_file import Limits, TableFile, readable
+
+
+@dataclass(frozen=True)
+class FilePairs:
+    """The pairs of each file.
+
+    Attributes:
+        parts: the pairs of each file, in the order of the files.
+        form: form and format of all of them, such as `question pairs in CSV`.
+    """
+
+    parts: list[FormPairs]
+    form: str
+
+
+def read_pair_files(
+    files: Sequence[DataFile], name: str, source: PairSource, deadline: Deadline, may_differ: bool = False
+) -> FilePairs:
+    """Read files by the columns, labels, quoting and limits of a source.
+
+    Args:
+        name: how messages call all of them.
+        may_differ: the files may lack the columns that the source names, and have those that are known.
+
+    Raises:
+        PipelineError: when a file can't be read, or they are of different forms or formats.
+    """
+    parts: list[FormPairs] = []
+    kinds: list[str] = []
+    limits, words = Limits(source.max_bytes, source.max_rows), LabelWords.of(source.labels)
+    for file in files:
+        data = read_bytes(file, limits.max_bytes, deadline)
+        table = open_table(data, file.name, limits.max_bytes, source.quoting)
+        with readable(file.name):
+            columns = _those_found(source.columns, table) if may_differ else source.columns
+            parts.append(read_pairs(table, file.name, columns, limits, words))
+        kinds.append(f"{parts[-1].form} in {table.format}")
+        if kinds[-1] != kinds[0]:
+            raise PipelineError(
+                f"{name} mixes files: {_base(files[0])} holds {kinds[0]}, {_base(file)} {kinds[-1]}; keep those of one "
+                "kind"
+            )
+        limits = Limits(limits.max_bytes - max(data.size, parts[-1].pairs.nbytes), limits.max_rows - parts[-1].read)
+    return FilePairs(parts, kinds[0])
+
+
+def _those_found(columns: Mapping[str, str], table: TableFile) -> dict[str, str]:
+    missing = set(columns.values()) - set(table.columns)
+    found = set(table.all_columns()) if missing else set(table.columns)
+    return {part: column for part, column in columns.items() if column in found}
+
+
+def _base(file: DataFile) -> str:
+    return file.name.rpartition("/")[2]
