@@ -8,7 +8,7 @@ import dagster as dg
 # definitions would look through all of them, which takes as long as loading the definitions itself.
 gc.freeze()
 
-from pipeline.orchestration import automation, checks, upkeep  # noqa: E402
+from pipeline.orchestration import automation, checks, notifications, upkeep  # noqa: E402
 from pipeline.orchestration.assets import dataset, mining, model, production, publishing, reports  # noqa: E402
 from pipeline.orchestration.executor import step_executor  # noqa: E402
 from pipeline.orchestration.progress_logger import PROGRESS, progress_logger  # noqa: E402
@@ -30,7 +30,13 @@ defs = dg.Definitions(
         *upkeep.JOBS,
     ],
     schedules=[automation.weekly_retrain, *upkeep.SCHEDULES],
-    sensors=[automation.new_question_pairs, automation.reports_follow, mining.mine_after_promotion, *upkeep.SENSORS],
+    sensors=[
+        automation.new_question_pairs,
+        automation.reports_follow,
+        mining.mine_after_promotion,
+        *notifications.SENSORS,
+        *upkeep.SENSORS,
+    ],
     resources=default_resources(),
     executor=step_executor,
     loggers={"console": dg.colored_console_logger, PROGRESS: progress_logger},

@@ -37,6 +37,7 @@ def run(
     overrides: tuple[str, ...] = (),
     raise_on_error: bool = True,
     resources: Mapping[str, Any] | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> dg.ExecuteInProcessResult:
     """Materialise a selection of the assets, and evaluate their checks."""
     keys = {key.to_user_string() for key in selection.resolve(ASSETS)}
@@ -53,6 +54,7 @@ def run(
             **(resources or {}),
         },
         raise_on_error=raise_on_error,
+        tags=tags,
     )
 
 

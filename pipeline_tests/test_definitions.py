@@ -180,6 +180,8 @@ AUTOMATION = {
         "reports_follow_their_inputs",
         "mine_after_promotion",
         "end_calls_of_cancelled_runs",
+        "tell_of_failed_runs",
+        "tell_of_refused_models",
     },
 }
 

@@ -13,13 +13,13 @@ from pipeline.command_line.recorded_run import job_of_the_definitions, recorded_
 from pipeline.command_line.results import print_production, print_results
 from pipeline.command_line.run_request import NewRun, ResumedRun
 from pipeline.command_line.terminal import say
-from pipeline.core.disk_errors import disk_problem
 from pipeline.core.errors import PipelineError, counted, one_line
 from pipeline.core.progress import LogLine, OnProgress
 from pipeline.core.store import VersionStore
 from pipeline.definitions import defs
 from pipeline.orchestration.ancestry import with_ancestors
 from pipeline.orchestration.asset_values import load_value
+from pipeline.orchestration.failures import step_failure
 from pipeline.orchestration.progress_logger import PROGRESS
 from pipeline.orchestration.steps import PRODUCTION, steps_of
 from pipeline.quality.production_record import ProductionModel, current_production
@@ -137,10 +137,13 @@ def _finished(result: dg.JobExecutionResult, runs: list[str], assets: set[str]) 
     if any(_was_interrupted(event) for event in failures):
         raise KeyboardInterrupt
     if failures:
-        failure = remarks[-1] if _is_of_a_check(failures[0]) else _reason(failures[0])
+        failure = remarks[-1] if _is_of_a_check(failures[0]) else step_failure(failures[0], _HINT)
         return Outcome(runs, assets, failure, remarks)
     reason = f"the Dagster run {result.run_id} failed; run again with --verbose to see its log"
     return Outcome(runs, assets, reason, remarks)
+
+
+_HINT = " (run again with --verbose to see where)"
 
 
 def _is_of_a_check(event: dg.DagsterEvent) -> bool:
@@ -151,25 +154,6 @@ def _is_of_a_check(event: dg.DagsterEvent) -> bool:
 def _was_interrupted(event: dg.DagsterEvent) -> bool:
     error = event.step_failure_data.error
     return error is not None and error.cls_name == "DagsterExecutionInterruptedError"
-
-
-_LONGEST_REASON = 180
-"""Characters, so that the name of the step and the way out stay in the line."""
-
-
-def _reason(event: dg.DagsterEvent) -> str:
-    """The one line of a step's failure: what the step said, else the error that ended it."""
-    data = event.step_failure_data
-    if data.user_failure_data and data.user_failure_data.description:
-        return f"{event.step_key}: {data.user_failure_data.description}"
-    error = data.error
-    while error and error.cause:
-        error = error.cause
-    message = " ".join(error.message.split()) if error else "no reason was recorded"
-    if found := disk_problem(message, environment.folders()):
-        return f"{event.step_key}: {found}"
-    message = one_line(message, _LONGEST_REASON)
-    return f"{event.step_key}: {message} (run again with --verbose to see where)"
 
 
 def print_summary(console: Console, outcome: Outcome) -> None:

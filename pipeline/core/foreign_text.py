@@ -1,8 +1,9 @@
 """Foreign text, which others wrote: questions, names of files and models, URLs, what libraries say.
 
-Whoever shows it takes the function of the place that it is shown in: `for_terminal`, `for_markdown` or `for_csv`. Pages
-of HTML have their template engine escape what `for_terminal` gives. What these functions return is one line that shows
-the text, and does nothing: no control code, no direction override, no markup, no link, no image, no formula.
+Whoever shows it takes the function of the place that it is shown in: `for_terminal`, `for_markdown`, `for_csv` or
+`for_chat`. Pages of HTML have their template engine escape what `for_terminal` gives. What these functions return is
+one line that shows the text, and does nothing: no control code, no direction override, no markup, no link, no image, no
+formula.
 """
 
 import re
@@ -47,6 +48,17 @@ def for_csv(text: str) -> str:
     """Text that spreadsheets take for text: an apostrophe stands before what they would compute."""
     shown = for_terminal(text)
     return f"'{shown}" if re.match(BEGINS_A_FORMULA, shown) else shown
+
+
+def for_chat(text: str) -> str:
+    """Text for between backticks in a message to a chat: it doesn't end the code, mention anybody or make a link.
+
+    Slack finds mentions and links, which it writes in angle brackets, inside of code too.
+    """
+    return for_terminal(text).translate(_CHAT)
+
+
+_CHAT = str.maketrans({"`": "'", "<": "‹", ">": "›"})
 
 
 def shortened(text: str, length: int) -> str:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import dagster as dg
 
-from pipeline.core.disk_errors import disk_error
+from pipeline.core.disk_errors import disk_error, disk_problem
 from pipeline.core.errors import PipelineError, one_line
 from pipeline.settings import environment
 
@@ -38,3 +38,25 @@ def one_line_failures() -> Iterator[None]:
         if (found := disk_error(error, environment.folders())) is None:
             raise
         raise dg.Failure(str(found), allow_retries=False) from error
+
+
+_LONGEST_REASON = 180
+"""Characters, so that the name of the step and the way out stay in the line."""
+
+
+def step_failure(event: dg.DagsterEvent, hint: str = "") -> str:
+    """The one line of a step's failure: what the step said, else the error that ended it.
+
+    Args:
+        hint: follows an error that nobody foresaw.
+    """
+    data = event.step_failure_data
+    if data.user_failure_data and data.user_failure_data.description:
+        return f"{event.step_key}: {data.user_failure_data.description}"
+    error = data.error
+    while error and error.cause:
+        error = error.cause
+    message = " ".join(error.message.split()) if error else "no reason was recorded"
+    if found := disk_problem(message, environment.folders()):
+        return f"{event.step_key}: {found}"
+    return f"{event.step_key}: {one_line(message, _LONGEST_REASON)}{hint}"

@@ -7,6 +7,7 @@ import os
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.compute.backend import Variable
 from pipeline.compute.choice import backends
@@ -15,6 +16,9 @@ from pipeline.core.files import PROJECT_ROOT
 from pipeline.core.foreign_text import has_password, without_credentials
 from pipeline.core.store import VersionStore
 from pipeline.settings.run_config import project_config
+
+if TYPE_CHECKING:
+    from pipeline.core.notices import Recipient
 
 _OWN = (
     Variable(
@@ -30,6 +34,17 @@ _OWN = (
     ),
     Variable("PIPELINE_RETRAIN_CONFIG", "`configs/best.yaml`", "run config of `retrain`, its schedule and its sensor"),
     Variable("PIPELINE_RETRAIN_CRON", "`0 3 * * 0`", "when `weekly_retrain` is due, UTC"),
+    Variable(
+        "PIPELINE_NOTIFY",
+        "nobody",
+        "who is told of failed runs and refused models: the URL of a chat's webhook, or `mailto:` and addresses",
+    ),
+    Variable(
+        "PIPELINE_SMTP",
+        "`smtp://localhost`",
+        "the server that takes mail: `smtp://user:password@host:587`, or `smtps://…`",
+    ),
+    Variable("PIPELINE_UI_URL", "none", "where the UI is reached: messages link to the run there"),
 )
 
 _OTHERS = (
@@ -144,6 +159,27 @@ def retrain_config() -> Path:
 def retrain_cron() -> str:
     """When `weekly_retrain` is due."""
     return os.environ.get("PIPELINE_RETRAIN_CRON") or "0 3 * * 0"
+
+
+def recipient() -> "Recipient | None":
+    """Who is told of failed runs and refused models; None where nobody is.
+
+    Raises:
+        PipelineError: when a variable names no webhook, address or mail server; it shows no value, as they are secret.
+    """
+    if not (target := os.environ.get("PIPELINE_NOTIFY")):
+        return None
+    # Nobody else needs clients for the web and for mail.
+    from pipeline.core import notices
+
+    server = os.environ.get("PIPELINE_SMTP") or "smtp://localhost"
+    return notices.recipient(target, "PIPELINE_NOTIFY", server, "PIPELINE_SMTP")
+
+
+def run_page(run_id: str) -> str:
+    """The page of a run in the UI, where it is known where that is; else which run it is."""
+    url = os.environ.get("PIPELINE_UI_URL")
+    return f"{url.rstrip('/')}/runs/{run_id}" if url else f"Run {run_id}"
 
 
 def dagster_home() -> str | None:
