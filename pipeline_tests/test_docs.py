@@ -40,7 +40,9 @@ def test_the_example_of_own_pairs_prints_what_its_page_says(tmp_path: Path) -> N
     (script,) = blocks("your-own-pairs.md", "python")
     (settings,) = blocks("your-own-pairs.md", "yaml")
     assert run(["-c", script], tmp_path) == ""
+    (reviews,) = blocks("your-own-pairs.md", "csv")
     (tmp_path / "tickets.yaml").write_text(settings)
+    (tmp_path / "reviewed.csv").write_text(reviews)
     for block in blocks("your-own-pairs.md", "console"):
         command, _, printed = block.partition("\n")
         assert run(shlex.split(command.removeprefix("$ python ")), tmp_path) == printed

@@ -50,7 +50,7 @@ def test_every_command_of_the_page_does_what_it_says(in_production: Path, tmp_pa
     shell = "\n".join(block for block in blocks(PAGE, "bash") if "materialize" not in block)
     python = "\n".join(blocks(PAGE, "python"))
     (tmp_path / "page.py").write_text(python)
-    assert shell.count("python -m pipeline") == 6
+    assert shell.count("python -m pipeline") == 7
     assert "dagster job execute" in shell
     with_python = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     result = subprocess.run(
@@ -62,7 +62,15 @@ def test_every_command_of_the_page_does_what_it_says(in_production: Path, tmp_pa
         env={**os.environ, "PATH": with_python, "PYTHONPATH": str(PROJECT_ROOT)},
     )
     assert result.returncode == 0, result.stderr[-2_000:]
-    for name in ("compared.csv", "compared.parquet", "mined.csv", "clusters.csv", "mined.md", "labelled.md"):
+    for name in (
+        "compared.csv",
+        "compared.parquet",
+        "mined.csv",
+        "clusters.csv",
+        "mined.md",
+        "labelled.md",
+        "reviewed.csv",
+    ):
         assert (tmp_path / name).is_file(), name
     assert result.stdout.count("Model    the model in production") == 6
     assert (in_production / "mined_duplicates" / "current.json").is_file()

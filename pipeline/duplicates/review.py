@@ -1,13 +1,15 @@
 """Likely wrong labels: pairs whose label a model finds improbable that has not learned from it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.evaluation.decision import decision_from
 from pipeline.evaluation.metrics import has_both_classes
 from pipeline.evaluation.pair_scores import pair_scores
+from pipeline.evaluation.report import Mistake
 from pipeline.models.decision import Decision
 from pipeline.question_pairs.questions import QuestionIndex
 from pipeline.question_pairs.schema import PairTable, Splits
@@ -64,3 +66,33 @@ def _columns(side: str, model: str, table: PairTable, probability: np.ndarray) -
         "probability": probability,
         "probability_of_label": np.where(table.labels == 1, probability, 1 - probability),
     }
+
+
+def to_review(pairs: pa.Table) -> pa.Table:
+    """Pairs in the form in which corrections are read: their label stands in `labelled`, and `is_duplicate` is empty.
+
+    Whoever reviews a pair fills in its label. A pair that nobody looked at has none, and so corrects nothing.
+
+    Args:
+        pairs: question1, question2, is_duplicate, and what else a reviewer wants to see.
+    """
+    first = ["question1", "question2", "is_duplicate"]
+    labelled = pc.cast(pairs["is_duplicate"], pa.int8())
+    table = pairs.select(first).rename_columns(["question1", "question2", "labelled"])
+    table = table.set_column(2, "labelled", labelled).append_column("is_duplicate", pa.nulls(len(pairs), pa.int8()))
+    for name in (name for name in pairs.column_names if name not in first):
+        table = table.append_column(name, pairs[name])
+    return table
+
+
+def worst_mistakes(mistakes: Sequence[Mistake]) -> pa.Table:
+    """The mistakes of a report as a table: question1, question2, is_duplicate, cosine and pair_id."""
+    return pa.table(
+        {
+            "question1": pa.array([mistake.question1 for mistake in mistakes], pa.large_string()),
+            "question2": pa.array([mistake.question2 for mistake in mistakes], pa.large_string()),
+            "is_duplicate": pa.array([mistake.is_duplicate for mistake in mistakes], pa.bool_()),
+            "cosine": pa.array([mistake.score for mistake in mistakes], pa.float64()),
+            "pair_id": pa.array([mistake.pair_id for mistake in mistakes], pa.int64()),
+        }
+    )
