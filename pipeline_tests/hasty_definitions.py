@@ -5,14 +5,14 @@ from unittest import mock
 
 import dagster as dg
 
-_sensor = dg.sensor
+
+def _hasty(sensor: Any) -> Any:
+    return lambda **options: sensor(**{**options, "minimum_interval_seconds": 4})
 
 
-def _hasty(**options: Any) -> Any:
-    return _sensor(**{**options, "minimum_interval_seconds": 4})
+_KINDS = ("sensor", "run_failure_sensor", "run_status_sensor")
 
-
-with mock.patch.object(dg, "sensor", _hasty):
+with mock.patch.multiple(dg, **{kind: _hasty(getattr(dg, kind)) for kind in _KINDS}):
     from pipeline.definitions import defs
 
 __all__ = ["defs"]

@@ -17,6 +17,7 @@ import pytest
 import yaml
 from dagster_runs import ASSETS, run
 from dagster_server import running
+from loopback_notices import LoopbackChat, running_chat
 
 from pipeline.core.files import PROJECT_ROOT
 from pipeline.definitions import defs
@@ -206,7 +207,16 @@ def dagster_home(tmp_path: Path, pipeline_home: Path, small_config: Path, monkey
 
 
 @pytest.fixture
-def daemon(dagster_home: Path, tmp_path: Path) -> Iterator[Path]:
+def chat(monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackChat]:
+    """Where people are told."""
+    with running_chat() as chat:
+        monkeypatch.setenv("PIPELINE_NOTIFY", chat.url)
+        monkeypatch.setenv("PIPELINE_UI_URL", "https://ui.example.org")
+        yield chat
+
+
+@pytest.fixture
+def daemon(dagster_home: Path, chat: LoopbackChat, tmp_path: Path) -> Iterator[Path]:
     """A running `dagster-daemon`; gives its log."""
     log = tmp_path / "daemon.log"
     with running(["dagster-daemon", "run", *HASTY], os.environ, log) as process:
@@ -230,7 +240,7 @@ def wait_until(condition: Callable[[], bool], log: Path) -> None:
 
 @pytest.mark.slow
 def test_the_daemon_launches_one_run_for_a_change_and_one_for_the_schedule_which_waits(
-    pipeline_home: Path, daemon: Path, small_pairs: Path
+    pipeline_home: Path, daemon: Path, small_pairs: Path, chat: LoopbackChat
 ) -> None:
     with dg.DagsterInstance.get() as instance:
 
@@ -282,4 +292,15 @@ def test_the_daemon_launches_one_run_for_a_change_and_one_for_the_schedule_which
         # The bytes have not changed since.
         assert len(of_sensor()) == 1
         assert '"launched":1' in str(cursor()).replace(" ", "")
+        assert not [text for text in chat.texts if "failed" in text]
+
+        # A row that is broken fails the next run, and people are told of it.
+        small_pairs.write_text(small_pairs.read_text() + "1000\t90003\t90004\tWhy?\tHow?\tmaybe\n")
+        wait_until(lambda: any("failed" in text for text in chat.texts), daemon)
+        (failed,) = (run for run in of_sensor() if run.status == dg.DagsterRunStatus.FAILURE)
+        said, quoted, place = chat.texts[-1].split("\n")
+        assert said == "The job retrain failed. It was started by the sensor new_question_pairs."
+        assert "1 with unknown label" in quoted
+        assert place == f"https://ui.example.org/runs/{failed.run_id}"
+        assert "SECRET" not in daemon.read_text()
     assert len(list((pipeline_home / "runs").glob("*/manifest.json"))) == len(runs)
