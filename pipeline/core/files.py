@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -102,6 +103,22 @@ def flush_files(folder: Path) -> None:
         else:
             flush_folder(path)
     flush_folder(folder)
+
+
+def give_usual_permissions(folder: Path) -> None:
+    """Let every file below a folder be read and written by whom a new file may be, as the umask says.
+
+    Some libraries write by way of a temporary file, which its owner alone may read.
+    """
+    if os.name != "posix":
+        return
+    probe = folder / f".{uuid.uuid4().hex}.tmp"
+    probe.touch()
+    usual = stat.S_IMODE(probe.stat().st_mode)
+    probe.unlink()
+    for path in folder.rglob("*"):
+        if path.is_file() and usual & ~(mode := stat.S_IMODE(path.stat().st_mode)):
+            path.chmod(mode | usual)
 
 
 def write_text(path: "UPath | Path", text: str) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.files import folder_sha256, write_bytes
+from pipeline.core.files import folder_sha256, give_usual_permissions, write_bytes
 from pipeline.core.values import Stored
 
 _logger = logging.getLogger(__name__)
@@ -98,6 +98,7 @@ class CheckpointStore:
             (staged / name).unlink(missing_ok=True)
         # The trainer's card quotes training questions.
         (staged / "README.md").write_text(_CARD.format(step=step), encoding="utf-8")
+        give_usual_permissions(staged)
         manifest = CheckpointManifest(
             step=step, fingerprint=self.fingerprint, score=score, sha256=folder_sha256(staged)
         )

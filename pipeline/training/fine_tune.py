@@ -18,7 +18,7 @@ from transformers import TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.files import content_version, flush_files, write_text
+from pipeline.core.files import content_version, flush_files, give_usual_permissions, write_text
 from pipeline.core.progress import LogLine, OnProgress, TrainingResumed, ignore
 from pipeline.evaluation.decision import decide
 from pipeline.evaluation.metric_values import SimilarityMetrics
@@ -364,6 +364,7 @@ def _save(
     decision = decide(model, version, dev, on_progress)
     if decision:
         write_decision(staged, decision)
+    give_usual_permissions(staged)
     flush_files(staged)
     staged.rename(folder)
     properties = base_model.properties and _properties_after(base_model.properties, model)

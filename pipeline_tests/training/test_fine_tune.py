@@ -126,6 +126,8 @@ def test_a_run_leaves_checkpoints_a_model_and_a_manifest(undisturbed: Undisturbe
     # The newest two, and the best on the dev split.
     assert sorted(checkpoints, key=int) == ["6", "8", "12"]
     assert list(folder.rglob("training_args.bin")) == []
+    usual = (folder / "manifest.json").stat().st_mode
+    assert {path.name for path in folder.rglob("*") if path.is_file() and path.stat().st_mode != usual} == set()
     # Its card is written by whoever has it trained.
     assert not (folder / "tiny-ft" / "README.md").exists()
     result = undisturbed.result
