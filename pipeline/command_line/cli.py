@@ -27,9 +27,13 @@ from pipeline.training import distributed
 _NEWEST = "newest"
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-def cli() -> None:
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
+@click.version_option(package_name="quora-finetuning-pipeline", message="quora-pipeline %(version)s")
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Fine-tune a sentence-embedding model on duplicate questions, and measure the gain."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 def main() -> None:

@@ -176,5 +176,8 @@ def print_summary(console: Console, outcome: Outcome) -> None:
         for key in sorted(made):
             pointer = store.resolve(key, runs)
             say(console, f"{key}  {store.folder(key) / pointer.file}")
+        if PRODUCTION in keys:
+            # Such as after a roll-back.
+            print_production(console, in_production)
     for remark in outcome.remarks:
         say(console, one_line(f"Check    {remark}"))

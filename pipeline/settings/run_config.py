@@ -26,6 +26,9 @@ from pipeline.settings.yaml_text import config_text, load_yaml, load_yaml_texts
 
 SettingsT = TypeVar("SettingsT", bound=BaseModel)
 
+_LIKENESS = 0.5
+"""Of a name to the one that may be meant, between 0 and 1."""
+
 _MOST_CHARACTERS = 240
 """Of all problems in one line: further ones are counted."""
 
@@ -55,10 +58,9 @@ class RunSettings:
                     {str(name): value for name, value in (given.get(step) or {}).items()}
                 )
             except ValidationError as error:
-                problems += [_problem(step, cls, dict(detail)) for detail in error.errors()]
+                problems += _problems(step, cls, error, classes)
         if problems:
-            # A value that fits none of several types is reported once for each.
-            raise PipelineError(_in_one_line(list(dict.fromkeys(problems))))
+            raise PipelineError(_in_one_line(problems))
 
     def of(self, step: str, cls: type[SettingsT]) -> SettingsT:
         """The settings of one step, as its class."""
@@ -149,8 +151,10 @@ def read_settings(
         target, equals, text = override.partition("=")
         step, dot, name = target.partition(".")
         if not (equals and dot and name):
+            meant = [f"{place}={text}" for place in _places(target, classes)] if equals else []
             raise PipelineError(
-                f"{excerpt(override)} sets nothing: write step.setting=value, such as --set {_example(classes)}"
+                f"{excerpt(override)} sets nothing: write step.setting=value, such as --set "
+                f"{excerpt(meant[0])[1:-1] if meant else _example(classes)}"
             )
         steps[step] = {**steps.get(step, {}), name: _typed(text, classes.get(step), name, target)}
     for step, named in (values or {}).items():
@@ -240,8 +244,15 @@ def _yaml(value: Any) -> str:
     )
 
 
+def problems_in_one_line(step: str, cls: type[BaseModel], error: ValidationError) -> str:
+    """What is wrong with the settings of one step, as `RunSettings` says it."""
+    return _in_one_line(_problems(step, cls, error, {step: cls}))
+
+
 def _in_one_line(problems: Sequence[str]) -> str:
     """The first problem, further ones as long as the line stays short, and how many more there are."""
+    # A value that fits none of several types is reported once for each.
+    problems = list(dict.fromkeys(problems))
     shown = problems[0]
     for at, problem in enumerate(problems[1:], start=1):
         if len(shown) + len(problem) > _MOST_CHARACTERS:
@@ -250,17 +261,34 @@ def _in_one_line(problems: Sequence[str]) -> str:
     return shown
 
 
+def _places(name: str, classes: StepSettings) -> list[str]:
+    """The settings of this name, as `step.setting`; those of the nearest name where there is none."""
+    names = {setting for cls in classes.values() for setting in cls.model_fields}
+    wanted = [name] if name in names else difflib.get_close_matches(name, names, n=1, cutoff=_LIKENESS)
+    return [f"{step}.{setting}" for setting in wanted for step, cls in classes.items() if setting in cls.model_fields]
+
+
 def _nearest(name: str, known: Iterable[str], what: str) -> str:
     """What a person may have meant, and where all names are."""
-    near = difflib.get_close_matches(name, known, n=2, cutoff=0.5)
-    meant = f"did you mean {' or '.join(near)}? " if near else ""
+    return _meant(difflib.get_close_matches(name, known, n=2, cutoff=_LIKENESS), what)
+
+
+def _meant(names: Sequence[str], what: str) -> str:
+    meant = f"did you mean {' or '.join(names)}? " if names else ""
     return f"{meant}`python -m pipeline config` lists the {what}"
 
 
-def _problem(step: str, cls: type[BaseModel], detail: dict[str, Any]) -> str:
+def _problems(step: str, cls: type[BaseModel], error: ValidationError, classes: StepSettings) -> list[str]:
+    return [_problem(step, cls, dict(detail), classes) for detail in error.errors()]
+
+
+def _problem(step: str, cls: type[BaseModel], detail: dict[str, Any], classes: StepSettings) -> str:
     name = str(detail["loc"][0]) if detail["loc"] else ""
     if detail["type"] == "extra_forbidden":
-        return f"{step} has no setting {excerpt(name)}; {_nearest(name, cls.model_fields, 'settings')}"
+        # A setting of that very name, of another step, is nearer than one of a similar name.
+        others = [place for place in _places(name, classes) if place.endswith(f".{name}")]
+        advice = _meant(others[:2], "settings") if others else _nearest(name, cls.model_fields, "settings")
+        return f"{step} has no setting {excerpt(name)}; {advice}"
     if not name:
         return f"{step}: {detail['msg'].removeprefix('Value error, ')}"
     if detail["type"] == "value_error":

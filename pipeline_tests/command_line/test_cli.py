@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import importlib.metadata
 import json
 import os
 import re
@@ -82,6 +83,17 @@ def test_a_bad_setting_is_refused_before_anything_starts(
     pipeline_home: Path, setting: str, words: tuple[str, ...]
 ) -> None:
     assert_one_line_error(pipeline("materialize", "--set", setting), *words)
+    assert not pipeline_home.exists()
+
+
+def test_a_bare_command_prints_the_help_and_the_version_is_told(pipeline_home: Path) -> None:
+    bare = pipeline()
+    assert (bare.returncode, bare.stderr) == (0, "")
+    assert bare.stdout.startswith("Usage: ")
+    assert "\n  materialize " in bare.stdout
+    told = pipeline("--version")
+    assert (told.returncode, told.stderr) == (0, "")
+    assert told.stdout == f"quora-pipeline {importlib.metadata.version('quora-finetuning-pipeline')}\n"
     assert not pipeline_home.exists()
 
 

@@ -224,6 +224,19 @@ def test_an_unknown_setting_is_named_beside_the_known() -> None:
     assert "`python -m pipeline config` lists the settings" in message
 
 
+@pytest.mark.parametrize(
+    ("override", "meant"),
+    [
+        ("base_model.epochs=3", "base_model has no setting 'epochs'; did you mean fine_tuned_model.epochs?"),
+        ("epochs=3", "'epochs=3' sets nothing: write step.setting=value, such as --set fine_tuned_model.epochs=3"),
+        ("epoch=3", "such as --set fine_tuned_model.epochs=3"),
+        ("unheard=3", "such as --set raw_quora_dataset.max_bytes="),
+    ],
+)
+def test_a_setting_of_another_step_or_of_none_is_found_where_it_is(override: str, meant: str) -> None:
+    assert meant in refusal(None, override)
+
+
 def test_a_number_in_a_file_where_a_text_belongs_is_asked_for_in_quotes(tmp_path: Path) -> None:
     message = refusal(written(tmp_path, "ops: {base_model: {config: {revision: 1234567}}}"))
     assert message == "base_model.revision can't be 1234567: it must be a text or empty (in quotes)"
