@@ -10,6 +10,17 @@ from pipeline.models.options import Device
 EngineChoice = Literal["auto", "exact", "index"]
 
 
+class QuestionSource(FrozenModel):
+    """Which questions are mined."""
+
+    path: str | None = Field(
+        default=None,
+        description="File, folder of files or URL of questions, in any form that the dataset takes. Empty: the "
+        "distinct questions of the dataset.",
+    )
+    column: str | None = Field(default=None, description="The column that holds them, where it isn't clear.")
+
+
 class MiningOptions(FrozenModel):
     """What counts as duplicates in a corpus, and how they are found."""
 
@@ -58,3 +69,22 @@ class MiningOptions(FrozenModel):
         if self.threshold is not None and self.floor is not None and self.floor > self.threshold:
             raise ValueError(f"`floor` {self.floor:g} is above `threshold` {self.threshold:g}: lower it")
         return self
+
+
+class MiningJobOptions(MiningOptions):
+    """What counts as duplicates, and how they are found, in a job that is done again and again."""
+
+    max_share_change: float = Field(
+        default=0.05,
+        ge=0,
+        le=1,
+        description="Warn when the share of questions with a duplicate moved further since the last time.",
+    )
+
+
+class IndexOptions(FrozenModel):
+    """What new questions are looked for in."""
+
+    min_recall: float = Field(
+        default=0.99, ge=0, le=1, description="Least share of the nearest questions of a sample that it must find."
+    )

@@ -14,6 +14,7 @@ from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.probe_questions import PROBE_QUESTIONS
 from pipeline.orchestration.assets.common import finding_result
 from pipeline.orchestration.failures import in_dagster
+from pipeline.orchestration.step_config import StepConfig
 from pipeline.quality import rules
 from pipeline.quality.findings import Finding, skipped
 from pipeline.quality.options import DatasetLimits, ModelLimits, ReportLimits, SplitLimits
@@ -24,19 +25,19 @@ _HISTORY = 50
 """Materialisations among which a run's own and the one before it are looked for."""
 
 
-class DatasetChecksConfig(DatasetLimits, dg.Config):
+class DatasetChecksConfig(DatasetLimits, StepConfig):
     """Bounds of the checks on the dataset."""
 
 
-class SplitChecksConfig(SplitLimits, dg.Config):
+class SplitChecksConfig(SplitLimits, StepConfig):
     """Bounds of the checks on the splits."""
 
 
-class ModelChecksConfig(ModelLimits, dg.Config):
+class ModelChecksConfig(ModelLimits, StepConfig):
     """Bounds of the checks on the fine-tuned model."""
 
 
-class ReportChecksConfig(ReportLimits, dg.Config):
+class ReportChecksConfig(ReportLimits, StepConfig):
     """Bounds of the checks on the report of the fine-tuned model."""
 
 

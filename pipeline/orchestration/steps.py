@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.duplicates.options import IndexOptions, MiningJobOptions, QuestionSource
 from pipeline.evaluation.options import EvaluationOptions
 from pipeline.models.options import BaseModelChoice
 from pipeline.quality.options import DatasetLimits, ModelLimits, PromotionRules, ReportLimits, SplitLimits
@@ -42,6 +43,13 @@ STEP_SETTINGS: StepSettings = {
     "production_model": PromotionRules,
 }
 """The steps that have settings, and the class of each."""
+
+MINING_SETTINGS: StepSettings = {
+    "read_questions": QuestionSource,
+    "mine_questions": MiningJobOptions,
+    "build_question_index": IndexOptions,
+}
+"""Those of the job `mine`, which config files don't have."""
 
 _SPLITS = {"train_split", "dev_split", "eval_split"}
 

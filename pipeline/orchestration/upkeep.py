@@ -8,6 +8,7 @@ from pipeline.compute.choice import backends
 from pipeline.core.store import VersionStore
 from pipeline.orchestration.failures import one_line_failures
 from pipeline.orchestration.retention import items
+from pipeline.orchestration.step_config import StepConfig, run_config
 from pipeline.orchestration.work_records import recorded_calls
 from pipeline.quality.options import RetentionRules
 from pipeline.settings import environment
@@ -18,11 +19,16 @@ _UNFINISHED = [
     if status not in (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 ]
 
+_CALLS_ENDED_EVERY = 300
+"""Seconds. This sensor is on wherever the daemon runs, and the daemon writes two lines at each look of a sensor, also
+where there is nothing to do. A worker that is still there ends its calls at once; those of a lost one go on for so long
+at most."""
+
 
 @dg.run_status_sensor(
     run_status=dg.DagsterRunStatus.CANCELED,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    minimum_interval_seconds=30,
+    minimum_interval_seconds=_CALLS_ENDED_EVERY,
     description="Ends the calls of a cancelled run on other machines. Its worker does so itself, if it is still there.",
 )
 def end_calls_of_cancelled_runs(context: dg.RunStatusSensorContext) -> None:
@@ -40,7 +46,7 @@ def end_calls_of_cancelled_runs(context: dg.RunStatusSensorContext) -> None:
             context.log.info(f"the {place.title} call {call_id} of the cancelled run {run.run_id} was ended")
 
 
-class PruneConfig(RetentionRules, dg.Config):
+class PruneConfig(RetentionRules, StepConfig):
     """Which old trainings and values go."""
 
     dry_run: bool = Field(default=True, description="Say what would be deleted, and delete nothing.")
@@ -78,6 +84,7 @@ def _pruning(place: Backend, pruning: Pruning) -> tuple[dg.JobDefinition, dg.Sch
     @dg.job(
         name=pruning.job,
         description=f"Deletes {pruning.what}, by rule. A dry run unless it is told `dry_run: false`.",
+        config=run_config({pruning.op: PruneConfig()}),
     )
     def job() -> None:
         prune()
@@ -88,7 +95,7 @@ def _pruning(place: Backend, pruning: Pruning) -> tuple[dg.JobDefinition, dg.Sch
         # An hour after the weekly retraining has begun, nothing of which it touches.
         cron_schedule="0 4 * * 0",
         execution_timezone="UTC",
-        run_config={"ops": {pruning.op: {"config": {"dry_run": False}}}},
+        run_config=run_config({pruning.op: PruneConfig(dry_run=False)}),
         default_status=dg.DefaultScheduleStatus.STOPPED,
         description=f"Deletes {pruning.what} every Sunday at 4:00 UTC. Off until someone switches it on.",
     )

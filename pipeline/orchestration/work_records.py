@@ -27,13 +27,15 @@ class StepRecords(Caller):
 
     Attributes:
         metadata: what the step's work adds to the metadata of its asset.
-        cost: of the last work that was waited for; None where none was, or no price is known.
+        cost: of all work that was waited for; None where none was, or a price isn't known.
     """
 
     def __init__(self, context: dg.AssetExecutionContext, kind: str) -> None:
         """For the step of this context, of one asset, whose work is done by a compute of this kind."""
         self.metadata: dict[str, Any] = {}
         self.cost: Cost | None = None
+        self._took_nothing = True
+        self._without_price = ""
         self._context = context
         self._asset = context.asset_key
         self._place = backend(kind)
@@ -82,15 +84,21 @@ class StepRecords(Caller):
         return run.remote_job_origin is None or run.tags.get(PROCESS_TAG) not in (None, inherited)
 
     def took(self, usage: Usage) -> None:
-        """Add what work took to the asset's metadata."""
-        self.metadata |= {"gpu": usage.gpu, "gpu_seconds": usage.gpu_seconds, "attempts": usage.attempts}
-        self.cost = usage.cost
+        """Add what work took to the asset's metadata: the sum where a step has several pieces of work done."""
+        self.cost = usage.cost if self._took_nothing else _sum(self.cost, usage.cost)
+        self._took_nothing = False
+        for key, amount in (("gpu_seconds", usage.gpu_seconds), ("attempts", usage.attempts)):
+            self.metadata[key] = self.metadata.get(key, 0) + amount
+        self.metadata["gpu"] = usage.gpu
         if usage.cost is None:
-            self.metadata["estimated_cost"] = f"unknown: the price table has no {usage.gpu}"
+            self._without_price = usage.gpu
+        if self.cost is None:
+            self.metadata["estimated_cost"] = f"unknown: the price table has no {self._without_price}"
+            self.metadata.pop("estimated_cost_unit", None)
         else:
             self.metadata |= {
-                "estimated_cost": usage.cost.amount,
-                "estimated_cost_unit": f"{usage.cost.currency}, GPU alone, prices of {usage.cost.prices_as_of}",
+                "estimated_cost": self.cost.amount,
+                "estimated_cost_unit": f"{self.cost.currency}, GPU alone, prices of {self.cost.prices_as_of}",
             }
 
     def _prefix(self, fingerprint: str) -> str:
@@ -103,6 +111,11 @@ class StepRecords(Caller):
         records = self._context.instance.fetch_materializations(self._asset, limit=_LOOKED_AT).records
         metadata = [record.asset_materialization.metadata for record in records if record.asset_materialization]
         return any(key in values and values[key].value == work.call_id for values in metadata)
+
+
+def _sum(cost: Cost | None, more: Cost | None) -> Cost | None:
+    """Both costs, which are of one price table; None where one of them isn't known."""
+    return cost.model_copy(update={"amount": cost.amount + more.amount}) if cost and more else None
 
 
 def recorded_calls(place: Backend, tags: Mapping[str, str]) -> Iterator[tuple[str, str]]:

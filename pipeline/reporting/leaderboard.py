@@ -1,5 +1,7 @@
 """Every evaluated model on the same eval pairs, best first."""
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import ClassVar
 
 import pandas as pd
@@ -19,6 +21,9 @@ COMPARED_ROWS = 20
 
 SHOWN_ROWS = 100
 """So many stand in the table for people; the CSV has all."""
+
+_SHORT_VERSION = 8
+"""Characters of a model's version, where its name is not enough."""
 
 
 class LeaderboardRow(FrozenModel):
@@ -52,6 +57,26 @@ class LeaderboardRow(FrozenModel):
     questions_per_second: float
     device: str
     evaluated_at: AwareDatetime
+
+
+def shown_names(rows: Sequence[LeaderboardRow]) -> list[str]:
+    """A name for each row that tells it from the others.
+
+    A base model has its own. Models of one base model are called alike, so the number of the run folder stands behind:
+    `all-MiniLM-L6-v2-ft 1702914571` is in `sentence-transformers-ft-1702914571`. Where two names are still the same, as
+    of a base model at two commits, the head of the model's version stands behind.
+    """
+    names = [
+        f"{row.model.name.rpartition('--')[2]} {row.run_folder.rpartition('-')[2]}"
+        if row.run_folder
+        else row.model.name
+        for row in rows
+    ]
+    count = Counter(names)
+    return [
+        f"{name} ({row.model.version[:_SHORT_VERSION]})" if count[name] > 1 else name
+        for name, row in zip(names, rows, strict=True)
+    ]
 
 
 def _interval(value: Interval) -> dict[str, float]:
@@ -117,7 +142,8 @@ class Leaderboard(StoredValue):
             "",
             *markdown_lines(self._table()),
             "",
-            "Neighbours whose difference may be zero could as well stand in the other order.",
+            "Neighbours whose difference may be zero could as well stand in the other order. The number behind a model "
+            "is that of its run folder: `sentence-transformers-ft-…`.",
         ]
         if len(self.rows) > COMPARED_ROWS:
             lines.append(f"The first {COMPARED_ROWS} models are compared with the first, pair by pair.")
@@ -128,35 +154,39 @@ class Leaderboard(StoredValue):
         return "\n".join(lines) + "\n"
 
     def _table(self) -> Table:
+        # Figures first: the UI cuts a wide table off at the right.
         header = (
             "",
             "model",
-            "trained on",
-            "AP (95 % interval)",
-            "behind the first (95 % interval)",
+            "AP",
+            "its 95 % interval",
+            "behind the first",
+            "its 95 % interval",
             "F1",
-            "AP, questions unseen",
+            "AP, unseen questions",
+            "trained on",
             "training",
             "cost",
             "questions/s",
         )
+        shown = self.rows[:SHOWN_ROWS]
+        named = zip(shown_names(self.rows), shown, strict=False)
         return Table(
-            "Models",
-            header,
-            tuple(self._cells(rank, row) for rank, row in enumerate(self.rows[:SHOWN_ROWS], 1)),
-            texts=3,
+            "Models", header, tuple(self._cells(rank, name, row) for rank, (name, row) in enumerate(named, 1)), texts=2
         )
 
     @staticmethod
-    def _cells(rank: int, row: LeaderboardRow) -> tuple[str, ...]:
+    def _cells(rank: int, name: str, row: LeaderboardRow) -> tuple[str, ...]:
         return (
             str(rank),
-            f"{row.model.name} ({row.run_folder})" if row.run_folder else row.model.name,
-            row.trained_on or "–",
-            str(row.ap),
-            row.behind.signed if row.behind else "–",
+            name,
+            f"{row.ap.estimate:.4f}",
+            f"{row.ap.low:.4f} to {row.ap.high:.4f}",
+            f"{row.behind.estimate:+.4f}" if row.behind else "–",
+            f"{row.behind.low:+.4f} to {row.behind.high:+.4f}" if row.behind else "–",
             f"{row.f1.estimate:.4f}",
             f"{row.unseen_ap.estimate:.4f}" if row.unseen_ap else "–",
+            row.trained_on or "–",
             "–" if row.training_seconds is None else f"{row.training_seconds:,.0f} s on {row.training_device}",
             str(row.cost) if row.cost else "–",
             f"{row.questions_per_second:,.0f} on {row.device}",

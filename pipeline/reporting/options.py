@@ -1,6 +1,6 @@
 """Which models stand on the leaderboard, and where a model is published: the settings of what people are shown."""
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from pipeline.core.values import FrozenModel
 from pipeline.evaluation.options import EvaluationOptions
@@ -16,6 +16,10 @@ class LeaderboardOptions(EvaluationOptions):
     )
 
 
+REPOSITORY_PLACEHOLDER = "owner/name"
+"""What stands for the id of a repository until someone writes it."""
+
+
 class Publication(FrozenModel):
     """Where a model is published."""
 
@@ -25,3 +29,10 @@ class Publication(FrozenModel):
     private: bool = Field(
         default=True, description="Only the owner can see it. A repository that is public already is refused then."
     )
+
+    @field_validator("repository")
+    @classmethod
+    def _is_chosen(cls, repository: str) -> str:
+        if repository == REPOSITORY_PLACEHOLDER:
+            raise ValueError(f"{REPOSITORY_PLACEHOLDER} is a placeholder: write the id of your repository on the hub")
+        return repository

@@ -9,7 +9,7 @@ from made_reports import MODEL, before_and_after, made, summarised
 from pipeline.core.errors import PipelineError
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.evaluation.report_builder import build_report
-from pipeline.reporting.leaderboard import COMPARED_ROWS, SHOWN_ROWS, Leaderboard
+from pipeline.reporting.leaderboard import COMPARED_ROWS, SHOWN_ROWS, Leaderboard, shown_names
 from pipeline.reporting.ranking import build_leaderboard, measured_on
 from pipeline.reporting.report_summary import ReportSummary, SummarisedReport
 
@@ -112,3 +112,26 @@ def test_the_table_has_a_row_for_each_model_and_the_value_survives_json() -> Non
     again = Leaderboard.from_stored_json(board.model_dump_json())
     assert (again, again.data_version) == (board, board.data_version)
     assert board.data_version != build_leaderboard(summarised(baseline), data).data_version
+
+
+def test_models_of_one_base_model_have_names_that_tell_them_apart_and_figures_come_first() -> None:
+    baseline, post = before_and_after()
+    _, data = made(0.1)
+    assert post.training is not None
+    name = "sentence-transformers--all-MiniLM-L6-v2-ft"
+    trained = [
+        named(post, version).model_copy(
+            update={
+                "model": post.model.model_copy(update={"name": name, "version": version}),
+                "training": post.training.model_copy(update={"run_folder": f"/runs/sentence-transformers-ft-{number}"}),
+            }
+        )
+        for version, number in (("a" * 16, 1702914571), ("b" * 16, 1702914999))
+    ]
+    twin = baseline.model_copy(update={"model": baseline.model.model_copy(update={"version": "c" * 16})})
+    board = build_leaderboard(summarised(*trained, baseline, twin), data)
+    assert shown_names(board.rows)[:2] == ["all-MiniLM-L6-v2-ft 1702914571", "all-MiniLM-L6-v2-ft 1702914999"]
+    assert set(shown_names(board.rows)[2:]) == {f"some-model ({baseline.model.version[:8]})", "some-model (cccccccc)"}
+    lines = board.to_markdown().splitlines()
+    assert lines[2].startswith("| | model | AP | ")
+    assert lines[4].startswith(f"| 1 | all-MiniLM-L6-v2-ft 1702914571 | {post.cosine.ap:.4f} | ")

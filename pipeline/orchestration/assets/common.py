@@ -1,5 +1,6 @@
 """What all asset modules share: progress into Dagster's log, findings as checks, metadata of a table."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
@@ -17,6 +18,8 @@ OWNERS = ["team:embeddings"]
 _TYPE_NAMES = {pa.large_string(): "string", pa.bool_(): "bool"}
 _PREVIEW_ROWS = 8
 _PREVIEW_WIDTH = 120
+_SMALL = 0.001
+"""Four decimals would leave nothing of a norm's error, or of a price."""
 
 
 def progress_into(context: dg.AssetExecutionContext | dg.OpExecutionContext) -> OnProgress:
@@ -29,9 +32,19 @@ def training_progress_into(context: dg.AssetExecutionContext) -> OnProgress:
     materialisations. The whole curve is in the metadata of the model."""
 
     def observe(numbers: dict[str, float]) -> None:
-        context.log_event(dg.AssetObservation(context.asset_key, metadata=numbers))
+        context.log_event(dg.AssetObservation(context.asset_key, metadata=readable(numbers)))
 
     return both(progress_into(context), TrainingSignal(observe))
+
+
+def readable(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Metadata whose floats have four decimals, or four digits where they are below 0.001: still numbers, which the UI
+    plots, and a person reads them at a glance."""
+    return {key: _rounded(value) if isinstance(value, float) else value for key, value in metadata.items()}
+
+
+def _rounded(number: float) -> float:
+    return round(number, 4) if abs(number) >= _SMALL else float(f"{number:.4g}")
 
 
 def finding_result(finding: Finding, asset: str, name: str, is_warning: bool = False) -> dg.AssetCheckResult:
@@ -45,7 +58,7 @@ def finding_result(finding: Finding, asset: str, name: str, is_warning: bool = F
         check_name=name,
         severity=dg.AssetCheckSeverity.WARN if is_warning else dg.AssetCheckSeverity.ERROR,
         description=finding.said,
-        metadata=metadata,
+        metadata=readable(metadata),
     )
 
 

@@ -8,8 +8,9 @@ import dagster as dg
 from pipeline.core.store import VersionStore
 from pipeline.core.tables import markdown_lines
 from pipeline.orchestration.asset_values import store_together
-from pipeline.orchestration.assets.common import OWNERS, table_metadata
+from pipeline.orchestration.assets.common import OWNERS, readable, table_metadata
 from pipeline.orchestration.failures import one_line_failures
+from pipeline.orchestration.step_config import StepConfig
 from pipeline.question_pairs.options import PairSource, SplitPlan
 from pipeline.question_pairs.schema import PairTable
 
@@ -19,11 +20,11 @@ if TYPE_CHECKING:
 GROUP = "dataset"
 
 
-class DatasetConfig(PairSource, dg.Config):
+class DatasetConfig(PairSource, StepConfig):
     """Where the question pairs come from."""
 
 
-class SplitConfig(SplitPlan, dg.Config):
+class SplitConfig(SplitPlan, StepConfig):
     """How the pairs are divided."""
 
 
@@ -44,7 +45,7 @@ def raw_quora_dataset(config: DatasetConfig) -> dg.MaterializeResult[PairTable]:
     return dg.MaterializeResult(
         value=pairs.table,
         data_version=dg.DataVersion(pairs.table.data_version),
-        metadata={**table_metadata(pairs.table), **_account(pairs.audit)},
+        metadata=readable({**table_metadata(pairs.table), **_account(pairs.audit)}),
     )
 
 
@@ -113,5 +114,5 @@ def splits(
             asset_key=name,
             value=table,
             data_version=dg.DataVersion(table.data_version),
-            metadata={**table_metadata(table), "strategy": config.strategy, **sides.notes},
+            metadata=readable({**table_metadata(table), "strategy": config.strategy, **sides.notes}),
         )

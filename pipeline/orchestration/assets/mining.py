@@ -9,21 +9,21 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-from pydantic import Field
 
 from pipeline.compute.base import Compute
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import OnProgress
 from pipeline.core.store import VersionStore
 from pipeline.core.values import StoredValue
-from pipeline.duplicates.options import MiningOptions
+from pipeline.duplicates.options import IndexOptions, MiningJobOptions, QuestionSource
 from pipeline.models.info import ModelInfo
 from pipeline.orchestration.ancestry import with_ancestors
 from pipeline.orchestration.asset_values import load_value, store_value
-from pipeline.orchestration.assets.common import OWNERS, finding_result, progress_into
+from pipeline.orchestration.assets.common import OWNERS, finding_result, progress_into, readable
 from pipeline.orchestration.executor import COMPUTE_POOL
 from pipeline.orchestration.failures import one_line_failures
-from pipeline.orchestration.steps import EMBEDDINGS, INDEX, MINED, PRODUCTION, QUESTIONS
+from pipeline.orchestration.step_config import StepConfig, run_config
+from pipeline.orchestration.steps import EMBEDDINGS, INDEX, MINED, MINING_SETTINGS, PRODUCTION, QUESTIONS
 from pipeline.quality.findings import Finding
 from pipeline.question_pairs.schema import PairTable, Splits
 
@@ -64,34 +64,16 @@ SPECS = [
 ]
 
 
-class QuestionsConfig(dg.Config):
+class QuestionsConfig(QuestionSource, StepConfig):
     """Which questions are mined."""
 
-    path: str | None = Field(
-        default=None,
-        description="File, folder of files or URL of questions, in any form that the dataset takes. Empty: the "
-        "distinct questions of the dataset.",
-    )
-    column: str | None = Field(default=None, description="The column that holds them, where it isn't clear.")
 
-
-class MiningConfig(MiningOptions, dg.Config):
+class MiningConfig(MiningJobOptions, StepConfig):
     """What counts as duplicates, and how they are found."""
 
-    max_share_change: float = Field(
-        default=0.05,
-        ge=0,
-        le=1,
-        description="Warn when the share of questions with a duplicate moved further since the last time.",
-    )
 
-
-class IndexConfig(dg.Config):
+class IndexConfig(IndexOptions, StepConfig):
     """What new questions are looked for in."""
-
-    min_recall: float = Field(
-        default=0.99, ge=0, le=1, description="Least share of the nearest questions of a sample that it must find."
-    )
 
 
 def _after() -> dict[str, dg.In]:
@@ -286,7 +268,7 @@ def _keep(
     context.log_event(
         dg.AssetMaterialization(
             asset,
-            metadata={**metadata, "dagster/uri": str(store.folder(asset) / pointer.file)},
+            metadata={**readable(metadata), "dagster/uri": str(store.folder(asset) / pointer.file)},
             tags={"dagster/data_version": value.data_version},
         )
     )
@@ -305,7 +287,7 @@ def _check(context: dg.OpExecutionContext, asset: str, name: str, finding: Findi
         asset_key=dg.AssetKey(asset),
         check_name=name,
         passed=finding.passed,
-        metadata=metadata,
+        metadata=readable(metadata),
         severity=dg.AssetCheckSeverity.WARN,
         description=finding.said,
     )
@@ -313,7 +295,11 @@ def _check(context: dg.OpExecutionContext, asset: str, name: str, finding: Findi
     context.log_event(found)  # type: ignore[arg-type]
 
 
-@dg.job(name="mine", tags={"purpose": "mine", "owner": OWNERS[0]})
+@dg.job(
+    name="mine",
+    tags={"purpose": "mine", "owner": OWNERS[0]},
+    config=run_config({step: settings() for step, settings in MINING_SETTINGS.items()}),
+)
 def mine_job() -> None:
     """Mine a corpus for duplicates with the model in production: its questions, their vectors, the pairs, an index."""
     embedded = embed_questions(after=read_questions())

@@ -10,9 +10,10 @@ from pipeline.core.store import VersionStore
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.info import ModelInfo
 from pipeline.models.options import BaseModelChoice
-from pipeline.orchestration.assets.common import OWNERS, properties_metadata, training_progress_into
+from pipeline.orchestration.assets.common import OWNERS, properties_metadata, readable, training_progress_into
 from pipeline.orchestration.executor import COMPUTE_POOL
 from pipeline.orchestration.failures import one_line_failures
+from pipeline.orchestration.step_config import StepConfig
 from pipeline.orchestration.work_records import StepRecords
 from pipeline.question_pairs.schema import PairTable
 from pipeline.settings import environment
@@ -22,11 +23,11 @@ from pipeline.training.recipe import TrainingOrder
 GROUP = "model"
 
 
-class BaseModelConfig(BaseModelChoice, dg.Config):
+class BaseModelConfig(BaseModelChoice, StepConfig):
     """Which model to start from."""
 
 
-class FineTuneConfig(TrainingOrder, dg.Config):
+class FineTuneConfig(TrainingOrder, StepConfig):
     """How the model is fine-tuned."""
 
 
@@ -90,7 +91,7 @@ def fine_tuned_model(
     return dg.MaterializeResult(
         value=result,
         data_version=dg.DataVersion(result.data_version),
-        metadata={**_training_metadata(result), **records.metadata},
+        metadata=readable({**_training_metadata(result), **records.metadata}),
     )
 
 

@@ -15,8 +15,9 @@ from pipeline.evaluation.report import EvaluationReport
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.orchestration.ancestry import with_ancestors
 from pipeline.orchestration.asset_values import SIDES, stored_pairs
-from pipeline.orchestration.assets.common import OWNERS, finding_result, progress_into
+from pipeline.orchestration.assets.common import OWNERS, finding_result, progress_into, readable
 from pipeline.orchestration.failures import one_line_failures
+from pipeline.orchestration.step_config import StepConfig
 from pipeline.orchestration.steps import PRODUCTION
 from pipeline.orchestration.work_records import StepRecords
 from pipeline.quality.comparison import Comparison
@@ -29,9 +30,11 @@ if TYPE_CHECKING:
 
 GROUP = "production"
 _HISTORY_ROWS = 20
+_SHORT_RUN_ID = 8
+"""Characters, as in the UI's list of runs. `run_id` takes them too."""
 
 
-class PromotionConfig(PromotionRules, dg.Config):
+class PromotionConfig(PromotionRules, StepConfig):
     """What a model must hold to become the one in production."""
 
 
@@ -89,15 +92,22 @@ def production_model(
             caller=records,
         )
         decision = promote(store, PRODUCTION, candidate, config, compare, context.run.run_id, datetime.now(UTC))
-    compared = {**_comparison(decision), **records.metadata}
     yield from (finding_result(finding, PRODUCTION, name) for name, finding in decision.findings.items())
     if decision.record is None:
-        context.log_event(dg.AssetObservation(PRODUCTION, metadata={**_refusal(candidate, decision), **compared}))
+        refusal = {**_refusal(candidate, decision), **_comparison(decision), **records.metadata}
+        context.log_event(dg.AssetObservation(PRODUCTION, metadata=readable(refusal)))
         return
     yield dg.MaterializeResult(
         value=decision.record,
         data_version=dg.DataVersion(decision.record.data_version),
-        metadata={"decision": decision.word, **compared, **_metadata(decision.record, store)},
+        metadata=readable(
+            {
+                "decision": decision.word,
+                **_comparison(decision),
+                **_metadata(decision.record, store),
+                **records.metadata,
+            }
+        ),
     )
 
 
@@ -133,9 +143,9 @@ def _comparison(decision: Decision) -> dict[str, Any]:
     difference = compared.difference
     return {
         "compared_pairs": compared.pairs,
-        "compared_cosine_ap": round(compared.candidate, 4),
-        "compared_cosine_ap_of_current": round(compared.current, 4),
-        "compared_cosine_ap_difference": round(difference.estimate, 4),
+        "compared_cosine_ap": compared.candidate,
+        "compared_cosine_ap_of_current": compared.current,
+        "compared_cosine_ap_difference": difference.estimate,
         "compared_interval": difference.signed,
     }
 
@@ -154,16 +164,16 @@ def _refusal(candidate: Candidate, decision: Decision) -> dict[str, Any]:
 def _metadata(promoted: ProductionModel, store: VersionStore) -> dict[str, Any]:
     gain = promoted.report.ap_gain
     return {
+        "cosine_ap": promoted.report.cosine.ap,
+        **({"cosine_ap_gain": gain.estimate} if gain else {}),
+        "history": dg.MetadataValue.md(_history(promoted, store)),
         "model": dg.MetadataValue.path(promoted.model.model.location),
         "model_version": promoted.model.model.version,
         "trained_by": dg.MetadataValue.dagster_run(promoted.run_id),
         "promoted_at": promoted.promoted_at,
-        "cosine_ap": promoted.report.cosine.ap,
-        **({"cosine_ap_gain": gain.estimate} if gain else {}),
         "eval_version": promoted.report.eval_version,
         "source": promoted.model.origin.source,
         "synthetic": promoted.model.origin.synthetic,
-        "history": dg.MetadataValue.md(_history(promoted, store)),
     }
 
 
@@ -179,9 +189,18 @@ def _history(newest: ProductionModel, store: VersionStore) -> str:
     for record in (newest, *islice(earlier_production(store, PRODUCTION, newest), _HISTORY_ROWS - 1)):
         if isinstance(record, ProductionModel):
             how = "rolled back" if record.is_rollback else "promoted"
-            ap, source = f"{record.report.cosine.ap:.4f}", record.model.origin.source
-            rows.append((record.promoted_at, record.run_id, ap, source, how))
+            since = f"{datetime.fromisoformat(record.promoted_at):%Y-%m-%d %H:%M}"
+            rows.append(
+                (
+                    since,
+                    how,
+                    f"{record.report.cosine.ap:.4f}",
+                    record.run_id[:_SHORT_RUN_ID],
+                    record.model.origin.source,
+                )
+            )
         else:
-            rows.append(("?", "?", "?", "?", record.reason))
-    header = ("since", "run", "average precision", "pairs", "how")
+            rows.append(("?", record.reason, "?", "?", "?"))
+    # The UI cuts a wide table off at the right.
+    header = ("since (UTC)", "how", "AP", "run_id", "pairs")
     return "\n".join(markdown_lines(Table("Models that were in production", header, tuple(rows), texts=5)))

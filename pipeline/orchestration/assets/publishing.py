@@ -1,8 +1,8 @@
 """The model in production on the Hugging Face hub.
 
 An asset that Dagster knows but can't materialise by itself, and a job that does it: so neither *Materialize all* nor
-`--select '*'` nor the schedule ever pushes a model to the hub. Only the job `publish` does, and it has no default for
-where to.
+`--select '*'` nor the schedule ever pushes a model to the hub. Only the job `publish` does, and its
+Launchpad has a placeholder for where to, which is refused.
 """
 
 import dagster as dg
@@ -13,9 +13,10 @@ from pipeline.core.store import VersionStore
 from pipeline.orchestration.assets.common import OWNERS
 from pipeline.orchestration.assets.production import GROUP
 from pipeline.orchestration.failures import one_line_failures
+from pipeline.orchestration.step_config import StepConfig
 from pipeline.orchestration.steps import PRODUCTION
 from pipeline.quality.production_record import UnreadableRecord, current_production
-from pipeline.reporting.options import Publication
+from pipeline.reporting.options import REPOSITORY_PLACEHOLDER, Publication
 
 published_model = dg.AssetSpec(
     "published_model",
@@ -29,7 +30,7 @@ published_model = dg.AssetSpec(
 )
 
 
-class PublicationConfig(Publication, dg.Config):
+class PublicationConfig(Publication, StepConfig):
     """Where a model is published."""
 
 
@@ -68,7 +69,14 @@ def publish_production_model(
     )
 
 
-@dg.job(name="publish", tags={"purpose": "publish", "owner": OWNERS[0]})
+_PLACEHOLDER = {"repository": REPOSITORY_PLACEHOLDER, "private": True}
+
+
+@dg.job(
+    name="publish",
+    tags={"purpose": "publish", "owner": OWNERS[0]},
+    config={"ops": {"publish_production_model": {"config": _PLACEHOLDER}}},
+)
 def publish_job() -> None:
     """Push the model in production to the Hugging Face hub, to a private repository unless told otherwise."""
     publish_production_model()

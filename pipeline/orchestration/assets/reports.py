@@ -1,5 +1,6 @@
 """The reports: how good the model is before and after."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
@@ -12,13 +13,14 @@ from pipeline.evaluation.results_csv import results_file_name
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.info import ModelInfo
 from pipeline.models.options import BaseModelChoice
-from pipeline.orchestration.assets.common import OWNERS, progress_into
+from pipeline.orchestration.assets.common import OWNERS, progress_into, readable
 from pipeline.orchestration.executor import COMPUTE_POOL
 from pipeline.orchestration.failures import one_line_failures
 from pipeline.orchestration.resources import ReportHistory
+from pipeline.orchestration.step_config import StepConfig
 from pipeline.orchestration.work_records import StepRecords
 from pipeline.question_pairs.schema import PairTable, Splits
-from pipeline.reporting.leaderboard import Leaderboard
+from pipeline.reporting.leaderboard import Leaderboard, shown_names
 from pipeline.reporting.options import LeaderboardOptions
 
 GROUP = "reports"
@@ -33,11 +35,11 @@ _REPORT: Any = {
 """What the assets of this group have in common."""
 
 
-class EvaluationConfig(EvaluationOptions, dg.Config):
+class EvaluationConfig(EvaluationOptions, StepConfig):
     """How a model is measured for a report."""
 
 
-class LeaderboardConfig(LeaderboardOptions, dg.Config):
+class LeaderboardConfig(LeaderboardOptions, StepConfig):
     """Which models stand on the leaderboard, and how they are measured."""
 
 
@@ -99,11 +101,7 @@ def post_train_eval_report(
         value=report,
         data_version=dg.DataVersion(report.data_version),
         metadata={
-            **_report_metadata(report),
-            **{
-                f"cosine_{metric}_gain": gain
-                for metric, gain in compare(report, baseline_eval_report)["cosine"].items()
-            },
+            **_report_metadata(report, compare(report, baseline_eval_report)["cosine"]),
             "run_folder": dg.MetadataValue.path(fine_tuned_model.run_folder),
             "results_file": dg.MetadataValue.path(f"{fine_tuned_model.run_folder}/{results_file_name('post_train')}"),
             **records.metadata,
@@ -149,41 +147,48 @@ def model_leaderboard(
     return dg.MaterializeResult(
         value=leaderboard,
         data_version=dg.DataVersion(leaderboard.data_version),
-        metadata={
-            "leaderboard": dg.MetadataValue.md(leaderboard.to_markdown()),
-            "models": len(leaderboard.rows),
-            "best_model": leaderboard.rows[0].model.name,
-            "best_average_precision": leaderboard.rows[0].ap.estimate,
-            "reports_left_out": sum(leaderboard.left_out.values()),
-            "eval_version": leaderboard.eval_version,
-            "source": leaderboard.origin.source,
-            "synthetic": leaderboard.origin.synthetic,
-        },
+        metadata=readable(
+            {
+                "leaderboard": dg.MetadataValue.md(leaderboard.to_markdown()),
+                "models": len(leaderboard.rows),
+                "best_model": shown_names(leaderboard.rows)[0],
+                "best_average_precision": leaderboard.rows[0].ap.estimate,
+                "reports_left_out": sum(leaderboard.left_out.values()),
+                "eval_version": leaderboard.eval_version,
+                "source": leaderboard.origin.source,
+                "synthetic": leaderboard.origin.synthetic,
+                **records.metadata,
+            }
+        ),
     )
 
 
-def _report_metadata(report: EvaluationReport) -> dict[str, Any]:
+def _report_metadata(report: EvaluationReport, gains: Mapping[str, float] | None = None) -> dict[str, Any]:
+    """What a reader looks for first: the report, what was gained, the figures by cosine; other similarities last."""
     from pipeline.reporting.markdown import markdown
     from pipeline.reporting.plots import pictures
 
     numbers = {
-        f"{name}_{metric}": value
+        name: {f"{name}_{metric}": value for metric, value in values.model_dump().items()}
         for name, values in report.operating.items()
-        for metric, value in values.model_dump().items()
     }
-    return {
-        # First, as that is what a reader wants to open.
-        "report": dg.MetadataValue.md(markdown(report, pictures(report))),
-        **numbers,
-        "model": report.model.name,
-        "model_location": dg.MetadataValue.path(report.model.location),
-        "model_version": report.model.version,
-        "eval_version": report.eval_version,
-        "threshold_kind": report.threshold_kind,
-        "pairs": report.pairs,
-        "positive_rate": report.positive_rate,
-        "source": report.origin.source,
-        "synthetic": report.origin.synthetic,
-        "evaluation_seconds": report.seconds,
-        "device": report.device,
-    }
+    cosine = numbers.pop("cosine")
+    return readable(
+        {
+            "report": dg.MetadataValue.md(markdown(report, pictures(report))),
+            **{f"cosine_{metric}_gain": gain for metric, gain in (gains or {}).items()},
+            **cosine,
+            "model": report.model.name,
+            "model_location": dg.MetadataValue.path(report.model.location),
+            "model_version": report.model.version,
+            "eval_version": report.eval_version,
+            "threshold_kind": report.threshold_kind,
+            "pairs": report.pairs,
+            "positive_rate": report.positive_rate,
+            "source": report.origin.source,
+            "synthetic": report.origin.synthetic,
+            "evaluation_seconds": report.seconds,
+            "device": report.device,
+            **{key: value for others in numbers.values() for key, value in others.items()},
+        }
+    )

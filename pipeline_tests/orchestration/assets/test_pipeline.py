@@ -10,7 +10,7 @@ from dagster_runs import EVERYTHING, failures, metadata, run
 from tiny_models import make_model, tiny_tokenizer
 
 from pipeline.core.store import VersionStore
-from pipeline.evaluation.report import EvaluationReport
+from pipeline.evaluation.report import COMPARED, EvaluationReport
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.orchestration.asset_values import load_value
 from pipeline.question_pairs.schema import PairTable
@@ -32,8 +32,13 @@ def test_materialising_everything_leaves_reports_and_a_model(pipeline_home: Path
         assert isinstance(post, EvaluationReport)
         assert isinstance(fine_tuned, FineTunedModel)
 
-        assert report["cosine_ap"] == post.cosine.ap
-        assert report["cosine_ap_gain"] == pytest.approx(post.cosine.ap - baseline.cosine.ap)
+        # What a reader looks for first stands first in the UI.
+        gains = [f"cosine_{metric}_gain" for metric in COMPARED]
+        figures = [f"cosine_{metric}" for metric in COMPARED]
+        assert list(report)[: 1 + len(gains)] == ["report", *gains]
+        assert set(figures) < set(list(report)[: 3 + len(gains) + len(figures)])
+        assert report["cosine_ap"] == round(post.cosine.ap, 4)
+        assert report["cosine_ap_gain"] == pytest.approx(post.cosine.ap - baseline.cosine.ap, abs=5.1e-5)
         assert (report["pairs"], report["threshold_kind"], report["synthetic"]) == (48, "dev", False)
         assert len(training["dev_evaluations"].records) == 2
         assert training["device"].startswith(("cpu", "cuda", "mps"))

@@ -1,0 +1,75 @@
+"""What the settings of every step have in common in Dagster: the whole run config is checked before any work is done.
+
+Dagster itself checks types and choices before a run begins, but no bounds: it leaves those to each step, when that step
+begins. A bad value of the training would be found after the baseline was measured.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+from pydantic import BaseModel, ValidationError
+
+from pipeline.core.errors import PipelineError
+from pipeline.orchestration.steps import MINING_SETTINGS, STEP_SETTINGS
+from pipeline.settings.run_config import RunSettings, problems_in_one_line
+
+_CLASSES = {**STEP_SETTINGS, **MINING_SETTINGS}
+"""Of the steps of jobs that have several."""
+
+
+class StepConfig(dg.Config):
+    """Settings as Dagster hands them to a step. A class has this base beside the one in an `options.py`."""
+
+    def __init__(self, **values: Any) -> None:
+        """Check the settings of every step of this run, then these.
+
+        Raises:
+            dg.Failure: for a value that is refused, in one line that names the step and the setting.
+        """
+        context = _current_step()
+        if context is not None:
+            _require_sound(context.run.run_config)
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            if context is None:
+                raise
+            raise _failure(problems_in_one_line(context.op_def.name, type(self), error)) from None
+
+
+def run_config(settings: Mapping[str, BaseModel]) -> dict[str, Any]:
+    """The run config with these settings of steps: what the Launchpad of a job opens with. Without one it would fill in
+    the resources too, which are for the environment to choose."""
+    return {"ops": {step: {"config": each.model_dump()} for step, each in settings.items()}}
+
+
+def _current_step() -> dg.OpExecutionContext | None:
+    """The step that this process is doing; None where settings are made elsewhere, such as by a test."""
+    try:
+        return dg.OpExecutionContext.get()
+    except dg.DagsterInvariantViolationError:
+        return None
+
+
+def _require_sound(config: Mapping[str, Any]) -> None:
+    given = {
+        step: {name: _resolved(value) for name, value in (entry.get("config") or {}).items()}
+        for step, entry in config.get("ops", {}).items()
+        if step in _CLASSES and entry
+    }
+    try:
+        RunSettings({step: _CLASSES[step] for step in given}, given)
+    except PipelineError as error:
+        raise _failure(str(error)) from None
+
+
+def _resolved(value: Any) -> Any:
+    """A value of the run config; where it names an environment variable, as Dagster lets it, that variable's value."""
+    if isinstance(value, dict) and list(value) == ["env"]:
+        return dg.EnvVar(value["env"]).get_value()
+    return value
+
+
+def _failure(line: str) -> dg.Failure:
+    return dg.Failure(line, allow_retries=False)
