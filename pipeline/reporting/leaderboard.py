@@ -181,7 +181,7 @@ class Leaderboard(StoredValue):
             str(rank),
             name,
             f"{row.ap.estimate:.4f}",
-            f"{row.ap.low:.4f} to {row.ap.high:.4f}",
+            f"{row.ap.low:.4f}–{row.ap.high:.4f}",
             f"{row.behind.estimate:+.4f}" if row.behind else "–",
             f"{row.behind.low:+.4f} to {row.behind.high:+.4f}" if row.behind else "–",
             f"{row.f1.estimate:.4f}",
