@@ -8,6 +8,8 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-comp
 # With CUDA, its hash checked too: make dev TORCH="--no-deps --require-hashes -r requirements-torch.lock"
 TORCH ?= $$(grep '^torch==' constraints.txt)
 CONFIG ?= configs/quickstart.yaml
+# Question pairs of your own: make materialize PAIRS=support.csv
+PAIRS ?=
 # Extra arguments of `python -m pipeline materialize`, such as ARGS="--set fine_tuned_model.epochs=2"
 ARGS ?=
 
@@ -24,7 +26,7 @@ materialize resume dev: export DAGSTER_HOME := $(DAGSTER_HOME)
 .PHONY: materialize resume dev test test-fast prove lint bench clean lock pin-images
 
 materialize: .venv/.installed $(DAGSTER_HOME)/dagster.yaml
-	$(BIN)/python -m pipeline materialize --config $(CONFIG) $(ARGS)
+	$(BIN)/python -m pipeline materialize --config $(CONFIG) $(if $(PAIRS),--pairs "$(PAIRS)") $(ARGS)
 
 # Goes on with the newest run of `make materialize`, or with the one that ARGS=<its id> names.
 resume: .venv/.installed $(DAGSTER_HOME)/dagster.yaml

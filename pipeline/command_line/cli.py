@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 
 from pipeline.command_line import materialize, prune, review, signals, use_model
-from pipeline.command_line.click_options import config_option, set_option
+from pipeline.command_line.click_options import config_option, pairs_option, set_option, with_own_pairs
 from pipeline.command_line.live_progress import live_progress
 from pipeline.command_line.run_request import EVERYTHING, NewRun, ResumedRun
 from pipeline.command_line.scratch import remove_scratch, scratch_folder
@@ -91,10 +91,11 @@ def print_config(config_path: Path | None, overrides: tuple[str, ...], as_page: 
 
 @cli.command()
 @config_option
+@pairs_option
 @set_option
-def pairs(config_path: Path | None, overrides: tuple[str, ...]) -> None:
+def pairs(config_path: Path | None, own_pairs: str | None, overrides: tuple[str, ...]) -> None:
     """Read the question pairs and split them, and print what became of each row. Nothing is written."""
-    settings = load_settings(config_path, overrides)
+    settings = load_settings(config_path, with_own_pairs(own_pairs, overrides))
     from pipeline.question_pairs.sources import load_audited
     from pipeline.question_pairs.splits import split_pairs
 
@@ -115,6 +116,7 @@ def pairs(config_path: Path | None, overrides: tuple[str, ...]) -> None:
 
 @cli.command("materialize")
 @config_option
+@pairs_option
 @click.option(
     "--select",
     default=EVERYTHING,
@@ -135,6 +137,7 @@ def pairs(config_path: Path | None, overrides: tuple[str, ...]) -> None:
 def materialize_command(
     context: click.Context,
     config_path: Path | None,
+    own_pairs: str | None,
     select: str,
     overrides: tuple[str, ...],
     resume: str | None,
@@ -149,7 +152,7 @@ def materialize_command(
         _require_alone("--resume", context)
         work = ResumedRun(None if resume == _NEWEST else resume)
     else:
-        work = NewRun(load_settings(config_path, overrides), select)
+        work = NewRun(load_settings(config_path, with_own_pairs(own_pairs, overrides)), select)
     if environment.compute_kind() != "local":
         signals.wait_for_other_machines()
     with scratch_folder():
@@ -158,7 +161,8 @@ def materialize_command(
 
 def _require_alone(option: str, context: click.Context) -> None:
     """Refuse options of a new run beside one that takes the settings of an earlier run."""
-    for name, shown in (("config_path", "--config"), ("select", "--select"), ("overrides", "--set")):
+    options = {"config_path": "--config", "own_pairs": "--pairs", "select": "--select", "overrides": "--set"}
+    for name, shown in options.items():
         if context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE:
             raise PipelineError(f"{option} goes on with the settings of its run: leave {shown} out, or start a new run")
 
@@ -200,20 +204,23 @@ def prepare_command() -> None:
 
 @cli.command("finetune")
 @config_option
+@pairs_option
 @set_option
 @click.option(
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
     help="Where run folders are made on this machine. [default: PIPELINE_RUNS_FOLDER, else runs/ in PIPELINE_HOME]",
 )
-def finetune_command(config_path: Path | None, overrides: tuple[str, ...], output: Path | None) -> None:
+def finetune_command(
+    config_path: Path | None, own_pairs: str | None, overrides: tuple[str, ...], output: Path | None
+) -> None:
     """Evaluate, train, evaluate, and print both results: what the reference's `python main.py` does.
 
     Works without Dagster, on the compute that PIPELINE_COMPUTE names; only the run folder is kept, and in PIPELINE_HOME
     what was found out about the base model. On several GPUs of one machine: `torchrun --nproc-per-node 4 -m pipeline
     finetune …`; the batch is shared out among them.
     """
-    settings = load_settings(config_path, overrides)
+    settings = load_settings(config_path, with_own_pairs(own_pairs, overrides))
     if environment.compute_kind() != "local":
         signals.wait_for_other_machines()
     with scratch_folder(), live_progress(Console(stderr=True, quiet=not distributed.is_main())) as progress:

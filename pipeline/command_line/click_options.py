@@ -1,4 +1,4 @@
-"""Options that every command has."""
+"""Options that several commands have."""
 
 from pathlib import Path
 
@@ -17,3 +17,16 @@ set_option = click.option(
     metavar="STEP.SETTING=VALUE",
     help="Override one setting; may be repeated.",
 )
+pairs_option = click.option(
+    "--pairs",
+    "own_pairs",
+    metavar="FILE",
+    help="Question pairs of your own, instead of those of the config: a file, a folder or a URL.",
+)
+
+
+def with_own_pairs(own_pairs: str | None, overrides: tuple[str, ...]) -> tuple[str, ...]:
+    """The overrides of `--set`, after those that `--pairs` stands for."""
+    if own_pairs is None:
+        return overrides
+    return ("raw_quora_dataset.source=file", f"raw_quora_dataset.path={own_pairs}", *overrides)

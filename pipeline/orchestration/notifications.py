@@ -66,11 +66,12 @@ def tell_of_refused_models(context: dg.RunStatusSensorContext) -> dg.SkipReason 
     run = context.dagster_run
     filtered = dg.AssetRecordsFilter(asset_key=dg.AssetKey(PRODUCTION))
     found = context.instance.fetch_observations(filtered, limit=_REFUSALS_LOOKED_AT).records
-    refusal = next((record for record in found if record.run_id == run.run_id), None)
-    if refusal is None or refusal.asset_observation is None:
+    # Calls to other machines leave observations too.
+    observed = [record.asset_observation for record in found if record.run_id == run.run_id]
+    reasons = [event.metadata["reason"].value for event in observed if event and "reason" in event.metadata]
+    if not reasons:
         return dg.SkipReason(f"run {run.run_id} has refused no model")
-    reason = refusal.asset_observation.metadata["reason"].value
-    return _tell(context, "refused the new model", lambda: f"{PRODUCTION}: {reason}")
+    return _tell(context, "refused the new model", lambda: f"{PRODUCTION}: {reasons[0]}")
 
 
 def _tell(context: dg.RunStatusSensorContext, what: str, why: Callable[[], str]) -> dg.SkipReason | None:

@@ -113,6 +113,9 @@ def test_pairs_are_looked_at_and_nothing_is_written(pipeline_home: Path, small_p
     assert looked.returncode == 0, looked.stderr
     assert "| kept | 240 | |" in looked.stdout
     assert "eval_split: 24 pairs" in looked.stdout
+    # The same by its own option, which a setting can change.
+    assert pipeline("pairs", "--pairs", str(small_pairs)).stdout == looked.stdout
+    assert "read | 240" in pipeline("pairs", "--pairs", "nowhere", *source[2:]).stdout
     small_pairs.write_text("question1,question2\na,b\n")
     assert_one_line_error(pipeline("pairs", *source), "lacks the column is_duplicate")
     assert not pipeline_home.exists()

@@ -207,7 +207,9 @@ def test_a_run_in_progress_is_left_alone_and_one_whose_process_is_gone_is_not(
     assert run_to_resume(instance, lost.run_id).status == dg.DagsterRunStatus.CANCELED
 
 
-@pytest.mark.parametrize("option", [("--config", "configs/laptop.yaml"), ("--select", "base_model"), ("--set", "a=b")])
+@pytest.mark.parametrize(
+    "option", [("--config", "a.yaml"), ("--pairs", "a.csv"), ("--select", "base_model"), ("--set", "a=b")]
+)
 def test_a_resumed_run_has_its_own_settings(dagster_home: Path, option: tuple[str, str]) -> None:
     command = [sys.executable, "-m", "pipeline", "materialize", "--resume", *option]
     result = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)

@@ -420,7 +420,7 @@ BAD_TRAINING = (
 
 
 @pytest.mark.slow
-def test_a_model_trained_on_shuffled_labels_is_measured_recorded_and_not_promoted(
+def test_a_model_trained_on_inverted_labels_is_measured_recorded_and_not_promoted(
     store: VersionStore, small_config: Path
 ) -> None:
     home = Path(store.home)
@@ -432,8 +432,8 @@ def test_a_model_trained_on_shuffled_labels_is_measured_recorded_and_not_promote
         run(home, small_config, instance, rest, BUNDLED)
         train = load_value(store, "train_split")
         assert isinstance(train, PairTable)
-        shuffled = train.pairs["is_duplicate"].sample(frac=1, random_state=1).to_numpy()
-        mislabelled = PairTable(train.pairs.assign(is_duplicate=shuffled), train.origin)
+        # Shuffled ones do harm by chance: on some processors a model still gained.
+        mislabelled = PairTable(train.pairs.assign(is_duplicate=~train.pairs["is_duplicate"]), train.origin)
         store_value(store, "train_split", mislabelled, "a mistake")
         result = run(home, small_config, instance, worse, BAD_TRAINING)
     assert result.success
