@@ -2,18 +2,21 @@
 
 import base64
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from small_data import sample_pairs
 
 from pipeline.core.values import Interval
-from pipeline.evaluation.measurement import Measurement
+from pipeline.evaluation.measurement import Measurement, TaskMetrics
 from pipeline.evaluation.metric_values import LOWER_IS_BETTER, SIMILARITIES
 from pipeline.evaluation.metrics import similarity_metrics
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.evaluation.report_builder import build_report
+from pipeline.evaluation.tasks import task_metrics
 from pipeline.models.base_model import model_folder_version
 from pipeline.models.fine_tuned import DevEvaluation, FineTunedModel
 from pipeline.models.info import ModelInfo
@@ -21,6 +24,7 @@ from pipeline.quality.comparison import Comparison
 from pipeline.quality.production_record import ProductionModel
 from pipeline.quality.promotion import Candidate
 from pipeline.question_pairs.options import PairSource, SplitPlan
+from pipeline.question_pairs.questions import QuestionIndex
 from pipeline.question_pairs.schema import Splits
 from pipeline.question_pairs.sources import load_pairs
 from pipeline.question_pairs.splits import split_pairs
@@ -43,6 +47,17 @@ def made(dev_fraction: float, likeness: float = 1, fraction: float = 1) -> tuple
 
     measured = Measurement(scores(splits.eval.labels), scores(splits.dev.labels), None, 1.0, 9, "cpu", "fp32")
     return measured, splits
+
+
+def tasks_found(splits: Splits, noise: float) -> TaskMetrics:
+    """Mining and retrieval by embeddings that lie about those of the same meaning, the farther the more noise."""
+    index, labels = QuestionIndex.of(splits.eval), splits.eval.labels
+    random = np.random.default_rng(0)
+    meanings = index.meanings(labels)
+    centres = random.normal(size=(meanings.max() + 1, 16))[meanings]
+    tasks = task_metrics((centres + noise * random.normal(size=centres.shape)).astype(np.float32), index, labels, 9_999)
+    assert tasks is not None
+    return tasks
 
 
 def a_training(train_version: str, seconds: float = 60.0) -> FineTunedModel:
@@ -74,13 +89,31 @@ def a_training(train_version: str, seconds: float = 60.0) -> FineTunedModel:
 
 
 @cache
-def before_and_after(dev_fraction: float = 0.1) -> tuple[EvaluationReport, EvaluationReport]:
-    """A baseline's report and the better one of a fine-tuned model, which stands beside it."""
-    measured, data = made(dev_fraction)
-    baseline = build_report("pre_train", MODEL, measured, data)
-    better, _ = made(dev_fraction, likeness=2)
+def before_and_after(
+    dev_fraction: float = 0.1, likeness: float = 2, noise: float = 0.4
+) -> tuple[EvaluationReport, EvaluationReport]:
+    """A baseline's report and that of a fine-tuned model, which stands beside it.
+
+    The baseline has a likeness of 1 (see `made`) and a noise of 0.5 (see `tasks_found`): unless told otherwise, the
+    model is better at everything.
+    """
+    before, data = made(dev_fraction)
+    after, _ = made(dev_fraction, likeness)
+    baseline = build_report("pre_train", MODEL, replace(before, tasks=tasks_found(data, 0.5)), data)
     training = a_training(data.train.data_version)
-    return baseline, build_report("post_train", FINE_TUNED, better, data, baseline, training)
+    measured = replace(after, tasks=tasks_found(data, noise))
+    return baseline, build_report("post_train", FINE_TUNED, measured, data, baseline, training)
+
+
+def as_an_earlier_release_stored_it(report: EvaluationReport) -> EvaluationReport:
+    """The report as it is read where a release wrote it that had no intervals of mining and retrieval."""
+
+    def older(fields: dict[str, Any]) -> dict[str, Any]:
+        kept = {name: value for name, value in fields.items() if name not in ("task_intervals", "task_gains")}
+        kept["tasks"] = {name: value for name, value in fields["tasks"].items() if name != "resampled"}
+        return {**kept, "schema": 1, "baseline": older(fields["baseline"]) if fields["baseline"] else None}
+
+    return EvaluationReport.from_stored(older(report.model_dump(mode="json")))
 
 
 def summarised(*reports: EvaluationReport) -> list[SummarisedReport]:

@@ -157,7 +157,7 @@ CHECKS = {
         "training_time": False,
         "training_cost": False,
     },
-    "post_train_eval_report": {"unseen_ap": False},
+    "post_train_eval_report": {"unseen_ap": False, "mining_not_worse": False, "retrieval_not_worse": False},
     "production_model": {
         "gain_over_baseline": False,
         "not_worse_than_current": False,

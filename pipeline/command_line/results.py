@@ -2,14 +2,13 @@
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-from pipeline.command_line.terminal import say
-from pipeline.core.foreign_text import for_terminal
+from pipeline.command_line.terminal import say, say_sentence
 from pipeline.evaluation.report import THRESHOLDS, EvaluationReport
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.quality.production_record import InProduction, ProductionModel
 from pipeline.reporting.file_names import PAGE_FILE_NAME
+from pipeline.reporting.verdict import HEADLINES, verdict
 
 
 def print_results(
@@ -42,16 +41,23 @@ def print_production(console: Console, current: InProduction) -> None:
 
 
 def print_comparison(console: Console, baseline: EvaluationReport, post: EvaluationReport) -> None:
-    """A table of both reports by cosine, with the difference and its interval."""
-    title = f"{for_terminal(post.origin.source)}: {post.pairs:,} eval pairs, {post.positive_rate:.1%} duplicates"
-    table = Table(title=Text(title), title_justify="left")
+    """What was gained in a sentence, and a table of both reports with the differences and their intervals."""
+    say(console, f"{post.origin.source}: {post.pairs:,} eval pairs, {post.positive_rate:.1%} duplicates")
+    if said := verdict(post):
+        say_sentence(console, said)
+    table = Table()
     table.add_column("cosine")
     for column in ("baseline", "post-train", "difference (95 % interval)"):
         table.add_column(column, justify="right")
     for label, metric in (("average precision", "ap"), ("accuracy", "accuracy"), ("F1", "f1")):
         before, after = getattr(baseline.cosine, metric), getattr(post.cosine, metric)
         table.add_row(label, f"{before:.4f}", f"{after:.4f}", post.gains[metric].signed)
+    if post.tasks and (tasks := post.baseline_tasks):
+        for name, (_, label) in HEADLINES.items():
+            before, after, gain = getattr(tasks, name), getattr(post.tasks, name), post.task_gains.get(name)
+            said = gain.signed if gain else f"{after - before:+.4f} (no interval)"
+            table.add_row(label, f"{before:.4f}", f"{after:.4f}", said)
     for label, metric in (("threshold (accuracy)", "accuracy_threshold"), ("threshold (F1)", "f1_threshold")):
         table.add_row(label, f"{getattr(baseline.cosine, metric):.4f}", f"{getattr(post.cosine, metric):.4f}", "")
     console.print(table)
-    say(console, THRESHOLDS[post.threshold_kind])
+    say_sentence(console, THRESHOLDS[post.threshold_kind])

@@ -1,16 +1,40 @@
 """What a model's evaluation measures, as plain numbers that travel from the machine that embeds to the report."""
 
+import base64
 import io
 import json
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.values import FrozenModel
 from pipeline.evaluation.metric_values import SIMILARITIES
+
+
+class ResampledTasks(FrozenModel):
+    """Figures of `TaskMetrics` in every replicate of a bootstrap: what intervals are made of.
+
+    Attributes:
+        draws: version of what was drawn how often. The figures of two models are subtracted where it is the same.
+        figures: by their names in `TaskMetrics`, base64 of little-endian float32 of shape (replicates,).
+    """
+
+    draws: str
+    figures: dict[str, str]
+
+    @classmethod
+    def of(cls, draws: str, figures: Mapping[str, np.ndarray]) -> Self:
+        """Pack arrays of shape (replicates,)."""
+        packed = {name: base64.b64encode(values.astype("<f4").tobytes()).decode() for name, values in figures.items()}
+        return cls(draws=draws, figures=packed)
+
+    def figure(self, name: str) -> np.ndarray:
+        """One figure in every replicate: float32 of shape (replicates,)."""
+        return np.frombuffer(base64.b64decode(self.figures[name]), dtype="<f4")
 
 
 class TaskMetrics(FrozenModel):
@@ -24,6 +48,7 @@ class TaskMetrics(FrozenModel):
         mining_threshold: that cosine similarity.
         queries: questions that have a duplicate in the corpus of the others.
         mrr_at_10, ndcg_at_10, recall_at_1, recall_at_10, recall_at_100: as `InformationRetrievalEvaluator`.
+        resampled: for intervals; None in what earlier releases measured.
     """
 
     questions: int
@@ -39,6 +64,7 @@ class TaskMetrics(FrozenModel):
     recall_at_1: float
     recall_at_10: float
     recall_at_100: float
+    resampled: ResampledTasks | None = None
 
 
 @dataclass(frozen=True)

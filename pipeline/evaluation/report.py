@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import content_version
-from pipeline.core.values import FrozenModel, Interval, StoredValue
+from pipeline.core.values import FrozenModel, Interval, StoredValue, Upgrade
 from pipeline.evaluation.measurement import TaskMetrics
 from pipeline.evaluation.metric_values import SimilarityMetrics, ThresholdMetrics
 from pipeline.evaluation.results_csv import Stage
@@ -132,6 +132,9 @@ class EvaluationReport(StoredValue):
         graph_only_ap: average precision of a classifier that sees who was paired with whom, but no text; None when it
             couldn't learn.
         tasks: duplicate mining and retrieval.
+        task_intervals: of the figures of `tasks`, by their names; empty where an earlier release measured them.
+        task_gains: of the same, this report minus the baseline on the same draws; empty in a baseline's own report, and
+            where the two can't be compared draw by draw.
         mistakes: the non-duplicates with the highest and the duplicates with the lowest cosine.
         cosine_scores: of each eval pair: base64 of little-endian float32.
         labels: of the same pairs: base64 of one bit each, as `numpy.packbits` packs them.
@@ -146,6 +149,15 @@ class EvaluationReport(StoredValue):
     """
 
     stored_name: ClassVar[str] = "EvaluationReport"
+    schema_number: ClassVar[int] = 2
+    upgrades: ClassVar[Mapping[int, Upgrade]] = {
+        1: lambda fields: {
+            **fields,
+            "tasks": fields["tasks"] and {**fields["tasks"], "resampled": None},
+            "task_intervals": {},
+            "task_gains": {},
+        }
+    }
 
     stage: Stage
     model: ModelInfo
@@ -172,6 +184,8 @@ class EvaluationReport(StoredValue):
     device: str
     precision: str
     evaluated_at: AwareDatetime
+    task_intervals: dict[str, Interval] = Field(default_factory=dict)
+    task_gains: dict[str, Interval] = Field(default_factory=dict)
     training: FineTunedModel | None = None
     baseline: "EvaluationReport | None" = None
 
@@ -196,6 +210,15 @@ class EvaluationReport(StoredValue):
     def ap_gain(self) -> Interval | None:
         """How much more cosine average precision than the baseline; None in a baseline's own report."""
         return self.gains.get("ap")
+
+    @property
+    def baseline_tasks(self) -> TaskMetrics | None:
+        """Duplicate mining and retrieval of the baseline; None where it did them on other questions, or not at all."""
+        before = self.baseline.tasks if self.baseline else None
+        if before is None or self.tasks is None:
+            return None
+        of_both = [(tasks.questions, tasks.duplicate_pairs, tasks.queries) for tasks in (before, self.tasks)]
+        return before if of_both[0] == of_both[1] else None
 
     @property
     def scores(self) -> np.ndarray:

@@ -9,7 +9,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.values import Interval
 from pipeline.evaluation.bootstrap import Bootstrap, Resampled, interval
 from pipeline.evaluation.calibration import calibrate, judged
-from pipeline.evaluation.measurement import Measurement
+from pipeline.evaluation.measurement import Measurement, TaskMetrics
 from pipeline.evaluation.metric_values import LOWER_IS_BETTER, SIMILARITIES, SimilarityMetrics, ThresholdMetrics
 from pipeline.evaluation.metrics import (
     has_both_classes,
@@ -96,6 +96,7 @@ def build_report(
         slices=list(slice_results(memberships(splits.eval, graph), cosine, labels, bootstrap)),
         graph_only_ap=None if graph_only is None else similarity_metrics(graph_only, labels).ap,
         tasks=measurement.tasks,
+        task_intervals=_task_intervals(measurement.tasks),
         mistakes=_mistakes(splits.eval, cosine),
         cosine_scores=_base64(cosine.astype("<f4")),
         labels=_base64(np.packbits(labels.astype(bool))),
@@ -109,7 +110,8 @@ def build_report(
     if baseline is None:
         return report
     gains = _gains(report, baseline, resampled, bootstrap, labels)
-    return report.model_copy(update={"gains": gains, "baseline": baseline})
+    task_gains = _task_gains(report.tasks, baseline.tasks)
+    return report.model_copy(update={"gains": gains, "task_gains": task_gains, "baseline": baseline})
 
 
 def require_trained_on(splits: Splits, model: FineTunedModel) -> None:
@@ -197,6 +199,27 @@ def _gains(
             getattr(report.cosine, metric) - getattr(baseline.cosine, metric), resampled[metric] - before[metric]
         )
         for metric in resampled
+    }
+
+
+def _task_intervals(tasks: TaskMetrics | None) -> dict[str, Interval]:
+    if tasks is None or tasks.resampled is None:
+        return {}
+    resampled = tasks.resampled
+    return {name: interval(getattr(tasks, name), resampled.figure(name)) for name in resampled.figures}
+
+
+def _task_gains(tasks: TaskMetrics | None, before: TaskMetrics | None) -> dict[str, Interval]:
+    """Of the figures that both have on the same draws."""
+    after_draws, before_draws = tasks and tasks.resampled, before and before.resampled
+    if not (tasks and before and after_draws and before_draws) or after_draws.draws != before_draws.draws:
+        return {}
+    return {
+        name: interval(
+            getattr(tasks, name) - getattr(before, name), after_draws.figure(name) - before_draws.figure(name)
+        )
+        for name in after_draws.figures
+        if name in before_draws.figures
     }
 
 

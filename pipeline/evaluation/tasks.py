@@ -3,14 +3,24 @@
 Figures are those of the library's `ParaphraseMiningEvaluator` (with the transitive closure of the known duplicates, its
 defaults) and `InformationRetrievalEvaluator` (every question that has a duplicate asks, all others answer), which would
 embed the questions again and go through the candidates one by one.
+
+Intervals come from the same bootstrap as those of the pairs: components of the question graph are drawn with
+replacement. Retrieval keeps the corpus as it is, and draws the questions that ask. Mining has a pair of two components
+count as often as both together, and a pair within one as often as this: the bootstrap of networks by their nodes
+(Snijders and Borgatti, "Non-parametric standard errors and tests for network statistics", Connections 22, 1999), with
+components for nodes. Two copies of one component make no pair: every question would find itself. Known duplicates lie
+within a component.
 """
 
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
 
-from pipeline.evaluation.measurement import TaskMetrics
+from pipeline.core.files import VERSION_LENGTH, bytes_sha256
+from pipeline.evaluation.bootstrap import Bootstrap, Resampled
+from pipeline.evaluation.measurement import ResampledTasks, TaskMetrics
 from pipeline.evaluation.metrics import ends_of_ties
 from pipeline.question_pairs.questions import QuestionIndex, meaning_groups
 
@@ -49,11 +59,28 @@ def task_metrics(
         return None
     neighbours, scores = _nearest(embeddings[distinct])
     hits = group[neighbours] == group[:, None]
+    mined = _ranked(neighbours, scores, hits)
+    asks = relevant > 0
+    retrieved = _retrieval(hits[asks], relevant[asks])
+    # As if all pairs were of duplicates: which questions hang together in any way.
+    together = meaning_groups(
+        index.questions, question[texts[:pairs]], question[texts[pairs:]], np.ones(pairs, dtype=np.int64)
+    )
+    component = pd.factorize(together[question[distinct]])[0]
+    bootstrap = Bootstrap.draw(component)
     return TaskMetrics(
         questions=n,
         duplicate_pairs=known,
-        **_mining(neighbours, scores, hits, known),
-        **_retrieval(hits[relevant > 0], relevant[relevant > 0]),
+        **_mining(mined, known),
+        queries=int(asks.sum()),
+        **{name: float(values.mean()) for name, values in retrieved.items()},
+        resampled=ResampledTasks.of(
+            _version_of_draws(bootstrap, pd.factorize(group)[0]),
+            {
+                **_resampled_mining(mined, known, relevant / 2, bootstrap),
+                **_resampled_means(retrieved, bootstrap.subset(asks)),
+            },
+        ),
     )
 
 
@@ -80,7 +107,23 @@ def _nearest(embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(indices), np.concatenate(values)
 
 
-def _mining(neighbours: np.ndarray, scores: np.ndarray, hits: np.ndarray, known: int) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Ranked:
+    """The pairs that a search for neighbours found, the most similar first.
+
+    Attributes:
+        low, high: int64 of shape (pairs,): the two questions of each.
+        scores: their cosines.
+        hits: bool: which are known duplicates.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    scores: np.ndarray
+    hits: np.ndarray
+
+
+def _ranked(neighbours: np.ndarray, scores: np.ndarray, hits: np.ndarray) -> _Ranked:
     n, k = neighbours.shape
     query = np.repeat(np.arange(n), k)
     other = neighbours.ravel()
@@ -88,33 +131,105 @@ def _mining(neighbours: np.ndarray, scores: np.ndarray, hits: np.ndarray, known:
     # A pair may be found from both its ends.
     _, once = np.unique(low * n + high, return_index=True)
     order = once[np.argsort(-scores.ravel()[once], kind="stable")][:_MOST_PAIRS]
-    ranked, correct = scores.ravel()[order], np.cumsum(hits.ravel()[order])
-    cuts = ends_of_ties(ranked)
-    found, extracted = correct[cuts], cuts + 1
-    gained = np.diff(found, prepend=0)
-    precision = found / extracted
-    # The library looks for the best F1 where the cut before brought a further duplicate.
-    f1s = np.where(gained > 0, 2 * found / (extracted + known), 0)
-    best = int(np.argmax(f1s))
-    following = ranked[min(cuts[best] + 1, len(ranked) - 1)]
+    return _Ranked(low[order], high[order], scores.ravel()[order], hits.ravel()[order])
+
+
+@dataclass(frozen=True)
+class _Cuts:
+    """Where precision is taken: at the ends of ties that bring a known duplicate.
+
+    Attributes:
+        ends: the rank of each cut, from 0.
+        found, extracted: known duplicates, and pairs, down to each.
+    """
+
+    ends: np.ndarray
+    found: np.ndarray
+    extracted: np.ndarray
+
+    @classmethod
+    def of(cls, mined: _Ranked) -> "_Cuts":
+        ends = ends_of_ties(mined.scores)
+        found = np.cumsum(mined.hits)[ends]
+        gains = np.diff(found, prepend=0) > 0
+        return cls(ends[gains], found[gains], ends[gains] + 1)
+
+    def best(self, known: int) -> int:
+        """The cut with the best F1. The library looks for it nowhere else."""
+        return int(np.argmax(2 * self.found / (self.extracted + known)))
+
+
+def _mining(mined: _Ranked, known: int) -> dict[str, float]:
+    cuts = _Cuts.of(mined)
+    if not len(cuts.ends):
+        # All known duplicates lie further apart than the neighbours that are looked at.
+        nothing = {f"mining_{name}": 0.0 for name in ("ap", "f1", "precision", "recall")}
+        return {**nothing, "mining_threshold": float(mined.scores[0])}
+    best = cuts.best(known)
+    found, extracted, end = cuts.found[best], cuts.extracted[best], cuts.ends[best]
+    following = mined.scores[min(end + 1, len(mined.scores) - 1)]
+    gained = np.diff(cuts.found, prepend=0)
     return {
-        "mining_ap": float((precision * gained).sum() / known),
-        "mining_f1": float(f1s[best]),
-        "mining_precision": float(precision[best]),
-        "mining_recall": float(found[best] / known),
-        "mining_threshold": float((np.float64(ranked[cuts[best]]) + np.float64(following)) / 2),
+        "mining_ap": float((cuts.found / cuts.extracted * gained).sum() / known),
+        "mining_f1": float(2 * found / (extracted + known)),
+        "mining_precision": float(found / extracted),
+        "mining_recall": float(found / known),
+        "mining_threshold": float((np.float64(mined.scores[end]) + np.float64(following)) / 2),
     }
 
 
-def _retrieval(hits: np.ndarray, relevant: np.ndarray) -> dict[str, Any]:
-    """From the hits of each query among its neighbours, (queries, neighbours), and how many there are to find."""
+def _resampled_mining(
+    mined: _Ranked, known: int, known_pairs: np.ndarray, bootstrap: Bootstrap
+) -> dict[str, Resampled]:
+    """Average precision, and F1 at the threshold of the best, in every replicate.
+
+    Args:
+        known_pairs: known duplicate pairs of each question, each pair half at one and half at the other: (n,).
+    """
+    (all_known,) = bootstrap.totals(known_pairs)
+    cuts = _Cuts.of(mined)
+    if not len(cuts.ends):
+        return {name: np.zeros(len(all_known)) for name in ("mining_ap", "mining_f1")}
+    best, last = cuts.best(known), cuts.ends[-1] + 1
+    one, other = bootstrap.component[mined.low[:last]], bootstrap.component[mined.high[:last]]
+    hits = np.flatnonzero(mined.hits[:last])
+    cut_of_hit, component_of_hit = np.searchsorted(cuts.ends, hits), one[hits]
+    # Behind the components stands one that is always there once: the other side of a pair within a component.
+    other = np.where(one == other, bootstrap.counts.shape[1], other)
+    ap, f1 = np.full(len(all_known), np.nan), np.full(len(all_known), np.nan)
+    for replicate, counts in enumerate(bootstrap.counts):
+        if not all_known[replicate]:
+            continue
+        weights = counts[one] * np.append(counts, np.uint16(1))[other]
+        extracted = np.cumsum(weights, dtype=np.int64)[cuts.ends]
+        gained = np.bincount(cut_of_hit, weights=counts[component_of_hit], minlength=len(cuts.ends))
+        found = np.cumsum(gained)
+        ap[replicate] = gained @ (found / np.maximum(extracted, 1)) / all_known[replicate]
+        f1[replicate] = 2 * found[best] / (extracted[best] + all_known[replicate])
+    return {"mining_ap": ap, "mining_f1": f1}
+
+
+def _retrieval(hits: np.ndarray, relevant: np.ndarray) -> dict[str, np.ndarray]:
+    """Of each query, (queries,), from the hits among its neighbours, (queries, neighbours), and how many there are."""
     top = hits[:, :10]
     first_hit = np.argmax(top, axis=1)
     discounts = 1 / np.log2(np.arange(2, top.shape[1] + 2))
     ideal = np.cumsum(1 / np.log2(np.arange(2, 12)))[np.minimum(relevant, 10) - 1]
     return {
-        "queries": len(hits),
-        "mrr_at_10": float(np.where(top.any(axis=1), 1 / (first_hit + 1), 0).mean()),
-        "ndcg_at_10": float(((top * discounts).sum(axis=1) / ideal).mean()),
-        **{f"recall_at_{k}": float((hits[:, :k].sum(axis=1) / relevant).mean()) for k in (1, 10, 100)},
+        "mrr_at_10": np.where(top.any(axis=1), 1 / (first_hit + 1), 0),
+        "ndcg_at_10": (top * discounts).sum(axis=1) / ideal,
+        **{f"recall_at_{k}": hits[:, :k].sum(axis=1) / relevant for k in (1, 10, 100)},
     }
+
+
+def _resampled_means(values: dict[str, np.ndarray], bootstrap: Bootstrap) -> dict[str, Resampled]:
+    """The means over the drawn queries, in every replicate; NaN where none is drawn."""
+    size, *sums = bootstrap.totals(np.ones(len(bootstrap.component)), *values.values())
+    with np.errstate(invalid="ignore"):
+        return {name: total / size for name, total in zip(values, sums, strict=True)}
+
+
+def _version_of_draws(bootstrap: Bootstrap, group: np.ndarray) -> str:
+    """Equal where the same questions, with the same known duplicates, were drawn equally often."""
+    drawn = (group.astype("<i8"), bootstrap.component.astype("<i8"), bootstrap.counts.astype("<u2"))
+    return bytes_sha256(b"".join(part.tobytes() for part in drawn))[:VERSION_LENGTH]

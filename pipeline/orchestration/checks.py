@@ -218,6 +218,8 @@ def _embeddings(compute: Compute, model: FineTunedModel, config: ModelChecksConf
 _REPORT = "post_train_eval_report"
 _REPORT_CHECKS = [
     _warning(_REPORT, "unseen_ap", "Average precision on unseen questions has not fallen."),
+    _warning(_REPORT, "mining_not_worse", "Duplicate mining is not surely worse than the baseline's."),
+    _warning(_REPORT, "retrieval_not_worse", "Retrieval is not surely worse than the baseline's."),
 ]
 
 
@@ -228,9 +230,16 @@ def post_train_eval_report_checks(
     store: dg.ResourceParam[VersionStore],
     post_train_eval_report: EvaluationReport,
 ) -> Iterator[dg.AssetCheckResult]:
-    """Hold the report against the one before it. What decides on promotion is checked by `production_model`."""
-    finding = _unseen_ap(context, store, post_train_eval_report, config)
-    yield from _results(context, _REPORT_CHECKS, {(_REPORT, "unseen_ap"): finding})
+    """Hold the report against the one before it, and its mining and retrieval against the baseline's.
+
+    What decides on promotion is checked by `production_model`.
+    """
+    findings = {
+        "unseen_ap": _unseen_ap(context, store, post_train_eval_report, config),
+        "mining_not_worse": rules.mining_not_worse(post_train_eval_report, config),
+        "retrieval_not_worse": rules.retrieval_not_worse(post_train_eval_report, config),
+    }
+    yield from _results(context, _REPORT_CHECKS, {(_REPORT, name): finding for name, finding in findings.items()})
 
 
 def _unseen_ap(

@@ -69,6 +69,14 @@ class ReportLimits(FrozenModel):
         le=1,
         description="Warn when average precision on unseen questions fell by more since the last report.",
     )
+    max_mining_ap_loss: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Warn when mining AP is surely lower than the baseline's by more: when the whole 95 % interval of "
+        "the difference lies below minus this.",
+    )
+    max_recall_loss: float = Field(default=0.0, ge=0, le=1, description="The same of the retrieval's recall@10.")
 
 
 class PromotionRules(FrozenModel):

@@ -191,3 +191,31 @@ def unseen_ap(report: EvaluationReport, before: EvaluationReport | None, limits:
         limits.max_unseen_ap_drop,
         f"average precision on unseen questions is {now.estimate:.4f}; it was {then.estimate:.4f}",
     )
+
+
+def mining_not_worse(report: EvaluationReport, limits: ReportLimits) -> Finding:
+    """Duplicate mining has not surely become worse than the baseline's."""
+    return _not_worse(report, "mining_ap", "mining AP", limits.max_mining_ap_loss)
+
+
+def retrieval_not_worse(report: EvaluationReport, limits: ReportLimits) -> Finding:
+    """Retrieval has not surely become worse than the baseline's."""
+    return _not_worse(report, "recall_at_10", "recall@10", limits.max_recall_loss)
+
+
+def _not_worse(report: EvaluationReport, name: str, figure: str, most: float) -> Finding:
+    """The 95 % interval of a difference reaches up to minus the loss that is accepted; the value is the difference."""
+    bound = -most
+    if report.tasks is None:
+        return skipped("mining and retrieval were not measured (task_questions: 0, or no known duplicates)", bound)
+    before = report.baseline_tasks
+    if before is None:
+        return skipped("the baseline has no figures for the same questions", bound)
+    now, then = getattr(report.tasks, name), getattr(before, name)
+    said = f"{figure} is {now:.4f}, the baseline's {then:.4f}"
+    gain = report.task_gains.get(name)
+    if gain is None:
+        return skipped(f"{said}; the difference has no interval, as an earlier release measured one of them", bound)
+    passed = gain.high >= bound
+    said += f": {gain.signed}" + ("" if passed else f", an interval that lies below {bound:g} as a whole")
+    return Finding(passed, gain.estimate, bound, said)

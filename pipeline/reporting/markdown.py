@@ -8,11 +8,12 @@ from pipeline.core.tables import markdown_lines
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.reporting.plots import Picture
 from pipeline.reporting.sections import Section, results, sections, title
+from pipeline.reporting.verdict import verdict
 
 
 def markdown(report: EvaluationReport, pictures: Sequence[Picture] = ()) -> str:
     """The report in GitHub's Markdown; `pictures` stand in it as data, so that the text is all there is."""
-    return _joined(report, sections(report), pictures)
+    return _joined(report, sections(report), pictures, verdict(report))
 
 
 def results_markdown(report: EvaluationReport) -> str:
@@ -20,9 +21,13 @@ def results_markdown(report: EvaluationReport) -> str:
     return _joined(report, results(report), ())
 
 
-def _joined(report: EvaluationReport, parts: Iterable[Section], pictures: Sequence[Picture]) -> str:
+def _joined(
+    report: EvaluationReport, parts: Iterable[Section], pictures: Sequence[Picture], first: str | None = None
+) -> str:
     drawn = {picture.name: picture for picture in pictures}
     lines = [f"**{for_markdown(title(report))}**", ""]
+    if first:
+        lines += [for_markdown(first), ""]
     for section in parts:
         lines += _section(section, drawn)
     return "\n".join(lines).rstrip() + "\n"

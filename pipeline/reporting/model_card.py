@@ -11,13 +11,14 @@ from pipeline.models.decision import DECISION_FILE_NAME, Decision
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.info import ModelInfo
 from pipeline.reporting.markdown import results_markdown
+from pipeline.reporting.verdict import verdict
 
 _TEMPLATE = """\
 # {title}
 
 A sentence-embedding model fine-tuned from {base} to tell duplicate questions from others:
 two questions that ask the same get a higher cosine similarity than two that don't.
-
+{verdict}
 ```python
 from sentence_transformers import SentenceTransformer
 
@@ -99,9 +100,11 @@ def model_card(result: FineTunedModel, reports: tuple[EvaluationReport, Evaluati
 
 def model_card_text(result: FineTunedModel, reports: tuple[EvaluationReport, EvaluationReport] | None = None) -> str:
     """The card's text alone, as Dagster shows it."""
+    said = verdict(reports[1]) if reports else None
     recipe = ((knob, str(value)) for knob, value in result.recipe.items())
     return _TEMPLATE.format(
         title=for_markdown(_title(result)),
+        verdict=f"\n{for_markdown(said)}\n" if said else "",
         base=for_markdown(result.base_model.name),
         # As a literal of Python, in one line: it can end neither the string nor the block of code.
         folder=json.dumps(result.model.name),

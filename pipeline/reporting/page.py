@@ -10,6 +10,7 @@ from pipeline.core.foreign_text import for_terminal
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.reporting.plots import Picture
 from pipeline.reporting.sections import sections, title
+from pipeline.reporting.verdict import verdict
 
 
 def page(report: EvaluationReport, pictures: Sequence[Picture]) -> str:
@@ -24,6 +25,7 @@ def page(report: EvaluationReport, pictures: Sequence[Picture]) -> str:
     )
     return environment.get_template("page.html.jinja").render(
         title=title(report),
+        verdict=verdict(report),
         report=report,
         sections=list(sections(report)),
         pictures={picture.name: picture for picture in pictures},

@@ -1,6 +1,7 @@
 """Results as files: what is put beside a fine-tuned model, and what is stored beside a report."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from pipeline.core.checksums import checked_json
 from pipeline.core.files import bytes_sha256, json_text
@@ -13,7 +14,10 @@ from pipeline.reporting.page import page
 from pipeline.reporting.plots import pictures
 from pipeline.reporting.report_summary import ReportSummary
 
-_BULKY = {"cosine_scores", "labels", "mistakes", "training", "baseline"}
+_BULKY: Any = {
+    **dict.fromkeys(("cosine_scores", "labels", "mistakes", "training", "baseline"), True),
+    "tasks": {"resampled"},
+}
 """Left out of the JSON in a run folder, where the training and the baseline have files of their own."""
 
 

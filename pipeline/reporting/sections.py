@@ -76,9 +76,10 @@ def _headline(report: EvaluationReport) -> Section:
     header: tuple[str, ...] = ("cosine", "value (95 % interval)")
     rows: list[tuple[str, ...]] = [(METRIC_NAMES[metric], str(value)) for metric, value in report.intervals.items()]
     if report.baseline:
-        header = ("cosine", "baseline", "value (95 % interval)", "gain (95 % interval)")
+        # The gain first: on a phone the others are out of sight.
+        header = ("cosine", "gain (95 % interval)", "value (95 % interval)", "baseline")
         rows = [
-            (METRIC_NAMES[metric], str(report.baseline.intervals[metric]), str(value), report.gains[metric].signed)
+            (METRIC_NAMES[metric], report.gains[metric].signed, str(value), str(report.baseline.intervals[metric]))
             for metric, value in report.intervals.items()
         ]
     return Section(
@@ -174,16 +175,34 @@ def _slices(report: EvaluationReport) -> Section:
 
 
 def _tasks(report: EvaluationReport) -> Section:
-    name = "Mining and retrieval"
-    if report.tasks is None:
+    name, tasks = "Mining and retrieval", report.tasks
+    if tasks is None:
         return Section(name, ("Duplicate mining and retrieval were not measured.",))
-    before = report.baseline.tasks if report.baseline else None
-    rows = []
-    for key, label in _TASK_NAMES.items():
-        row = (label, f"{getattr(report.tasks, key):.4f}")
-        rows.append((*row, f"{getattr(before, key):.4f}") if before else row)
-    header = ("task", "value", "baseline") if before else ("task", "value")
-    return Section(name, (f"Among {report.tasks.questions:,} eval questions.",), (Table(name, header, tuple(rows)),))
+    before = report.baseline_tasks
+    notes = []
+    if not report.task_intervals:
+        notes.append("No interval: an earlier release measured them.")
+    elif before and not report.task_gains:
+        notes.append("No interval of the gain: an earlier release measured the baseline.")
+    elif report.baseline and not before:
+        notes.append("The baseline has no figures for the same questions.")
+
+    def row(key: str, label: str) -> tuple[str, ...]:
+        value = getattr(tasks, key)
+        shown = str(report.task_intervals.get(key, f"{value:.4f}"))
+        if not before:
+            return (label, shown)
+        other, gain = getattr(before, key), report.task_gains.get(key)
+        return (label, gain.signed if gain else f"{value - other:+.4f}", shown, f"{other:.4f}")
+
+    header: tuple[str, ...] = ("task", "gain (95 % interval)", "value (95 % interval)", "baseline")
+    table = Table(
+        "Figures of mining and retrieval",
+        header if before else (header[0], header[2]),
+        tuple(row(*item) for item in _TASK_NAMES.items()),
+    )
+    said = f"Among {tasks.questions:,} eval questions with {tasks.duplicate_pairs:,} known pairs of duplicates."
+    return Section(name, (said,), (table,), notes=tuple(notes))
 
 
 def _training(training: FineTunedModel) -> Section:

@@ -1,13 +1,24 @@
 """Where the thresholds of a report come from, and what it compares."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from made_reports import FINE_TUNED, MODEL, a_training, before_and_after, made
+from made_reports import (
+    FINE_TUNED,
+    MODEL,
+    a_training,
+    as_an_earlier_release_stored_it,
+    before_and_after,
+    made,
+    tasks_found,
+)
 
 from pipeline.core.errors import PipelineError
 from pipeline.evaluation.decision import decision_from
 from pipeline.evaluation.metric_values import SIMILARITIES
 from pipeline.evaluation.report_builder import build_report
+from pipeline.question_pairs.schema import Splits
 
 
 def test_thresholds_are_the_dev_splits_and_no_better_than_the_oracles() -> None:
@@ -74,3 +85,46 @@ def test_a_report_uses_the_decision_that_the_model_carries_and_chooses_nothing_o
     )
     own = build_report("post_train", FINE_TUNED, measured, data, training=a_training(data.train.data_version))
     assert own.cosine.f1_threshold != report.cosine.f1_threshold
+
+
+def test_mining_and_retrieval_have_gains_with_intervals_on_the_same_draws() -> None:
+    baseline, report = before_and_after()
+    assert report.tasks is not None
+    assert baseline.tasks is not None
+    assert baseline.task_gains == {}
+    assert set(report.task_gains) == set(report.task_intervals) == set(baseline.task_intervals)
+    for name, gain in report.task_gains.items():
+        assert gain.estimate == pytest.approx(getattr(report.tasks, name) - getattr(baseline.tasks, name))
+        own = report.task_intervals[name]
+        assert own.low <= getattr(report.tasks, name) == own.estimate <= own.high
+    assert report.task_gains["mining_ap"].low > 0
+    # What is hard for both models cancels out.
+    before, after = baseline.task_intervals["mining_ap"], report.task_intervals["mining_ap"]
+    widths = [interval.high - interval.low for interval in (before, after, report.task_gains["mining_ap"])]
+    assert widths[2] < min(widths[:2])
+
+
+def test_a_model_gains_nothing_over_itself_at_mining_and_retrieval() -> None:
+    _, same = before_and_after(noise=0.5)
+    assert {(gain.low, gain.estimate, gain.high) for gain in same.task_gains.values()} == {(0, 0, 0)}
+
+
+def test_mining_among_other_questions_is_not_compared() -> None:
+    measured, data = made(0.1)
+    baseline = before_and_after()[0]
+    fewer = Splits(data.train, data.dev, data.eval.take(np.arange(200)))
+    report = build_report("post_train", MODEL, replace(measured, tasks=tasks_found(fewer, 0.4)), data, baseline)
+    assert (report.baseline_tasks, report.task_gains) == (None, {})
+    assert report.task_intervals
+
+
+def test_a_report_of_an_earlier_release_keeps_its_version_and_has_no_interval_of_mining() -> None:
+    _, report = before_and_after()
+    older = as_an_earlier_release_stored_it(report)
+    assert older.data_version == report.data_version
+    assert (older.task_intervals, older.task_gains) == ({}, {})
+    assert older.tasks is not None
+    assert older.baseline_tasks is not None
+    measured, data = made(0.1, likeness=2)
+    new = build_report("post_train", MODEL, replace(measured, tasks=tasks_found(data, 0.4)), data, older.baseline)
+    assert (len(new.task_intervals), new.task_gains) == (7, {})

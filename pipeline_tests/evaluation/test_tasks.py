@@ -6,7 +6,9 @@ import torch
 from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator
 from sentence_transformers.util import paraphrase_mining_embeddings, semantic_search
 
-from pipeline.evaluation.tasks import task_metrics
+from pipeline.evaluation.bootstrap import Bootstrap
+from pipeline.evaluation.measurement import TaskMetrics
+from pipeline.evaluation.tasks import NEIGHBOURS, task_metrics
 from pipeline.question_pairs.questions import QuestionIndex
 
 GROUPS, SIZE = 40, 4
@@ -101,3 +103,62 @@ def test_pairs_behind_the_labelled_ones_play_no_part() -> None:
     )
     more = np.concatenate([embeddings, embeddings[:2]])
     assert task_metrics(more, longer, labels, 1_000) == task_metrics(embeddings, index, labels, 1_000)
+
+
+def drawn_again(found: TaskMetrics, embeddings: np.ndarray, replicate: int) -> tuple[float, float]:
+    """Mining AP and recall@10 of one replicate, by a walk down the pairs and over the questions."""
+    counts = Bootstrap.draw(np.arange(GROUPS).repeat(SIZE)).counts[replicate]
+    correct = total = extracted = known = 0.0
+    for _, i, j in paraphrase_mining_embeddings(torch.from_numpy(embeddings)):
+        one, other = int(counts[i // SIZE]), int(counts[j // SIZE])
+        extracted += one if i // SIZE == j // SIZE else one * other
+        if i // SIZE == j // SIZE:
+            correct += one
+            total += one * correct / extracted if one else 0
+    known = float(counts.sum()) * SIZE * (SIZE - 1) / 2
+    recalls, n = 0.0, 0
+    for i, row in enumerate(semantic_search(torch.from_numpy(embeddings), torch.from_numpy(embeddings), top_k=11)):
+        others = [hit["corpus_id"] for hit in row if hit["corpus_id"] != i][:10]
+        recalls += counts[i // SIZE] * sum(j // SIZE == i // SIZE for j in others) / (SIZE - 1)
+        n += counts[i // SIZE]
+    return total / known, recalls / n
+
+
+def test_each_replicate_draws_whole_groups_of_questions_and_two_models_have_the_same_draws() -> None:
+    embeddings, index, labels = questions()
+    # Each group of duplicates hangs together with no other, so that the components are known.
+    alone = labels == 1
+    index, labels = QuestionIndex(index.texts, index.first[alone], index.second[alone]), labels[alone]
+    found = task_metrics(embeddings, index, labels, 1_000)
+    assert found is not None
+    assert found.resampled is not None
+    for replicate in (0, 1, 999):
+        mining_ap, recall = drawn_again(found, embeddings, replicate)
+        assert found.resampled.figure("mining_ap")[replicate] == pytest.approx(mining_ap, abs=1e-6)
+        assert found.resampled.figure("recall_at_10")[replicate] == pytest.approx(recall, abs=1e-6)
+
+    worse = task_metrics(embeddings + np.roll(embeddings, 1, axis=0), index, labels, 1_000)
+    assert worse is not None
+    assert worse.resampled is not None
+    assert worse.resampled.draws == found.resampled.draws
+    fewer = task_metrics(embeddings, index, labels, 80)
+    assert fewer is not None
+    assert fewer.resampled is not None
+    assert fewer.resampled.draws != found.resampled.draws
+
+
+def test_where_no_duplicate_is_among_the_neighbours_nothing_is_found() -> None:
+    random = np.random.default_rng(1)
+    centres = random.normal(size=(2, 8)) * 9
+    # Two duplicates at opposite ends, with more questions about each than neighbours are looked at.
+    embeddings = (centres.repeat(NEIGHBOURS + 2, axis=0) + random.normal(size=(2 * NEIGHBOURS + 4, 8)) / 9).astype("f4")
+    last = len(embeddings) - 1
+    index = QuestionIndex(
+        [f"question {i}" for i in range(len(embeddings))], np.arange(last), np.append(np.arange(1, last), 0)
+    )
+    index.first[-1], index.second[-1] = 0, last
+    found = task_metrics(embeddings, index, np.append(np.zeros(last - 1, dtype=np.int64), 1), 1_000)
+    assert found is not None
+    assert (found.duplicate_pairs, found.mining_ap, found.mining_f1, found.recall_at_100) == (1, 0, 0, 0)
+    assert found.resampled is not None
+    assert set(found.resampled.figure("mining_ap")) == {0}

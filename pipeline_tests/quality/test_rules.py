@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from made_reports import before_and_after
+from made_reports import as_an_earlier_release_stored_it, before_and_after
 
 from pipeline.core.values import Cost, Interval
 from pipeline.evaluation.report import SEEN, EvaluationReport, Slice
@@ -157,3 +157,32 @@ def test_reports_on_other_pairs_are_not_held_against_each_other() -> None:
         rules.unseen_ap(unseen(None), unseen(0.8), ReportLimits()),
     ):
         assert finding.is_skipped
+
+
+def test_a_model_that_surely_became_worse_at_mining_and_retrieval_is_warned_of() -> None:
+    for rule, name in ((rules.mining_not_worse, "mining_ap"), (rules.retrieval_not_worse, "recall_at_10")):
+        better = rule(REPORT, ReportLimits())
+        assert outcome(better) == (True, REPORT.task_gains[name].estimate, 0)
+        _, bad = before_and_after(noise=1.0)
+        gain = bad.task_gains[name]
+        worse = rule(bad, ReportLimits())
+        assert outcome(worse) == (False, gain.estimate, 0)
+        assert gain.signed in worse.said
+        # Such a loss may be accepted.
+        assert rule(bad, ReportLimits(max_mining_ap_loss=-gain.high, max_recall_loss=-gain.high)).passed
+
+
+def test_a_difference_that_may_be_zero_is_no_warning() -> None:
+    gain = Interval(estimate=-0.01, low=-0.03, high=0.01)
+    unsure = REPORT.model_copy(update={"task_gains": {"mining_ap": gain, "recall_at_10": gain}})
+    assert rules.mining_not_worse(unsure, ReportLimits()).passed
+    assert rules.retrieval_not_worse(unsure, ReportLimits()).passed
+
+
+def test_without_an_interval_or_figures_of_both_mining_is_not_judged() -> None:
+    older = rules.mining_not_worse(as_an_earlier_release_stored_it(REPORT), ReportLimits())
+    assert older.is_skipped
+    assert REPORT.tasks is not None
+    assert f"mining AP is {REPORT.tasks.mining_ap:.4f}, the baseline's" in older.said
+    assert rules.mining_not_worse(REPORT.model_copy(update={"tasks": None}), ReportLimits()).is_skipped
+    assert rules.retrieval_not_worse(REPORT.model_copy(update={"baseline": None}), ReportLimits()).is_skipped

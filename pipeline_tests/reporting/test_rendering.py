@@ -39,9 +39,16 @@ def test_markdown_shows_before_after_and_gain_and_a_baseline_alone_has_neither(
 ) -> None:
     baseline, post = reports
     text = markdown(post)
+    # The gain comes first: on a phone the others are out of sight.
     assert (
-        f"| average precision | {baseline.intervals['ap']} | {post.intervals['ap']} | {post.gains['ap'].signed} |"
-        in (text)
+        f"| average precision | {post.gains['ap'].signed} | {post.intervals['ap']} | {baseline.intervals['ap']} |"
+        in text
+    )
+    assert post.tasks is not None
+    assert baseline.tasks is not None
+    assert (
+        f"| duplicate mining, average precision | {post.task_gains['mining_ap'].signed} | "
+        f"{post.task_intervals['mining_ap']} | {baseline.tasks.mining_ap:.4f} |" in text
     )
     assert f"({post.cosine.mcc - baseline.cosine.mcc:+.4f})" in text
     assert "(+" not in markdown(baseline)

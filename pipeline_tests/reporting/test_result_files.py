@@ -74,6 +74,9 @@ def test_the_files_of_a_run_folder_bear_the_reference_systems_names(
         assert (beside["eval_version"], beside["model"]["version"]) == (report.eval_version, report.model.version)
         # Rows of the data and the scores of each stay with the report.
         assert not beside.keys() & {"mistakes", "cosine_scores", "labels", "training", "baseline"}
+        assert report.tasks is not None
+        assert beside["tasks"]["mining_ap"] == report.tasks.mining_ap
+        assert "resampled" not in beside["tasks"]
     assert (baseline.model.version, post.model.version) == ("m1", "m2")
 
 

@@ -1,0 +1,103 @@
+"""The sentence that says what a model gained and lost."""
+
+from io import StringIO
+
+import pytest
+from made_reports import as_an_earlier_release_stored_it, before_and_after
+from rich.console import Console
+
+from pipeline.command_line.results import print_comparison
+from pipeline.core.foreign_text import for_markdown
+from pipeline.core.values import Interval
+from pipeline.evaluation.report import EvaluationReport
+from pipeline.reporting.markdown import markdown
+from pipeline.reporting.model_card import model_card
+from pipeline.reporting.page import page
+from pipeline.reporting.verdict import verdict
+
+UP = Interval(estimate=0.02, low=0.015, high=0.025)
+DOWN = Interval(estimate=-0.03, low=-0.04, high=-0.01)
+LEVEL = Interval(estimate=0.001, low=-0.002, high=0.004)
+
+
+def report_with(ap: Interval, mining: Interval, recall: Interval) -> EvaluationReport:
+    gains = {**before_and_after()[1].gains, "ap": ap}
+    return before_and_after()[1].model_copy(
+        update={"gains": gains, "task_gains": {"mining_ap": mining, "recall_at_10": recall}}
+    )
+
+
+@pytest.mark.parametrize(
+    ("gains", "said"),
+    [
+        (
+            (UP, DOWN, DOWN),
+            "Better than the baseline at telling duplicates from other pairs (average precision +0.0200, 95 % interval "
+            "+0.0150 to +0.0250), but worse at finding the duplicates in a corpus (mining AP -0.0300, -0.0400 to "
+            "-0.0100) and finding the duplicates of a question (recall@10 -0.0300, -0.0400 to -0.0100).",
+        ),
+        (
+            (UP, UP, LEVEL),
+            "Better than the baseline at telling duplicates from other pairs (average precision +0.0200, 95 % interval "
+            "+0.0150 to +0.0250) and finding the duplicates in a corpus (mining AP +0.0200, +0.0150 to +0.0250); no "
+            "difference can be shown at finding the duplicates of a question (recall@10 +0.0010, -0.0020 to +0.0040).",
+        ),
+        (
+            (DOWN, LEVEL, LEVEL),
+            "Worse than the baseline at telling duplicates from other pairs (average precision -0.0300, 95 % interval "
+            "-0.0400 to -0.0100); no difference can be shown at finding the duplicates in a corpus (mining AP +0.0010, "
+            "-0.0020 to +0.0040) and finding the duplicates of a question (recall@10 +0.0010, -0.0020 to +0.0040).",
+        ),
+    ],
+)
+def test_it_says_where_the_model_is_better_worse_or_not_told_apart(
+    gains: tuple[Interval, Interval, Interval], said: str
+) -> None:
+    assert verdict(report_with(*gains)) == said
+
+
+def test_where_nothing_can_be_told_apart_it_says_that_alone() -> None:
+    said = verdict(report_with(LEVEL, LEVEL, LEVEL))
+    assert said is not None
+    assert said.startswith("No difference to the baseline can be shown at telling duplicates from other pairs (average")
+    assert said.count("95 % interval") == 1
+
+
+def test_a_base_model_has_no_verdict() -> None:
+    assert verdict(before_and_after()[0]) is None
+
+
+def test_a_report_of_an_earlier_release_has_differences_without_an_interval() -> None:
+    report = as_an_earlier_release_stored_it(before_and_after()[1])
+    said = verdict(report)
+    assert said is not None
+    assert report.tasks is not None
+    assert report.baseline_tasks is not None
+    difference = report.tasks.mining_ap - report.baseline_tasks.mining_ap
+    assert f"finding the duplicates in a corpus (mining AP {difference:+.4f}, no interval)" in said
+    assert "No interval: an earlier release measured them." in markdown(report)
+
+
+def test_without_mining_and_retrieval_it_says_that_they_were_not_compared() -> None:
+    said = verdict(before_and_after()[1].model_copy(update={"tasks": None}))
+    assert said is not None
+    assert said.endswith("; mining and retrieval were not compared.")
+
+
+def test_report_page_card_and_terminal_begin_with_it() -> None:
+    baseline, _ = before_and_after()
+    report = report_with(UP, DOWN, DOWN)
+    said = verdict(report)
+    assert said is not None
+    assert report.training is not None
+    text = StringIO()
+    print_comparison(Console(file=text, width=80), baseline, report)
+    for form, first_figure in (
+        (markdown(report), "Result"),
+        (page(report, ()), "Result"),
+        (model_card(report.training, (baseline, report)).split("\n# ")[1], "## "),
+        (text.getvalue(), "│ accuracy"),
+    ):
+        shown = said if said in form else for_markdown(said)
+        assert 0 < form.index(shown) < form.index(first_figure)
+    assert "-0.0300 (-0.0400 to -0.0100)" in text.getvalue()
