@@ -7,6 +7,7 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from made_reports import before_and_after
@@ -111,7 +112,7 @@ def test_pictures_are_the_same_bytes_for_the_same_report(post: EvaluationReport)
 
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="needs the program `chromium`: apt-get install chromium")
-def test_the_page_opens_without_network_and_passes_an_accessibility_check(
+def test_the_page_opens_without_network_and_passes_an_accessibility_check_on_a_phone_in_the_dark_too(
     post: EvaluationReport, tmp_path: Path
 ) -> None:
     nasty = Mistake(pair_id=7, question1="<img src=x onerror=alert(1)>", question2="b", is_duplicate=True, score=0.1)
@@ -138,7 +139,24 @@ def test_the_page_opens_without_network_and_passes_an_accessibility_check(
         for picture in opened.locator("figure img").all():
             assert picture.evaluate("image => image.naturalWidth") > 600
             assert len(picture.get_attribute("alt") or "") > 40
-        assert (asked, errors) == ([], [])
         found = Axe().run(opened)
+        assert found.violations_count == 0, found.generate_report()
+
+        # On a phone in the dark.
+        opened.set_viewport_size({"width": 390, "height": 844})
+        opened.emulate_media(color_scheme="dark")
+        assert opened.evaluate("document.documentElement.scrollWidth") == 390
+        verdict, gain = opened.locator(".verdict"), opened.get_by_text(shown.gains["ap"].signed, exact=True)
+        assert verdict.evaluate("part => part.getBoundingClientRect().top") < 844
+        assert gain.evaluate("cell => cell.getBoundingClientRect().right") <= 390
+        for picture in opened.locator("figure img").all():
+            # Drawn for this width, so that its letters are about as large as those of the page.
+            assert picture.evaluate("image => image.naturalWidth") < 400
+            with Image.open(io.BytesIO(picture.screenshot())) as image:
+                pixels = np.asarray(image.convert("L"))
+            assert pixels[1, 1] < 40
+            assert pixels.max() > 200
+        found = Axe().run(opened)
+        assert found.violations_count == 0, found.generate_report()
+        assert (asked, errors) == ([], [])
         browser.close()
-    assert found.violations_count == 0, found.generate_report()
