@@ -1,5 +1,7 @@
 """Checks what the steps leave beside a fine-tuned model: a card at first, then the results, and never other weights."""
 
+import re
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +62,13 @@ def test_a_fresh_model_gets_a_card_and_a_card_of_ones_own_stays(job: TrainingJob
     assert job.train.data_version in card.read_text()
 
 
-def test_results_are_put_beside_the_model_and_into_its_card(job: TrainingJob, splits: Splits, tmp_path: Path) -> None:
+def test_results_are_put_beside_the_model_and_into_its_card(
+    job: TrainingJob,
+    splits: Splits,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     compute, options = LocalCompute(tmp_path), EvaluationOptions(device="cpu")
     baseline = measure_base_model(compute, job.base_model, splits, options, ignore)
     model = fine_tune(compute, job, RUN, ignore)
@@ -71,6 +79,17 @@ def test_results_are_put_beside_the_model_and_into_its_card(job: TrainingJob, sp
     assert (folder / PAGE_FILE_NAME).is_file()
     assert str(report.intervals["ap"]) in (Path(model.model.location) / "README.md").read_text()
     assert (report.training, report.baseline) == (model, baseline)
+    # The example in the card works from any folder, and decides as the model's decision does.
+    assert model.decision is not None
+    example = (Path(model.model.location) / "README.md").read_text().partition("```python\n")[2].partition("```")[0]
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    Path("example.py").write_text(example)
+    capsys.readouterr()
+    runpy.run_path("example.py")
+    said = re.fullmatch(r"cosine (0\.\d{4}): (not )?duplicates\n", capsys.readouterr().out)
+    assert said is not None
+    assert (said[2] is None) == (float(said[1]) >= model.decision.threshold)
     # What is beside the weights is no part of them.
     compute.verify(model)
     assert fine_tune(compute, job, RUN, ignore) == model

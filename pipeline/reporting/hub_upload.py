@@ -1,5 +1,10 @@
 """Pushes a finished model to the Hugging Face hub, to a private repository by default."""
 
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from huggingface_hub import HfApi
@@ -8,6 +13,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.hub_errors import HUB_ERRORS, hub_error
 from pipeline.core.locations import remote_location
 from pipeline.models.fine_tuned import FineTunedModel
+from pipeline.reporting.model_card import card_on_hub
 from pipeline.reporting.options import Publication
 
 
@@ -30,13 +36,29 @@ def publish(model: FineTunedModel, publication: Publication) -> str:
                 f"the repository {name!r} on the Hugging Face hub is public: name another one, make it private there, "
                 "or set `private: false`"
             )
-        commit = api.upload_folder(
-            repo_id=name,
-            folder_path=Path(model.model.location),
-            # What an earlier model had and this one hasn't.
-            delete_patterns="*",
-            commit_message=f"Model version {model.model.version}",
-        )
+        with _as_published(model, name) as folder:
+            commit = api.upload_folder(
+                repo_id=name,
+                folder_path=folder,
+                # What an earlier model had and this one hasn't.
+                delete_patterns="*",
+                commit_message=f"Model version {model.model.version}",
+            )
     except HUB_ERRORS as error:
         raise hub_error(error, f"repository {name!r} to write to", "`repository`") from error
     return str(commit.oid)
+
+
+@contextmanager
+def _as_published(model: FineTunedModel, repository: str) -> Iterator[Path]:
+    """A folder of links to the model's files, with a card that names the repository and no folder of this machine."""
+    location = Path(model.model.location).absolute()
+    with tempfile.TemporaryDirectory(prefix="pipeline-publish-") as temporary:
+        folder = Path(temporary) / location.name
+        shutil.copytree(location, folder, copy_function=os.symlink)
+        card = folder / "README.md"
+        if card.is_file():
+            text = card_on_hub(card.read_text(encoding="utf-8"), model.model, repository)
+            card.unlink()
+            card.write_text(text, encoding="utf-8")
+        yield folder

@@ -1,16 +1,16 @@
 """The README.md of a fine-tuned model: data, recipe and results, with no row of the training data in it."""
 
-import json
-
 from huggingface_hub import EvalResult, ModelCardData
 
 from pipeline.core.foreign_text import for_markdown
+from pipeline.core.locations import remote_location
 from pipeline.core.tables import Table, markdown_lines
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.models.decision import DECISION_FILE_NAME, Decision
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.info import ModelInfo
 from pipeline.reporting.markdown import results_markdown
+from pipeline.reporting.recipe_knobs import knobs_that_counted
 from pipeline.reporting.verdict import verdict
 
 _TEMPLATE = """\
@@ -21,14 +21,17 @@ two questions that ask the same get a higher cosine similarity than two that don
 {verdict}
 ```python
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.util import cos_sim
 
-model = SentenceTransformer({folder})
-embeddings = model.encode(["How do I learn Python?", "What is the best way to learn Python?"])
-print(model.similarity(embeddings, embeddings))
+{load}
+first, second = model.encode(["How do I learn Python?", "What is the best way to learn Python?"])
+cosine = cos_sim(first, second).item()
+{tell}
 ```
 
 With the project that made it, `python -m pipeline compare`, `search` and `mine` decide by its `decision.json`
 (docs/use-the-model.md there).
+
 ## Embeddings
 
 {embeddings}
@@ -44,6 +47,8 @@ With the project that made it, `python -m pipeline compare`, `search` and `mine`
 ## Recipe
 
 {recipe}
+
+Knobs that are empty, or that nothing in this training read, are left out; `manifest.json` in the run folder has all.
 
 {steps:,} optimiser steps ({pair_visits:,} pair visits) in {seconds:,.0f} s on {device}, {precision}; the weights are
 those of step {kept_step:,}. {truncated:,} distinct questions were cut to the model's limit.
@@ -101,13 +106,13 @@ def model_card(result: FineTunedModel, reports: tuple[EvaluationReport, Evaluati
 def model_card_text(result: FineTunedModel, reports: tuple[EvaluationReport, EvaluationReport] | None = None) -> str:
     """The card's text alone, as Dagster shows it."""
     said = verdict(reports[1]) if reports else None
-    recipe = ((knob, str(value)) for knob, value in result.recipe.items())
+    recipe = ((knob, str(value)) for knob, value in knobs_that_counted(result).items())
     return _TEMPLATE.format(
         title=for_markdown(_title(result)),
         verdict=f"\n{for_markdown(said)}\n" if said else "",
         base=for_markdown(result.base_model.name),
-        # As a literal of Python, in one line: it can end neither the string nor the block of code.
-        folder=json.dumps(result.model.name),
+        load=_load(result.model),
+        tell=_tell(result.decision),
         embeddings=_embeddings(result.model),
         source=for_markdown(result.origin.source),
         train_pairs=result.train_pairs,
@@ -123,6 +128,33 @@ def model_card_text(result: FineTunedModel, reports: tuple[EvaluationReport, Eva
         truncated=result.truncated_questions,
         decision=_decision(result.decision),
         results=_results(result, reports),
+    )
+
+
+def _load(model: ModelInfo) -> str:
+    """The line of the example that loads the model, from any folder of the machine that it was trained on."""
+    if remote_location(model.location):
+        return f"model = SentenceTransformer({model.name!a})  # the folder of this card, once it is on your machine"
+    return _line_that_loads(model.location)
+
+
+def _line_that_loads(model: str) -> str:
+    # As a literal of Python, in one line: it can end neither the string nor the block of code.
+    return f"model = SentenceTransformer({model!a})"
+
+
+def card_on_hub(card: str, model: ModelInfo, repository: str) -> str:
+    """The card with an example that loads the model from its repository, not from where it was trained."""
+    return card.replace(_line_that_loads(model.location), _line_that_loads(repository))
+
+
+def _tell(decision: Decision | None) -> str:
+    """The lines of the example that say whether two questions are duplicates."""
+    if decision is None:
+        return 'print(f"cosine {cosine:.4f}")  # from which cosine on two questions are duplicates is up to you'
+    return (
+        f"threshold = {decision.threshold!r}  # of the best F1 on the dev split, as {DECISION_FILE_NAME} says\n"
+        'print(f"cosine {cosine:.4f}:", "duplicates" if cosine >= threshold else "not duplicates")'
     )
 
 
@@ -160,5 +192,5 @@ def _results(result: FineTunedModel, reports: tuple[EvaluationReport, Evaluation
         return results_markdown(reports[1])
     if not result.dev_evaluations:
         return "Not measured yet."
-    rows = "\n".join(f"| {e.epoch:g} | {e.step:,} | {e.average_precision:.4f} |" for e in result.dev_evaluations)
+    rows = "\n".join(f"| {e.epoch:.2f} | {e.step:,} | {e.average_precision:.4f} |" for e in result.dev_evaluations)
     return f"On the dev split, cosine average precision:\n\n| epoch | step | AP |\n|---|---|---|\n{rows}"

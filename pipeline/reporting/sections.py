@@ -7,6 +7,7 @@ from pipeline.core.foreign_text import shortened
 from pipeline.core.tables import Table
 from pipeline.evaluation.report import COMPARED, THRESHOLDS, EvaluationReport, Mistake, compare
 from pipeline.models.fine_tuned import FineTunedModel
+from pipeline.reporting.recipe_knobs import knobs_that_counted
 
 METRIC_NAMES = {
     "ap": "average precision",
@@ -206,16 +207,13 @@ def _tasks(report: EvaluationReport) -> Section:
 
 
 def _training(training: FineTunedModel) -> Section:
-    recipe = training.recipe
     return Section(
         "Training",
         (
             f"{training.steps:,} optimiser steps over {training.pair_visits:,} pairs of {training.origin.source} in "
             f"{training.seconds:,.0f} s on {training.device}, {training.precision}, from {training.base_model.name}; "
             f"the weights are those of step {training.kept_step:,}.",
-            "Recipe: "
-            + ", ".join(f"{knob} {value}" for knob, value in recipe.items() if value not in (None, {}))
-            + ".",
+            "Recipe: " + ", ".join(f"{knob} {value}" for knob, value in knobs_that_counted(training).items()) + ".",
         ),
         pictures=("training",),
     )

@@ -15,9 +15,12 @@ from pipeline.evaluation.results_csv import read_results, results_file_name
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.reporting.file_names import CALIBRATION_FILE_NAME, PAGE_FILE_NAME
 from pipeline.reporting.markdown import markdown
+from pipeline.reporting.model_card import card_on_hub
 from pipeline.reporting.page import page
+from pipeline.reporting.recipe_knobs import knobs_that_counted
 from pipeline.reporting.result_files import card_files, result_files
 from pipeline.training.manifest import MANIFEST_NAME
+from pipeline.training.recipe import Recipe
 
 CARD = "some-model-ft/README.md"
 
@@ -121,7 +124,7 @@ def test_the_first_card_has_the_results_on_the_dev_split_and_the_second_one_the_
     files: dict[str, bytes], training: FineTunedModel, reports: tuple[EvaluationReport, EvaluationReport]
 ) -> None:
     (first,) = card_files(training).values()
-    assert "| 0.5 | 10 | 0.6100 |\n| 1 | 20 | 0.7200 |" in first.decode()
+    assert "| 0.50 | 10 | 0.6100 |\n| 1.00 | 20 | 0.7200 |" in first.decode()
     card = files[CARD].decode()
     assert "0.6100" not in card
     assert str(reports[1].intervals["ap"]) in card
@@ -150,3 +153,34 @@ def test_page_report_and_card_show_every_threshold(
                 assert f"{metrics.accuracy_threshold:.4f}" in text, name
                 assert f"{metrics.f1_threshold:.4f}" in text, name
     assert f"A pair counts as a duplicate from a cosine of {post.cosine.accuracy_threshold:.4f} on" in visible["card"]
+
+
+def test_card_and_page_leave_out_the_knobs_that_nothing_read(training: FineTunedModel) -> None:
+    recipe = {**Recipe(loss="cosent").model_dump(), "a_knob_that_is_gone": 7}
+    of_cosent = training.model_copy(update={"recipe": recipe})
+    card = card_files(of_cosent)[CARD].decode()
+    report = before_and_after()[1].model_copy(update={"training": of_cosent})
+    for shown, text in (("| {} | {} |", card), ("{} {},", re.sub(r"\s+", " ", page(report, ())))):
+        assert shown.format("scale", "20.0") in text
+        assert shown.format("epochs", 1) in text
+        assert shown.format("margin", 0.5) not in text
+        assert "patience None" not in text
+    assert "| a\\_knob\\_that\\_is\\_gone | 7 |" in card
+
+    weighed = training.model_copy(update={"recipe": Recipe(loss_weights={"cosent": 0.0}).model_dump()})
+    assert knobs_that_counted(weighed).keys() >= {"margin", "group_size"}
+    assert "scale" not in knobs_that_counted(weighed)
+    unknown = training.model_copy(update={"recipe": {"loss": "of_another_release", "margin": 1, "scale": 2}})
+    assert knobs_that_counted(unknown) == unknown.recipe
+    without_dev = training.model_copy(update={"recipe": Recipe().model_dump(), "dev_evaluations": []})
+    assert "keep" not in knobs_that_counted(without_dev)
+
+
+def test_the_example_in_a_card_loads_the_model_from_where_it_is(training: FineTunedModel) -> None:
+    card = card_files(training)[CARD].decode()
+    assert f"model = SentenceTransformer({training.model.location!r})" in card
+    assert "model = SentenceTransformer('me/mine')" in card_on_hub(card, training.model, "me/mine")
+    assert training.model.location not in card_on_hub(card, training.model, "me/mine")
+    remote = training.model.model_copy(update={"location": "modal://a-volume/some-model-ft"})
+    card = card_files(training.model_copy(update={"model": remote}))[CARD].decode()
+    assert "model = SentenceTransformer('some-model-ft')  # the folder of this card" in card

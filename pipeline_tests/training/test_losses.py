@@ -1,7 +1,10 @@
 """Each loss on a batch of distinct questions is the library's on the pairs; ranking spares known duplicates."""
 
+from typing import Any, cast, get_args
+
 import pytest
 import torch
+from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.losses import (
     AnglELoss,
     ContrastiveLoss,
@@ -10,6 +13,7 @@ from sentence_transformers.sentence_transformer.losses import (
 )
 from torch.nn import functional
 
+from pipeline.reporting.recipe_knobs import KNOBS_OF_LOSSES
 from pipeline.training.losses import batch_loss
 from pipeline.training.recipe import LossName, Recipe
 
@@ -115,3 +119,21 @@ def test_ranking_without_a_duplicate_costs_nothing_and_has_a_gradient(
     assert cost.item() == 0
     assert embeddings.grad is not None
     assert not embeddings.grad.any()
+
+
+class _Noting:
+    """A recipe that notes which of its knobs are read."""
+
+    def __init__(self) -> None:
+        self.read: set[str] = set()
+
+    def __getattr__(self, knob: str) -> Any:
+        self.read.add(knob)
+        return getattr(RECIPE, knob)
+
+
+@pytest.mark.parametrize("name", get_args(LossName))
+def test_people_are_shown_the_knobs_that_a_loss_reads(name: LossName) -> None:
+    recipe = _Noting()
+    batch_loss(name, cast(SentenceTransformer, torch.nn.Identity()), cast(Recipe, recipe))
+    assert KNOBS_OF_LOSSES[name] == recipe.read

@@ -138,7 +138,10 @@ def _training_metadata(result: FineTunedModel) -> dict[str, Any]:
     if result.dev_evaluations:
         metadata["dev_average_precision"] = max(e.average_precision for e in result.dev_evaluations)
         metadata["dev_evaluations"] = dg.MetadataValue.table(
-            records=[dg.TableRecord(evaluation.model_dump()) for evaluation in result.dev_evaluations],
+            records=[
+                dg.TableRecord({**evaluation.model_dump(), "epoch": round(evaluation.epoch, 2)})
+                for evaluation in result.dev_evaluations
+            ],
             schema=dg.TableSchema(
                 [
                     dg.TableColumn("epoch", "float"),

@@ -38,12 +38,15 @@ def hub() -> Iterator[LoopbackHub]:
         yield running
 
 
+EXAMPLE = "model = SentenceTransformer({!r})"
+
+
 @pytest.fixture
 def model(pipeline_home: Path) -> Path:
     """The folder of a model in production."""
     trained = finished_training(pipeline_home / "runs" / "one")
     folder = Path(trained.model.location)
-    (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n# A card\n")
+    (folder / "README.md").write_text(f"---\nlicense: apache-2.0\n---\n# A card\n{EXAMPLE.format(str(folder))}\n")
     report = before_and_after()[1].model_copy(update={"model": trained.model})
     record = Candidate(trained, report, "0123abcd").promoted(None, datetime.now(UTC), is_rollback=False)
     store = VersionStore(str(pipeline_home))
@@ -78,6 +81,8 @@ def test_the_model_is_pushed_to_a_private_repository_without_what_an_earlier_one
     assert result.returncode == 0, result.stderr
     files = hub.repositories[ID].files
     sent = {path.relative_to(model).as_posix(): path.read_bytes() for path in model.rglob("*") if path.is_file()}
+    # Whoever reads the card there loads the model from there.
+    assert files.pop("README.md").decode() == sent.pop("README.md").decode().replace(str(model), ID[1])
     assert files == sent
     assert TOKEN not in result.stdout + result.stderr
 
