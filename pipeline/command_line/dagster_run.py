@@ -171,7 +171,7 @@ def print_summary(console: Console, outcome: Outcome) -> None:
             loaded["fine_tuned_model"],
         )
         if PRODUCTION in keys:
-            print_production(console, in_production)
+            print_production(console, in_production, loaded["fine_tuned_model"])
     else:
         for key in sorted(made):
             pointer = store.resolve(key, runs)

@@ -40,6 +40,7 @@ def run(settings: RunSettings, compute: Compute, on_progress: OnProgress = ignor
     say = partial(print_line, console)
 
     def print_reference(stage: str, report: EvaluationReport) -> None:
+        say("As the reference system prints it, at oracle thresholds, which are the best for these very pairs:")
         say(f"{stage} train eval {reference_print(report.oracle)}")
 
     plan = plan_of(settings)

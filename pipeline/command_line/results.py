@@ -1,9 +1,12 @@
 """What commands end with: the comparison of two reports, and where things lie."""
 
+from pathlib import Path
+
 from rich.console import Console
 from rich.table import Table
 
 from pipeline.command_line.terminal import say, say_sentence
+from pipeline.core.locations import remote_location
 from pipeline.evaluation.report import THRESHOLDS, EvaluationReport
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.quality.production_record import InProduction, ProductionModel
@@ -20,20 +23,31 @@ def print_results(
 
 
 def print_places(console: Console, model: FineTunedModel) -> None:
-    """Where the model, its results and the report lie."""
+    """Where the model, its results and the report lie: the folder once, as whole paths are wider than a window."""
+    say(console, f"Folder   {_from_here(model.run_folder)}")
     for name, place in (
-        ("Model", model.model.location),
-        ("Results", f"{model.run_folder}/binary_classification_evaluation_{{pre,post}}_train_results.csv"),
-        ("Report", f"{model.run_folder}/{PAGE_FILE_NAME}"),
+        ("Model", model.model.name),
+        ("Results", "binary_classification_evaluation_{pre,post}_train_results.csv"),
+        ("Report", PAGE_FILE_NAME),
     ):
-        say(console, f"{name:<8} {place}")
+        say(console, f"  {name:<8} {place}")
 
 
-def print_production(console: Console, current: InProduction) -> None:
-    """Which model is in production, if there is one."""
+def _from_here(place: str) -> str:
+    """A place as it is shortest: from the working folder on where it lies in this."""
+    if remote_location(place) is None and (path := Path(place)).is_relative_to(Path.cwd()):
+        return str(path.relative_to(Path.cwd()))
+    return place
+
+
+def print_production(console: Console, current: InProduction, made: FineTunedModel) -> None:
+    """Which model is in production, if there is one: the one that was just made, or where the other lies."""
     place = "nothing was accepted yet"
-    if current is not None:
-        place = current.model.model.location if isinstance(current, ProductionModel) else current.said
+    if isinstance(current, ProductionModel):
+        location = current.model.model.location
+        place = "this model" if location == made.model.location else _from_here(location)
+    elif current is not None:
+        place = current.said
     say(console, f"In use   {place}")
     if isinstance(current, ProductionModel):
         said = "python -m pipeline compare A B, search QUESTION --in FILE, mine FILE: docs/use-the-model.md"

@@ -24,10 +24,11 @@ def results_markdown(report: EvaluationReport) -> str:
 def _joined(
     report: EvaluationReport, parts: Iterable[Section], pictures: Sequence[Picture], first: str | None = None
 ) -> str:
+    """`first` is a sentence of this project alone, so it needs no backslashes."""
     drawn = {picture.name: picture for picture in pictures}
     lines = [f"**{for_markdown(title(report))}**", ""]
     if first:
-        lines += [for_markdown(first), ""]
+        lines += [first, ""]
     for section in parts:
         lines += _section(section, drawn)
     return "\n".join(lines).rstrip() + "\n"

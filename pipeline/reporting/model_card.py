@@ -109,7 +109,7 @@ def model_card_text(result: FineTunedModel, reports: tuple[EvaluationReport, Eva
     recipe = ((knob, str(value)) for knob, value in knobs_that_counted(result).items())
     return _TEMPLATE.format(
         title=for_markdown(_title(result)),
-        verdict=f"\n{for_markdown(said)}\n" if said else "",
+        verdict=f"\n{said}\n" if said else "",
         base=for_markdown(result.base_model.name),
         load=_load(result.model),
         tell=_tell(result.decision),

@@ -30,7 +30,7 @@ class _Difference:
     def said(self, *, explains: bool) -> str:
         """With its interval, which the first difference of a sentence explains."""
         if not isinstance(self.value, Interval):
-            return f"{self.at} ({self.figure} {self.value:+.4f}, no interval)"
+            return f"{self.at} ({self.figure} {self.value:+.4f})"
         low, high = f"{self.value.low:+.4f}", f"{self.value.high:+.4f}"
         return f"{self.at} ({self.figure} {self.value.estimate:+.4f}, {'95 % interval ' * explains}{low} to {high})"
 
@@ -63,7 +63,7 @@ def verdict(report: EvaluationReport) -> str | None:
         shown = f"can be shown at {listed(alike)}"
         sentence += f"; no difference {shown}" if sentence else f"No difference to the baseline {shown}"
     if unsure:
-        sentence += f"; it is unknown how sure the difference is at {listed(unsure)}"
+        sentence += f"; without an interval, as an earlier release measured it: {listed(unsure)}"
     if len(differences) == 1:
         sentence += "; mining and retrieval were not compared"
     return f"{sentence}."

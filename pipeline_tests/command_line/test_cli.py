@@ -333,6 +333,8 @@ def test_two_runs_at_once_keep_to_their_own_files_and_finetune_gives_the_same_as
     finetuned = pipeline("finetune", "--config", str(small_config), "--set", "splits.seed=1")
     assert finetuned.returncode == 0, finetuned.stderr
     assert weights(pipeline_home)[-1] in together
+    # Whoever reads them learns that these are not the table's figures.
+    assert finetuned.stdout.count("As the reference system prints it, at oracle thresholds") == 2
     printed = {
         name: ast.literal_eval(line.split(" eval ", 1)[1])
         for line in finetuned.stdout.splitlines()

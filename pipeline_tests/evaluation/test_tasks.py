@@ -162,3 +162,39 @@ def test_where_no_duplicate_is_among_the_neighbours_nothing_is_found() -> None:
     assert (found.duplicate_pairs, found.mining_ap, found.mining_f1, found.recall_at_100) == (1, 0, 0, 0)
     assert found.resampled is not None
     assert set(found.resampled.figure("mining_ap")) == {0}
+
+
+def a_corpus(seed: int) -> tuple[np.ndarray, np.ndarray, QuestionIndex, np.ndarray]:
+    """Embeddings of one corpus by two models, its pairs and labels. Three meanings of a topic hang together by pairs of
+    others, and some meanings are harder for both models."""
+    random = np.random.default_rng(seed)
+    groups = 90
+    of = np.repeat(np.arange(groups), 1 + random.geometric(0.5, size=groups))
+    centres = random.normal(size=(groups // 3, 12)).repeat(3, axis=0) * 0.8 + random.normal(size=(groups, 12)) * 0.7
+    hardness = random.uniform(0.5, 1.3, size=(groups, 1))[of]
+    noise, more = random.normal(size=(2, len(of), 12))
+    first = np.searchsorted(of, np.arange(groups))
+    duplicates = [(i, i + 1) for i in range(len(of) - 1) if of[i] == of[i + 1]]
+    others = [(first[i], first[i + 1]) for i in range(groups - 1) if i // 3 == (i + 1) // 3]
+    pairs = np.array([*duplicates, *others])
+    index = QuestionIndex([f"question {i}" for i in range(len(of))], pairs[:, 0], pairs[:, 1])
+    labels = np.repeat([1, 0], [len(duplicates), len(others)])
+    models = (noise * 0.55, (0.8 * noise + 0.6 * more) * 0.5)
+    before, after = ((centres[of] + hardness * errors).astype(np.float32) for errors in models)
+    return before, after, index, labels
+
+
+@pytest.mark.slow
+def test_intervals_are_as_wide_as_differences_vary_from_corpus_to_corpus() -> None:
+    measured = []
+    for seed in range(24):
+        before, after, index, labels = a_corpus(seed)
+        found = [task_metrics(embeddings, index, labels, 10_000) for embeddings in (before, after)]
+        measured.append([(tasks, tasks.resampled) for tasks in found if tasks and tasks.resampled])
+    for name in ("mining_ap", "recall_at_10"):
+        differences, spreads = [], []
+        for (before_, drawn_before), (after_, drawn_after) in measured:
+            differences.append(getattr(after_, name) - getattr(before_, name))
+            spreads.append(np.nanstd(drawn_after.figure(name) - drawn_before.figure(name)))
+        # The standard deviation of 24 figures is itself known to about 15 %.
+        assert np.mean(spreads) == pytest.approx(np.std(differences, ddof=1), rel=0.35)

@@ -1,13 +1,13 @@
 """The sentence that says what a model gained and lost."""
 
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from made_reports import as_an_earlier_release_stored_it, before_and_after
 from rich.console import Console
 
-from pipeline.command_line.results import print_comparison
-from pipeline.core.foreign_text import for_markdown
+from pipeline.command_line.results import print_comparison, print_results
 from pipeline.core.values import Interval
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.reporting.markdown import markdown
@@ -74,7 +74,9 @@ def test_a_report_of_an_earlier_release_has_differences_without_an_interval() ->
     assert report.tasks is not None
     assert report.baseline_tasks is not None
     difference = report.tasks.mining_ap - report.baseline_tasks.mining_ap
-    assert f"finding the duplicates in a corpus (mining AP {difference:+.4f}, no interval)" in said
+    assert (
+        f"as an earlier release measured it: finding the duplicates in a corpus (mining AP {difference:+.4f})" in said
+    )
     assert "No interval: an earlier release measured them." in markdown(report)
 
 
@@ -98,6 +100,25 @@ def test_report_page_card_and_terminal_begin_with_it() -> None:
         (model_card(report.training, (baseline, report)).split("\n# ")[1], "## "),
         (text.getvalue(), "│ accuracy"),
     ):
-        shown = said if said in form else for_markdown(said)
-        assert 0 < form.index(shown) < form.index(first_figure)
+        assert 0 < form.index(said) < form.index(first_figure)
     assert "-0.0300 (-0.0400 to -0.0100)" in text.getvalue()
+
+
+def test_a_narrow_terminal_breaks_the_sentence_between_words_and_no_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    baseline, report = before_and_after()
+    run_folder = tmp_path / "runs" / "sentence-transformers-ft-1702914571"
+    assert report.training is not None
+    training = report.training.at(str(run_folder))
+    monkeypatch.chdir(tmp_path)
+    text = StringIO()
+    console = Console(file=text, width=80, force_terminal=True, color_system=None)
+    print_results(console, baseline, report, training)
+    said, lines = verdict(report), text.getvalue().splitlines()
+    assert said is not None
+    assert said in " ".join(line.strip() for line in lines)
+    assert max(map(len, lines)) <= 80
+    # From the working folder on, so that it can be copied and opened.
+    assert "Folder   runs/sentence-transformers-ft-1702914571" in lines
+    assert "  Report   report.html" in lines
