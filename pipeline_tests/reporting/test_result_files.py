@@ -80,6 +80,8 @@ def test_the_files_of_a_run_folder_bear_the_reference_systems_names(
         assert report.tasks is not None
         assert beside["tasks"]["mining_ap"] == report.tasks.mining_ap
         assert "resampled" not in beside["tasks"]
+        assert beside["operating"]["cosine"]["f1_threshold"] == report.cosine.f1_threshold
+        assert beside["oracle"]["cosine"]["accuracy_threshold"] == report.oracle["cosine"].accuracy_threshold
     assert (baseline.model.version, post.model.version) == ("m1", "m2")
 
 

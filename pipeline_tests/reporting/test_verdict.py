@@ -122,3 +122,5 @@ def test_a_narrow_terminal_breaks_the_sentence_between_words_and_no_path(
     # From the working folder on, so that it can be copied and opened.
     assert "Folder   runs/sentence-transformers-ft-1702914571" in lines
     assert "  Report   report.html" in lines
+    for threshold in (report.cosine.accuracy_threshold, report.cosine.f1_threshold):
+        assert any("threshold" in line and f"{threshold:.4f}" in line for line in lines)
