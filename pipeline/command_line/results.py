@@ -40,12 +40,12 @@ def _from_here(place: str) -> str:
     return place
 
 
-def print_production(console: Console, current: InProduction, made: FineTunedModel) -> None:
-    """Which model is in production, if there is one: the one that was just made, or where the other lies."""
+def print_production(console: Console, current: InProduction, made: FineTunedModel | None = None) -> None:
+    """Which model is in production, if there is one: the one that was just made, or where another one lies."""
     place = "nothing was accepted yet"
     if isinstance(current, ProductionModel):
         location = current.model.model.location
-        place = "this model" if location == made.model.location else _from_here(location)
+        place = "this model" if made and location == made.model.location else _from_here(location)
     elif current is not None:
         place = current.said
     say(console, f"In use   {place}")
