@@ -89,6 +89,8 @@ def materialised(config: str, environment: Mapping[str, str], path: Path) -> dic
     settings = (
         f"raw_quora_dataset.path={path}",
         "base_model.model=bundled",
+        # A few hundred eval pairs would tell little.
+        "splits.eval_fraction=0.2",
         "fine_tuned_model.epochs=1",
         "fine_tuned_model.allow_slow=true",
     )
@@ -112,7 +114,7 @@ def keys(table: PairTable) -> set[tuple[str, str]]:
 @click.command()
 @click.option("--pairs", "path", required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--months", default=6, show_default=True)
-@click.option("--pairs-a-month", default=2_500, show_default=True)
+@click.option("--pairs-a-month", default=5_000, show_default=True)
 @click.option("--shuffled", default=4, show_default=True, help="The month whose part comes with shuffled labels.")
 @click.option("--output", type=click.Path(path_type=Path), help="Where the picture goes, without its ending.")
 def main(path: Path, months: int, pairs_a_month: int, shuffled: int, output: Path | None) -> None:

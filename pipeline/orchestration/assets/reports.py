@@ -164,10 +164,16 @@ def model_leaderboard(
 
 
 def _report_metadata(report: EvaluationReport, gains: Mapping[str, float] | None = None) -> dict[str, Any]:
-    """What a reader looks for first: the report, what was gained, the figures by cosine; other similarities last."""
+    """What a reader looks for first: the verdict and the report, what was gained, the figures by cosine; other
+    similarities last."""
     from pipeline.reporting.markdown import markdown
     from pipeline.reporting.plots import pictures
+    from pipeline.reporting.verdict import HEADLINES, verdict
 
+    said = verdict(report)
+    task_gains = {
+        f"{metric}_gain": report.task_gains[metric].estimate for metric in HEADLINES if metric in report.task_gains
+    }
     numbers = {
         name: {f"{name}_{metric}": value for metric, value in values.model_dump().items()}
         for name, values in report.operating.items()
@@ -175,8 +181,10 @@ def _report_metadata(report: EvaluationReport, gains: Mapping[str, float] | None
     cosine = numbers.pop("cosine")
     return readable(
         {
+            **({"verdict": said} if said else {}),
             "report": dg.MetadataValue.md(markdown(report, pictures(report))),
             **{f"cosine_{metric}_gain": gain for metric, gain in (gains or {}).items()},
+            **task_gains,
             **cosine,
             "model": report.model.name,
             "model_location": dg.MetadataValue.path(report.model.location),
