@@ -28,7 +28,7 @@ from filelock import FileLock, Timeout
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import PROJECT_ROOT
 from pipeline.orchestration.progress_logger import told_the_run
-from pipeline.orchestration.work_records import PROCESS_TAG
+from pipeline.orchestration.work_records import PROCESS_TAG, process_of
 
 _DEFINITIONS = "pipeline.definitions"
 _LOCATION, _REPOSITORY = "pipeline", "__repository__"
@@ -151,7 +151,7 @@ def _named(instance: dg.DagsterInstance, wanted: str) -> dg.DagsterRun:
 def _is_alive(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     """Whether the process of an unfinished run is there; of runs of other machines and of Dagster's own it can't be
     told, and they count as alive."""
-    process = run.tags.get(PROCESS_TAG)
+    process = process_of(instance, run)
     if not process or process.partition("/")[0] != socket.gethostname():
         return True
     try:

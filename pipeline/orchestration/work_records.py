@@ -72,16 +72,14 @@ class StepRecords(Caller):
         """Whether the run is being terminated, or belongs to a command line: there Ctrl-C means stop, and stop paying.
 
         A server that goes down interrupts its runs too; those are re-executed, and find their work again. A run that a
-        server launched has a `remote_job_origin`; so has one of `python -m pipeline`, which has a tag besides. Where a
-        server re-executes that one, the tag is inherited. A run of Dagster's own command line has neither.
+        server launched has a `remote_job_origin`. So has one of `python -m pipeline`, which has a process besides; one
+        of Dagster's own command line has neither.
         """
         instance = self._context.instance
         run = instance.get_run_by_id(self._context.run.run_id)
         if run is None or run.status in (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED):
             return True
-        parent = instance.get_run_by_id(run.parent_run_id) if run.parent_run_id else None
-        inherited = parent.tags.get(PROCESS_TAG) if parent else None
-        return run.remote_job_origin is None or run.tags.get(PROCESS_TAG) not in (None, inherited)
+        return run.remote_job_origin is None or process_of(instance, run) is not None
 
     def took(self, usage: Usage) -> None:
         """Add what work took to the asset's metadata: the sum where a step has several pieces of work done."""
@@ -116,6 +114,13 @@ class StepRecords(Caller):
 def _sum(cost: Cost | None, more: Cost | None) -> Cost | None:
     """Both costs, which are of one price table; None where one of them isn't known."""
     return cost.model_copy(update={"amount": cost.amount + more.amount}) if cost and more else None
+
+
+def process_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str | None:
+    """The process of a command line that does a run itself; None for other runs, which may have inherited its tag."""
+    parent = instance.get_run_by_id(run.parent_run_id) if run.parent_run_id else None
+    process = run.tags.get(PROCESS_TAG)
+    return None if parent and process == parent.tags.get(PROCESS_TAG) else process
 
 
 def recorded_calls(place: Backend, tags: Mapping[str, str]) -> Iterator[tuple[str, str]]:

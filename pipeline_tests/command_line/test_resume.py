@@ -169,9 +169,16 @@ def thing() -> int:
     return 1
 
 
-def recorded(instance: dg.DagsterInstance, status: dg.DagsterRunStatus, process: str | None = None) -> dg.DagsterRun:
+def recorded(
+    instance: dg.DagsterInstance,
+    status: dg.DagsterRunStatus,
+    process: str | None = None,
+    parent: dg.DagsterRun | None = None,
+) -> dg.DagsterRun:
     job = dg.Definitions(assets=[thing]).resolve_implicit_global_asset_job_def()
-    return instance.create_run_for_job(job, status=status, tags={PROCESS_TAG: process} if process else {})
+    parent_id = parent.run_id if parent else None
+    tags = {PROCESS_TAG: process} if process else {}
+    return instance.create_run_for_job(job, status=status, tags=tags, parent_run_id=parent_id, root_run_id=parent_id)
 
 
 def test_what_cannot_be_resumed_is_refused_in_one_line(instance: dg.DagsterInstance, dagster_home: Path) -> None:
@@ -201,6 +208,8 @@ def test_a_run_in_progress_is_left_alone_and_one_whose_process_is_gone_is_not(
             alive,
             recorded(instance, dg.DagsterRunStatus.STARTED, "another-machine/lost"),
             recorded(instance, dg.DagsterRunStatus.STARTED),
+            # The UI goes on with the run of a process that is gone: its tags are inherited.
+            recorded(instance, dg.DagsterRunStatus.STARTED, f"{here}/lost", parent=lost),
         ):
             with pytest.raises(PipelineError, match="is in progress"):
                 run_to_resume(instance, run.run_id)
