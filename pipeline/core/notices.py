@@ -65,7 +65,7 @@ class Recipient(Protocol):
 
 @dataclass(frozen=True)
 class Webhook:
-    """The incoming webhook of a chat, in the form that Slack, Mattermost, Teams and others accept: `{"text": …}`."""
+    """The incoming webhook of a chat, in the form that Slack, Mattermost and others accept: `{"text": …}`."""
 
     url: str = field(repr=False)
 
