@@ -187,9 +187,13 @@ def draw(found: list[Month], output: Path) -> None:
     axes.plot(numbers, [new for _, new, _ in compared], "o", color="C0", markersize=8, label="this month's model")
     axes.plot(numbers, [old for *_, old in compared], "s", color="C1", markersize=8, label="in production before")
     for month, new, old in compared:
-        word = f"{month.decision}\n{month.difference}"
+        word = f"{month.decision}\n{month.difference}".replace(" (", "\n(")
         at = (month.number, max(new, old))
         axes.annotate(word, at, (0, 10), textcoords="offset points", ha="center", fontsize=7.5)
+    for month in set(found) - {month for month, *_ in compared}:
+        # Nothing was in production before.
+        word = f"{month.decision}\n{month.gain:+.4f} over\nits baseline"
+        axes.text(month.number, 0.5, word, transform=axes.get_xaxis_transform(), ha="center", fontsize=7.5)
     for month in found:
         if month.shuffled:
             axes.axvspan(month.number - 0.4, month.number + 0.4, color="0.9", zorder=0)
