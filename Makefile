@@ -7,9 +7,9 @@ PIP_FLAGS ?=
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile $(PIP_FLAGS)
 # With CUDA, its hash checked too: make dev TORCH="--no-deps --require-hashes -r requirements-torch.lock"
 TORCH ?= $$(grep '^torch==' constraints.txt)
-CONFIG ?= configs/quickstart.yaml
-# Question pairs of your own: make materialize PAIRS=support.csv
+# Question pairs of your own: make materialize PAIRS=my_pairs.csv
 PAIRS ?=
+CONFIG ?= configs/$(if $(PAIRS),few_pairs,quickstart).yaml
 # Extra arguments of `python -m pipeline materialize`, such as ARGS="--set fine_tuned_model.epochs=2"
 ARGS ?=
 
