@@ -154,8 +154,11 @@ def _is_alive(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     process = process_of(instance, run)
     if not process or process.partition("/")[0] != socket.gethostname():
         return True
+    path = _lock_file(instance, process)
     try:
-        with FileLock(_lock_file(instance, process), timeout=0):
+        with FileLock(path, timeout=0):
+            # A process that was killed couldn't remove it.
+            path.unlink(missing_ok=True)
             return False
     except Timeout:
         return True
