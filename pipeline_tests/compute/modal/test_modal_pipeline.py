@@ -59,7 +59,7 @@ def test_the_whole_graph_gives_the_result_files_of_this_machine(
         run(tmp_path / "here", config, instance)
 
     (volume,) = run_volumes(modal_loopback)
-    assert f"modal-volume://{volume}/" in printed
+    assert f"modal-volume://{volume}" in printed
     there = modal_loopback.volume_files(volume)
     (here,) = (tmp_path / "here" / "runs").iterdir()
     for stage in ("pre", "post"):
