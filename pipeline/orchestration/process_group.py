@@ -1,8 +1,8 @@
 """Imported first by the server of the steps: puts it, and all steps with it, into a process group of its own.
 
 A terminal sends Ctrl-C to every process of a group. Helpers of Dagster that a step has started would print a traceback,
-and the step would be interrupted twice: the process of the run ends its steps itself. Where that process is killed, which
-ends its group at most, the steps end by themselves.
+and the step would be interrupted twice: the process of the run ends its steps itself. Where that process is killed, and
+its own group at most with it, the steps end by themselves.
 """
 
 import os
