@@ -65,10 +65,12 @@ def execute(work: NewRun | ResumedRun, verbose: bool, on_progress: OnProgress, a
                 "asset_selection": [dg.AssetKey.from_user_string(key) for key in sorted(assets)],
             }
             tags: dict[str, str] = {}
+            before: list[str] = []
         else:
             earlier = run_to_resume(instance, work.run)
-            assets = _assets_of(instance, earlier)
-            on_progress(LogLine(f"resuming run {earlier.run_id}: {_left(instance, earlier)}"))
+            before = with_ancestors(instance, earlier.run_id)
+            assets = _assets_of(instance, before[-1])
+            on_progress(LogLine(f"resuming run {earlier.run_id}: {_done(instance, before)}"))
             parameters = {
                 "job": job_of_the_definitions(earlier.job_name),
                 "run_config": {**earlier.run_config, **loggers},
@@ -84,8 +86,7 @@ def execute(work: NewRun | ResumedRun, verbose: bool, on_progress: OnProgress, a
             ended = instance.get_run_by_id(result.run_id)
             if ended and ended.status == dg.DagsterRunStatus.CANCELED:
                 raise KeyboardInterrupt
-            runs = with_ancestors(instance, result.run_id)
-    return _finished(result, runs, assets)
+    return _finished(result, [result.run_id, *before], assets)
 
 
 def _selected_assets(select: str) -> set[str]:
@@ -106,16 +107,14 @@ def _selected_assets(select: str) -> set[str]:
     return {key.to_user_string() for key in keys}
 
 
-def _assets_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> set[str]:
-    """What a run was to make, with the runs that it goes on from."""
-    first = with_ancestors(instance, run.run_id)[-1]
-    planned = instance.get_records_for_run(first, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED).records
+def _assets_of(instance: dg.DagsterInstance, run_id: str) -> set[str]:
+    """What a run was to make that goes on from no other."""
+    planned = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED).records
     return {record.asset_key.to_user_string() for record in planned if record.asset_key}
 
 
-def _left(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
-    """How much of a run is done."""
-    runs = with_ancestors(instance, run.run_id)
+def _done(instance: dg.DagsterInstance, runs: list[str]) -> str:
+    """How much of a run is done, by it and the runs that it goes on from."""
     done = {
         record.event_log_entry.step_key
         for run_id in runs

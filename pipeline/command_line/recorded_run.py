@@ -37,11 +37,6 @@ _LOCATION, _REPOSITORY = "pipeline", "__repository__"
 _LOCKS = "command_line"
 """Folder in DAGSTER_HOME with a file for each process that runs something; it holds the lock of its file."""
 
-_UNFINISHED = [
-    status
-    for status in dg.DagsterRunStatus
-    if status not in (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
-]
 _SHORTEST = 4
 """Characters of a run's id that a person may give."""
 
@@ -87,7 +82,7 @@ class RecordedRun:
     def close(self) -> None:
         """Record the end of a run that has not come to an end by itself."""
         run = self._instance.get_run_by_id(self.run_id) if self.run_id else None
-        if run and run.status in _UNFINISHED:
+        if run and not run.is_finished:
             self._instance.report_run_canceled(run, "The command that ran it has ended.")
 
 
@@ -124,7 +119,7 @@ def run_to_resume(instance: dg.DagsterInstance, wanted: str | None) -> dg.Dagste
     run = _named(instance, wanted) if wanted else next(iter(instance.get_runs(limit=1)), None)
     if run is None:
         raise PipelineError(f"no run is recorded in DAGSTER_HOME {instance.root_directory}: leave `--resume` out")
-    if run.status in _UNFINISHED:
+    if not run.is_finished:
         if _is_alive(instance, run):
             raise PipelineError(f"run {run.run_id} is in progress: wait for its end, or terminate it in the UI")
         instance.report_run_canceled(run, "The process that ran it is gone.")

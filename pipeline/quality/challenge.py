@@ -16,7 +16,7 @@ from pipeline.evaluation.report import EvaluationReport
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.quality.comparison import Comparison, NoComparison
 from pipeline.quality.production_record import ProductionModel
-from pipeline.question_pairs.questions import QuestionIndex, question_components
+from pipeline.question_pairs.questions import QuestionIndex, pair_numbers, question_components
 from pipeline.question_pairs.schema import PairTable
 
 FEWEST_PAIRS = 50
@@ -54,8 +54,7 @@ def challenge(
 
     The latter's own report counts where it is about the same eval pairs; else it is measured on those of the report.
 
-    Raises:
-        PipelineError: when the place to compute can't be used.
+    A model that can't be measured, for whatever reason, can't be compared.
     """
     eval_pairs = splits.evaluation(report.eval_version)
     if eval_pairs is None:
@@ -94,9 +93,7 @@ def stands_in(pairs: PairTable, others: Sequence[PairTable]) -> np.ndarray:
     for other in others:
         both = both.followed_by(other)
     index = QuestionIndex.of(both)
-    low = np.minimum(index.first_question, index.second_question)
-    high = np.maximum(index.first_question, index.second_question)
-    keys = low * index.questions + high
+    keys = pair_numbers(index.first_question, index.second_question, index.questions)
     stands: np.ndarray = np.isin(keys[: len(pairs)], keys[len(pairs) :])
     return stands
 

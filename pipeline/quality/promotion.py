@@ -211,10 +211,8 @@ def _not_worse(
             f"{compared.said}; at most {rules.max_ap_loss:g} less is accepted, and an interval that reaches 0",
         )
     reason = compared.reason if compared else _reason_against_comparing(candidate, current, rules)
-    if compared is None and not isinstance(current, UnreadableRecord):
+    if compared is None and (rules.run_id or not isinstance(current, UnreadableRecord)):
         return skipped(str(reason), bound)
-    if rules.run_id:
-        return skipped(f"run {rules.run_id} was chosen by hand", bound)
     if rules.on_other_eval_pairs == "replace":
         return skipped(f"they can't be compared: {reason}. `on_other_eval_pairs: replace` goes by the gain", bound)
     return Finding(False, None, bound, f"they can't be compared: {reason}; {_BY_GAIN_ALONE}")

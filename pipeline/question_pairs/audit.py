@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from pipeline.core.errors import excerpt
 from pipeline.core.tables import Table
+from pipeline.question_pairs.questions import pair_numbers
 
 _EXAMPLES = 3
 
@@ -91,8 +92,7 @@ def repetitions(first: np.ndarray, second: np.ndarray, is_duplicate: np.ndarray)
     if not len(first):
         none = np.zeros(0, dtype=bool)
         return Repetitions(none, none, none)
-    low, high = np.minimum(first, second), np.maximum(first, second)
-    pair, _ = pd.factorize(low * (int(high.max()) + 1) + high)
+    pair, _ = pd.factorize(pair_numbers(first, second, int(max(first.max(), second.max())) + 1))
     turned = first > second
     counts = np.bincount(pair)
     duplicates = np.bincount(pair, weights=is_duplicate)

@@ -12,7 +12,7 @@ from pipeline.core.errors import PipelineError, excerpt
 from pipeline.core.foreign_text import BEGINS_A_FORMULA, without_credentials
 from pipeline.question_pairs.audit import Audit, excerpts
 from pipeline.question_pairs.options import PairSource
-from pipeline.question_pairs.questions import question_keys
+from pipeline.question_pairs.questions import pair_numbers, question_keys
 from pipeline.question_pairs.reading.files import DataFile, Deadline, find_files
 from pipeline.question_pairs.reading.forms import MISSING_LABEL, FormPairs
 from pipeline.question_pairs.reading.pair_files import read_pair_files
@@ -109,8 +109,10 @@ def _read(name: str, source: PairSource, deadline: Deadline) -> _Corrections:
     )
 
 
-def _whole(column: pa.ChunkedArray) -> pa.Array:
-    return column.combine_chunks() if column.num_chunks else pa.array([], column.type)
+def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    if isinstance(column, pa.ChunkedArray):
+        return column.combine_chunks() if column.num_chunks else pa.array([], column.type)
+    return column
 
 
 def _places(file: DataFile, part: FormPairs, files: int) -> list[str]:
@@ -129,16 +131,12 @@ def _pair_codes(*tables: Sequence[pa.Array]) -> list[np.ndarray]:
     Args:
         tables: first and second questions of the pairs of each table.
     """
-    keys = question_keys(pa.concat_arrays([_whole_text(texts) for table in tables for texts in table]))
+    keys = question_keys(pa.concat_arrays([_whole(texts) for table in tables for texts in table]))
     codes = keys.dictionary_encode().indices.to_numpy().astype(np.int64)
     ends = np.cumsum([len(texts) for table in tables for texts in table])[:-1]
     sides = np.split(codes, ends)
     count = int(codes.max()) + 1 if len(codes) else 1
-    return [np.minimum(a, b) * count + np.maximum(a, b) for a, b in zip(sides[::2], sides[1::2], strict=True)]
-
-
-def _whole_text(texts: pa.Array | pa.ChunkedArray) -> pa.Array:
-    return texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
+    return [pair_numbers(first, second, count) for first, second in zip(sides[::2], sides[1::2], strict=True)]
 
 
 def _check_agree(codes: np.ndarray, found: _Corrections, name: str) -> None:

@@ -88,6 +88,16 @@ class QuestionIndex:
         return groups[self.question]
 
 
+def pair_numbers(first: np.ndarray, second: np.ndarray, questions: int) -> np.ndarray:
+    """A number for each pair, equal for the same two questions whichever way round: int64 of shape (pairs,).
+
+    Args:
+        first, second: int64 of shape (pairs,): which questions a pair has, below `questions`.
+    """
+    numbers: np.ndarray = np.minimum(first, second) * questions + np.maximum(first, second)
+    return numbers
+
+
 def meaning_groups(questions: int, first: np.ndarray, second: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Which questions are known to ask the same: the component of each in the graph of duplicate pairs.
 
