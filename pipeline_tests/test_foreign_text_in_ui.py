@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -153,7 +154,12 @@ def events(canary: Canary, folder: Path) -> Iterator[dg.AssetMaterialization | d
     card = model_card_text(report.training)
     yield dg.AssetMaterialization("card", metadata={"model_card": dg.MetadataValue.md(card)})
     record = ProductionModel(
-        model=report.training, report=report, run_id="r", promoted_at="now", is_rollback=False, previous=None
+        model=report.training,
+        report=report,
+        run_id="r",
+        promoted_at=datetime.now(UTC).isoformat(),
+        is_rollback=False,
+        previous=None,
     )
     history = dict(production._metadata(record, VersionStore(str(folder))))
     yield dg.AssetMaterialization("production", metadata={**history, "trained_by": "r"})
