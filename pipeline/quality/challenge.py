@@ -54,7 +54,10 @@ def challenge(
 
     The latter's own report counts where it is about the same eval pairs; else it is measured on those of the report.
 
-    A model that can't be measured, for whatever reason, can't be compared.
+    A model in production whose files are gone or damaged can't be compared.
+
+    Raises:
+        PipelineError: when measuring it fails for any other reason, such as a lost connection: a later try may succeed.
     """
     eval_pairs = splits.evaluation(report.eval_version)
     if eval_pairs is None:
@@ -83,6 +86,8 @@ def challenge(
             compute.verify(current.model)
             theirs = measure(compute, job, on_progress, caller).eval_scores["cosine"]
         except PipelineError as error:
+            if error.make_again != "model":
+                raise
             return NoComparison(f"the model in production can't be measured ({error.message})")
     return _compared(compared, report.scores[rows], theirs, len(eval_pairs) - len(rows), measured_now=not is_same)
 

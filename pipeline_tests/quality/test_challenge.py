@@ -48,13 +48,13 @@ class _Measured(Work[Measurement]):
 class _Place:
     """Stands for a place to compute: the network's edge of this test. It notes what it is asked to measure."""
 
-    def __init__(self, score: Callable[[PairTable], np.ndarray], damage: str = "") -> None:
+    def __init__(self, score: Callable[[PairTable], np.ndarray], damage: PipelineError | None = None) -> None:
         self.asked: list[MeasuringJob] = []
         self._score, self._damage = score, damage
 
     def verify(self, model: FineTunedModel) -> None:
         if self._damage:
-            raise PipelineError(self._damage)
+            raise self._damage
 
     def start_measuring(self, job: MeasuringJob) -> Work[Measurement]:
         self.asked.append(job)
@@ -148,10 +148,17 @@ def test_what_cannot_be_compared_says_why(case: str, said: str) -> None:
         case "training pairs":
             against = of_last_month(SPLITS.train.take(np.arange(50)))
         case "model":
-            place = _Place(perfect, damage="its folder is gone")
+            place = _Place(perfect, PipelineError("its folder is gone", make_again="model"))
         case "few":
             splits, against = stored(SPLITS.eval), of_last_month(SPLITS.eval)
     found = compared(place, splits, report, against)
     assert isinstance(found, NoComparison)
     assert said in found.reason
     assert "\n" not in found.reason
+
+
+def test_a_place_that_cannot_be_reached_fails_the_run_instead_of_the_comparison() -> None:
+    """Else `replace` would let the gain alone decide where trying again would have compared them."""
+    place = _Place(perfect, PipelineError("Modal can't be reached (timed out): run it again"))
+    with pytest.raises(PipelineError, match="can't be reached"):
+        compared(place, stored(), REPORT, of_last_month(SPLITS.train))
