@@ -1,0 +1,1 @@
+"""The service: answers over HTTP about pairs of questions and about known questions."""
