@@ -169,7 +169,7 @@ def test_a_service_has_the_variables_that_it_needs_and_no_other() -> None:
     assert set(SERVICES["postgres"]["environment"]) == {"POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_DB"}
     assert set(SERVICES["webserver"]["environment"]) == set(SERVICES["daemon"]["environment"]) == history
     # What the code reads, but for what has its place in the image or is no matter of a server.
-    elsewhere = {"PIPELINE_RUNS_FOLDER", "DAGSTER_HOME", "PIPELINE_MODAL_PRICES"}
+    elsewhere = {"PIPELINE_RUNS_FOLDER", "DAGSTER_HOME", "PIPELINE_MODAL_PRICES", "PIPELINE_SERVE_TOKEN"}
     read = {variable.name for variable in variables()} - elsewhere
     tokens = {"MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET", "HF_HOME"}
     assert set(SERVICES["code"]["environment"]) == history | read | tokens

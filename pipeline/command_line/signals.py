@@ -61,7 +61,12 @@ def heed() -> None:
 
 def wait_for_other_machines() -> None:
     """Give the command time to end what it has begun elsewhere."""
-    _signals.patience = _REMOTE_PATIENCE
+    wait(_REMOTE_PATIENCE)
+
+
+def wait(seconds: float) -> None:
+    """Give the command so much time to end by itself."""
+    _signals.patience = seconds
 
 
 @contextmanager

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from pipeline.duplicates.vectors import Vectors
     from pipeline.question_pairs.schema import PairTable
 
-_model_option = click.option(
+model_option = click.option(
     "--model",
     "choice",
     default="production",
     show_default=True,
     help="`production`, the id of the run that trained it, a model's folder, a Hugging Face id, or `bundled`.",
 )
-_device_option = click.option(
+device_option = click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda", "mps"]),
     default="auto",
@@ -43,7 +43,7 @@ _precision_option = click.option(
 )
 
 
-_column_option = click.option(
+column_option = click.option(
     "--column",
     metavar="NAME",
     help="The column of the questions. [default: the only one, or question, text, sentence, query, title]",
@@ -64,14 +64,14 @@ def _out_option(what: str) -> Callable[[Any], Any]:
 @click.option("--first", metavar="COLUMN", help="The column of the first question. [default: question1]")
 @click.option("--second", metavar="COLUMN", help="The column of the second question. [default: question2]")
 @_out_option("the file's columns, cosine, probability and decision")
-@_model_option
+@model_option
 @_precision_option
 @click.option(
     "--prior",
     type=float,
     help="Share of duplicates among the pairs that you ask about. [default: as on the dev split]",
 )
-@_device_option
+@device_option
 def compare_command(
     questions: tuple[str, ...],
     source: str | None,
@@ -101,7 +101,7 @@ def compare_command(
             require_suffix(out)
         compared = read_compared(source, first, second) if source else None
         pairs = compared.pairs if compared else [(questions[0], questions[1])]
-        classifier = _classifier(choice, device)
+        classifier = ready_classifier(choice, device)
         threshold = classifier.threshold(precision, prior) if classifier.chosen.decision else None
         if threshold is None and (precision is not None or prior is not None):
             classifier.chosen.require_decision()
@@ -133,11 +133,11 @@ def compare_command(
 @click.option(
     "--in", "source", metavar="FILE", help="The questions to search. [default: those that the job `mine` has indexed]"
 )
-@_column_option
+@column_option
 @click.option("--top", type=click.IntRange(1, 1_000), default=10, show_default=True, help="How many to show.")
 @_out_option("what was found")
-@_model_option
-@_device_option
+@model_option
+@device_option
 def search_command(
     question: str, source: str | None, column: str | None, top: int, out: Path | None, choice: str, device: Any
 ) -> None:
@@ -182,7 +182,7 @@ def search_command(
 
 @click.command("mine")
 @click.argument("source", metavar="FILE")
-@_column_option
+@column_option
 @_out_option("the pairs")
 @click.option(
     "--clusters",
@@ -191,7 +191,7 @@ def search_command(
 )
 @click.option("--labelled", metavar="FILE", help="Labelled pairs, to measure precision and recall on.")
 @click.option("--report", type=click.Path(path_type=Path), help="Write a report in Markdown to this file.")
-@_model_option
+@model_option
 @click.option("--threshold", type=float, help="Cosine from which on a pair counts. [default: by the probability]")
 @_precision_option
 @click.option(
@@ -206,7 +206,7 @@ def search_command(
     show_default=True,
     help="`exact` misses nothing; `index` needs faiss and is quicker in large files.",
 )
-@_device_option
+@device_option
 def mine_command(
     source: str,
     column: str | None,
@@ -298,7 +298,7 @@ def _read(
     from pipeline.duplicates.corpus import read_corpus
 
     corpus = read_corpus(source, column)
-    classifier = _classifier(choice, device)
+    classifier = ready_classifier(choice, device)
     if options and options.threshold is None:
         # Before anything is embedded.
         classifier.chosen.require_decision()
@@ -327,7 +327,7 @@ def _indexed(
         raise PipelineError("no questions are indexed yet: name a file with --in, or launch the job `mine` first")
     index = store.read(INDEX, QuestionIndex, store.resolve(INDEX))
     questions = store.read(QUESTIONS, QuestionSet, store.resolve(QUESTIONS))
-    classifier = _classifier(choice, device)
+    classifier = ready_classifier(choice, device)
     matches = index_matches(index, questions.corpus_version, classifier.chosen.info.version)
     if not matches.passed:
         raise PipelineError(f"the question index can't be used: {matches.said}")
@@ -377,7 +377,8 @@ def _share(classifier: "DuplicateClassifier", prior: float | None) -> str:
     return f"{classifier.decision.calibration.positive_rate if prior is None else prior:.1%}"
 
 
-def _classifier(choice: str, device: Any) -> "DuplicateClassifier":
+def ready_classifier(choice: str, device: Any) -> "DuplicateClassifier":
+    """The chosen model, brought to this machine where it lies elsewhere."""
     from pipeline.compute.choice import create_compute
     from pipeline.core.locations import remote_location
     from pipeline.core.store import VersionStore

@@ -91,6 +91,11 @@ def find_model(choice: str, store: VersionStore) -> ChosenModel:
     return ChosenModel(info, decision, f"{info.name}, version {info.version}")
 
 
+def watched_assets(choice: str) -> tuple[str, ...]:
+    """The assets whose newest value decides which model a choice stands for; none where it is always the same."""
+    return (PRODUCTION_ASSET,) if choice in (PRODUCTION, PRODUCTION_ASSET) else ()
+
+
 def _in_production(store: VersionStore) -> ChosenModel:
     current = current_production(store, PRODUCTION_ASSET)
     if current is None:

@@ -15,8 +15,12 @@ from pipeline.duplicates.vectors import Vectors
 
 SAMPLED = 200
 TOP = 10
-_PROBES = 32
-_SPARE = 10
+PROBES = 32
+"""Lists of the index that are looked through for a question."""
+
+SPARE = 10
+"""The index rounds cosines, so this many more are taken from it than are wanted."""
+
 _AGAIN = "launch the job `mine` again"
 
 
@@ -53,11 +57,11 @@ def build_index(
     from pipeline.duplicates.ivf import build_inverted_file
 
     index = build_inverted_file(vectors, on_progress)
-    index.nprobe = min(_PROBES, index.nlist)
+    index.nprobe = min(PROBES, index.nlist)
     path = folder / f"{corpus_version}-{model_version}.faiss"
     with replacing(path) as temporary:
         faiss.write_index(index, str(temporary))
-    recall = _recall(index, vectors)
+    recall = recall_of(index, vectors)
     return made.model_copy(update={"kind": "index", "recall": recall, "file": str(path), "sha256": file_sha256(path)})
 
 
@@ -84,15 +88,15 @@ def nearest_in(index: QuestionIndex, query: np.ndarray, vectors: Vectors, top: i
     import faiss
 
     # Its own cosines are rounded, so a few more are taken, and put in order by the exact ones.
-    numbers = faiss.read_index(index.file).search(query[None], top + _SPARE)[1][0]
+    numbers = faiss.read_index(index.file).search(query[None], top + SPARE)[1][0]
     numbers = np.sort(numbers[numbers >= 0]).astype(np.int64)
     cosine = vectors.rows(numbers) @ query
     order = np.lexsort((numbers, -cosine))[:top]
     return Found(numbers[order], cosine[order])
 
 
-def _recall(index: Any, vectors: Vectors) -> float:
-    """Share of the nearest questions of a sample that the index finds."""
+def recall_of(index: Any, vectors: Vectors) -> float:
+    """Share of the 10 nearest questions of a sample that an index of faiss finds."""
     sample = np.random.default_rng(0).permutation(len(vectors))[:SAMPLED]
     queries = vectors.rows(np.sort(sample))
     found = index.search(queries, TOP)[1]

@@ -45,6 +45,11 @@ _OWN = (
         "the server that takes mail: `smtp://user:password@host:587`, or `smtps://…`",
     ),
     Variable("PIPELINE_UI_URL", "none", "where the UI is reached: messages link to the run there"),
+    Variable(
+        "PIPELINE_SERVE_TOKEN",
+        "none",
+        "secret that requests to the service must bear; needed where `serve` is reached from other machines",
+    ),
 )
 
 _OTHERS = (
@@ -180,6 +185,31 @@ def run_page(run_id: str) -> str:
     """The page of a run in the UI, where it is known where that is; else which run it is."""
     url = os.environ.get("PIPELINE_UI_URL")
     return f"{url.rstrip('/')}/runs/{run_id}" if url else f"Run {run_id}"
+
+
+def serve_token() -> str | None:
+    """The secret that requests to the service must bear; None where they need none.
+
+    Raises:
+        PipelineError: for one that no header can hold; it isn't shown.
+    """
+    token = os.environ.get("PIPELINE_SERVE_TOKEN")
+    if token and not (token.isascii() and token.isprintable() and " " not in token):
+        raise PipelineError(
+            "PIPELINE_SERVE_TOKEN can't be sent in a header: use printable ASCII without blanks, such as what `openssl "
+            "rand -hex 32` gives"
+        )
+    return token or None
+
+
+def service_folder() -> Path:
+    """The folder on this machine that keeps the journal of the service.
+
+    Raises:
+        PipelineError: when neither home nor run folders are on this machine.
+    """
+    path = VersionStore(home()).root
+    return (path if isinstance(path, Path) else runs_folder()) / "service"
 
 
 def dagster_home() -> str | None:

@@ -1,0 +1,144 @@
+"""`serve`: the service that answers about pairs of questions and known questions over HTTP."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from pipeline.command_line import signals
+from pipeline.command_line.live_progress import live_progress
+from pipeline.command_line.terminal import say
+from pipeline.command_line.use_model import column_option, device_option, model_option
+from pipeline.core.errors import PipelineError, counted, reason_of
+
+
+@click.command("serve")
+@click.option(
+    "--in",
+    "source",
+    metavar="FILE",
+    help="The known questions. [default: those that the job `mine` read, if any]",
+)
+@column_option
+@model_option
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen. Others need a token: see below.")
+@click.option("--port", type=click.IntRange(0, 65_535), default=8080, show_default=True, help="0 for any that is free.")
+@click.option(
+    "--journal",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where additions and removals are kept. [default: service/ in PIPELINE_HOME]",
+)
+@click.option(
+    "--limit",
+    "limits",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="max_body_bytes, max_batch, request_seconds, max_waiting, watch_seconds or index_from.",
+)
+@device_option
+def serve_command(
+    source: str | None,
+    column: str | None,
+    choice: str,
+    host: str,
+    port: int,
+    journal: Path | None,
+    limits: tuple[str, ...],
+    device: Any,
+) -> None:
+    """Answer over HTTP whether two questions ask the same, and which known questions are most similar.
+
+    A page for people is at /, the description for programs at /openapi.json. A model that is promoted meanwhile, and
+    questions that are mined anew, are taken up without a stop. With --host 0.0.0.0 other machines reach the service:
+    set PIPELINE_SERVE_TOKEN, which requests must bear then.
+
+    \b
+    python -m pipeline serve --in questions.csv
+    python -m pipeline serve --model exported --port 9000
+    """
+    from pipeline.serving.options import require_token
+    from pipeline.settings import environment
+
+    token = environment.serve_token()
+    require_token(host, token)
+    chosen_limits = _limits(limits)
+    if source is None and column is not None:
+        raise click.UsageError("--column is of a file: name it with --in FILE")
+    try:
+        from pipeline.serving import journal as journals
+        from pipeline.serving import server
+        from pipeline.serving.metrics import ServiceMetrics
+        from pipeline.serving.service import Service
+    except ImportError as error:
+        raise PipelineError(
+            f"`serve` needs what isn't installed ({reason_of(error)}): pip install 'quora-finetuning-pipeline[serve]'"
+        ) from error
+    console = Console()
+    with ExitStack() as stack:
+        listener = stack.enter_context(server.listening(host, port))
+        kept = stack.enter_context(journals.opened(journal or environment.service_folder()))
+        with live_progress(Console(stderr=True)) as progress:
+            served = _source(choice, device, source, column, chosen_limits)
+            # Before it is made: what comes meanwhile is another state.
+            state = served.state()
+            answers = served.make(kept.changes(), progress)
+        service = Service(answers, state, served, kept, ServiceMetrics())
+
+        def ready() -> None:
+            known = answers.known
+            of = f" of {answers.corpus}" if answers.corpus else ""
+            how = "compared with all" if known.kind == "exact" else f"by an index, which finds {known.recall:.1%}"
+            say(console, f"Model    {answers.classifier.chosen.said}")
+            if answers.classifier.chosen.decision is None:
+                say(console, "Decision none: the model carries no decision.json, so answers have cosines only")
+            say(console, f"Known    {counted(len(known), 'question')}{of}, {how}")
+            say(console, f"Serving  {server.address_of(listener, host)} (Ctrl-C ends it)")
+
+        signals.wait(server.longest_end(chosen_limits))
+        server.run(
+            service,
+            listener,
+            host,
+            token,
+            on_ready=ready,
+            on_ending=lambda: say(console, "Ending   requests in progress are answered first"),
+        )
+
+
+def _limits(given: tuple[str, ...]) -> Any:
+    from pydantic import ValidationError
+
+    from pipeline.serving.options import ServiceLimits
+
+    pairs = [one.partition("=") for one in given]
+    try:
+        return ServiceLimits.model_validate({name.strip(): value for name, _, value in pairs})
+    except ValidationError as error:
+        detail = error.errors()[0]
+        name = ".".join(map(str, detail["loc"]))
+        there = ", ".join(ServiceLimits.model_fields)
+        said = f"there is no such limit; there are: {there}" if detail["type"] == "extra_forbidden" else detail["msg"]
+        raise click.UsageError(f"--limit {name}: {said}") from None
+
+
+def _source(choice: str, device: Any, file: str | None, column: str | None, limits: Any) -> Any:
+    from pipeline.command_line.use_model import ready_classifier
+    from pipeline.core.store import VersionStore
+    from pipeline.duplicates.cache import VectorCache
+    from pipeline.duplicates.chosen_model import watched_assets
+    from pipeline.orchestration.steps import QUESTIONS
+    from pipeline.serving.source import Source
+    from pipeline.settings import environment
+
+    return Source(
+        find=lambda: ready_classifier(choice, device),
+        store=VersionStore(environment.home()),
+        cache=VectorCache(environment.vectors_folder()),
+        watched=watched_assets(choice),
+        questions_asset=None if file else QUESTIONS,
+        file=file,
+        column=column,
+        limits=limits,
+    )
