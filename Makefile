@@ -76,8 +76,8 @@ clean:
 	$(PIP) --no-deps --require-hashes -r requirements-dev.lock
 	touch $@
 
-# Three files, each of exact versions with the hashes of all their wheels: what the project needs, torch of PyPI with
-# CUDA, and what its developers need besides.
+# Four files, each of exact versions with the hashes of all their wheels: what the project needs, torch of PyPI with CUDA,
+# what its developers need besides, and what the service needs by itself.
 UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-annotate -c constraints.txt
 lock: .venv/bin/python
@@ -85,6 +85,7 @@ lock: .venv/bin/python
 	$(UV_COMPILE) pyproject.toml deploy/build-requirements.txt --extra team -o requirements.lock
 	$(UV_COMPILE) pyproject.toml deploy/build-requirements.txt --extra team --extra index --extra export \
 		--extra serve --extra scale --extra dev -o requirements-dev.lock
+	$(UV_COMPILE) deploy/serve/requirements.in -o requirements-serve.lock
 	$(BIN)/python deploy/split_locks.py
 
 # Writes the digests of the images into deploy/, where a registry can be asked.

@@ -15,15 +15,17 @@ HEADS = {
     "requirements.lock": "What the project needs, but for torch",
     "requirements-torch.lock": "torch of PyPI, on Linux with CUDA",
     "requirements-dev.lock": "What developers need besides",
+    "requirements-serve.lock": "What the service needs by itself, to serve an export",
 }
 
 
 def main() -> None:
-    """Rewrite both files, and write the third."""
+    """Rewrite what uv wrote, and write the lock of torch."""
     run, dev = (_requirements(name) for name in ("requirements.lock", "requirements-dev.lock"))
     _write("requirements-torch.lock", [one for one in run if _OF_TORCH.match(one)])
     _write("requirements-dev.lock", [one for one in dev if one not in run and not _OF_TORCH.match(one)])
     _write("requirements.lock", [one for one in run if not _OF_TORCH.match(one)])
+    _write("requirements-serve.lock", _requirements("requirements-serve.lock"))
 
 
 def _requirements(name: str) -> list[str]:
