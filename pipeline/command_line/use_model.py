@@ -27,7 +27,8 @@ _model_option = click.option(
     "choice",
     default="production",
     show_default=True,
-    help="`production`, the id of the run that trained it, a model's folder, a Hugging Face id, or `bundled`.",
+    help="`production`, `exported`, the id of the run that trained it, the folder of a model or of an export, a Hugging "
+    "Face id, or `bundled`.",
 )
 _device_option = click.option(
     "--device",
