@@ -3,7 +3,7 @@
 Layout of a cache's folder::
 
     <model version>-<precision>/<name>.npy     vectors of texts: float32 of shape (texts, dimensions), of length 1
-    <model version>-<precision>/<name>.keys    SHA-256 of that file, then 16 bytes for each text: the head of its SHA-256
+    <model version>-<precision>/<name>.keys    SHA-256 of that file, then 16 bytes for each text: the head of its own
 
 A shard is there when its keys are. They are written last, and both files whole, so an interruption loses no more than
 the shard that was being made. Its name is a hash of its keys: the same texts give the same shard, whoever makes it.

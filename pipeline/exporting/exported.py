@@ -49,9 +49,12 @@ def store_files(store: VersionStore, place: str, folder: Path, record: ExportRec
         folder: that has them now.
     """
     for name in (*record.files, RECORD_FILE):
-        with replacing(store.root / place / name) as temporary:
-            with (folder / name).open("rb") as source, temporary.open("wb") as target:
-                shutil.copyfileobj(source, target)
+        with (
+            (folder / name).open("rb") as source,
+            replacing(store.root / place / name) as temporary,
+            temporary.open("wb") as target,
+        ):
+            shutil.copyfileobj(source, target)
 
 
 def export_folder(store: VersionStore, value: ExportedModel, cache: Path = _CACHE) -> Path:

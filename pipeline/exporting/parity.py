@@ -68,6 +68,6 @@ def judge(parity: Parity, precision: ExportPrecision, limits: ParityLimits) -> V
         loss <= limits.max_ap_loss,
         loss,
         limits.max_ap_loss,
-        f"average precision is {parity.ap_of_export:.4f} instead of {parity.ap_of_model:.4f} on {parity.pairs:,} pairs, a "
-        f"loss of {loss:+.4f}; at most {limits.max_ap_loss:g} is accepted",
+        f"its average precision is {parity.ap_of_export:.4f}, the model's {parity.ap_of_model:.4f}, on "
+        f"{parity.pairs:,} pairs: a loss of {loss:+.4f}; at most {limits.max_ap_loss:g} is accepted",
     )
