@@ -76,8 +76,7 @@ def export_command(format_name: str, choice: str, out: Path, source: str | None,
             progress,
         )
     if not made.verdict.passed:
-        way_out = "" if made.parity.pairs or made.record.precision == "fp32" else ": name some with --pairs"
-        raise PipelineError(f"{out} is not written: {made.verdict.said}{way_out}")
+        raise PipelineError(f"{out} is not written: {made.verdict.said}")
     for name, text in _lines(made, out, where):
         say(Console(), f"{name:<8} {text}")
     say(Console(), f"Model    {chosen.said}")

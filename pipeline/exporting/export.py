@@ -89,6 +89,11 @@ def export_model(
         PipelineError: when the model can't be loaded or exported, or the folder holds something else.
     """
     require_free(folder)
+    if options.precision != "fp32" and (source.compared is None or not has_both_classes(source.compared.labels)):
+        raise PipelineError(
+            f"there are no labelled pairs of both classes for {source.info.label}, so nothing says what an "
+            f"{options.precision} export loses: name some (--pairs)"
+        )
     quiet_libraries()
     model = load_model(source.info, "cpu")
     refuse_unexportable(model, source.info.label)

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from deciding_model import made_decision
 from exports import info_of
@@ -21,12 +22,12 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def dev() -> PairTable:
-    return sample_pairs().take(range(300))
+    return sample_pairs().take(np.arange(300))
 
 
 @pytest.fixture(scope="session")
 def compared() -> PairTable:
-    return sample_pairs().take(range(300, 600))
+    return sample_pairs().take(np.arange(300, 600))
 
 
 @pytest.fixture(scope="session")

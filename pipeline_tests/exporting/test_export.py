@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 from deciding_model import made_decision
-from exports import its_own
+from exports import info_of, its_own
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import BoW, Pooling, Router, StaticEmbedding, Transformer
-from tiny_models import LIMIT, WIDTH, make_kind, make_transformer, tiny_tokenizer
+from tiny_models import LIMIT, WIDTH, make_transformer, tiny_tokenizer
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import PROJECT_ROOT, file_sha256
@@ -89,9 +89,8 @@ def test_int8_without_dev_pairs_carries_no_decision(source: Source, tmp_path: Pa
 @pytest.mark.usefixtures("known_graph")
 def test_int8_without_labelled_pairs_is_not_judged_and_not_written(source: Source, tmp_path: Path) -> None:
     without = replace(source, compared=None)
-    made = export_model(without, ExportOptions(precision="int8"), ParityLimits(), tmp_path / "export")
-    assert not made.verdict.passed
-    assert "no labelled pairs of both classes" in made.verdict.said
+    with pytest.raises(PipelineError, match=r"no labelled pairs of both classes for .*, so nothing says"):
+        export_model(without, ExportOptions(precision="int8"), ParityLimits(), tmp_path / "export")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -151,6 +150,7 @@ export.export_model(source, ExportOptions(), ParityLimits(), Path({str(tmp_path 
     assert not (tmp_path / "export").exists()
 
 
+@pytest.mark.slow
 def test_weights_of_more_than_2_gb_lie_beside_the_graph(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,8 +158,6 @@ def test_weights_of_more_than_2_gb_lie_beside_the_graph(
 
     # As if this one were larger.
     monkeypatch.setattr(_onnx_program, "_LARGE_MODEL_THRESHOLD", 1_000)
-    from exports import info_of
-
     made = export_model(Source(info_of(tiny), None, None, None), ExportOptions(), ParityLimits(), tmp_path / "export")
     assert len(made.record.files) == 3
     assert "model.onnx.data" in made.record.files
@@ -177,15 +175,6 @@ def _router(folder: Path) -> SentenceTransformer:
     return SentenceTransformer(modules=[routed], device="cpu")
 
 
-def _slow_tokenizer(folder: Path) -> SentenceTransformer:
-    class Slow:
-        pass
-
-    model = SentenceTransformer(str(make_kind(folder / "model", "bert")), device="cpu")
-    model[0].tokenizer = Slow()
-    return model
-
-
 @pytest.mark.parametrize(
     ("make", "said"),
     [
@@ -198,9 +187,8 @@ def _slow_tokenizer(folder: Path) -> SentenceTransformer:
             "m begins with BoW, which looks embeddings up",
         ),
         (_router, "m begins with Router, which can't be exported: export a model that begins with one Transformer"),
-        (_slow_tokenizer, r"the tokenizer of m \(Slow\) is written in Python and can't be exported"),
     ],
-    ids=["static", "bag of words", "router", "slow tokenizer"],
+    ids=["static", "bag of words", "router"],
 )
 def test_what_has_no_graph_is_refused_in_one_line(
     make: Callable[[Path], SentenceTransformer], said: str, tmp_path: Path
@@ -210,6 +198,24 @@ def test_what_has_no_graph_is_refused_in_one_line(
     assert "\n" not in str(refused.value)
 
 
+def test_a_tokenizer_in_python_is_refused_in_one_line(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow:
+        pass
+
+    model = SentenceTransformer(str(tiny), device="cpu")
+    monkeypatch.setattr(Transformer, "tokenizer", property(lambda _: Slow()))
+    with pytest.raises(PipelineError, match=r"the tokenizer of m \(Slow\) is written in Python and can't be exported"):
+        refuse_unexportable(model, "m")
+
+
+def test_a_model_of_pictures_is_refused_in_one_line(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = SentenceTransformer(str(tiny), device="cpu")
+    monkeypatch.setattr(Transformer, "modalities", property(lambda _: ["image"]))
+    with pytest.raises(PipelineError, match="m takes image, not texts, and can't be exported"):
+        refuse_unexportable(model, "m")
+
+
+@pytest.mark.slow
 def test_code_that_the_exporter_cant_follow_is_named_in_one_line(tiny: Path, tmp_path: Path) -> None:
     class ByValue(Pooling):
         def forward(self, features: dict[str, Any], **settings: Any) -> dict[str, Any]:

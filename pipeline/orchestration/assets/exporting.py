@@ -65,7 +65,7 @@ def export_production_model(
     config: ExportConfig,
     store: dg.ResourceParam[VersionStore],
     compute: dg.ResourceParam[Compute],
-) -> None:
+) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation | dg.Output[None]]:
     """Export the model in production, hold the export against it, and take it up if it lost nothing that counts."""
     from pipeline.exporting.export import export_model
 
@@ -75,13 +75,15 @@ def export_production_model(
         folder = Path(scratch) / "export"
         made = export_model(source, config, config, folder, progress_into(context))
         if made.verdict.passed:
-            _take_up(context, store, current, source.info, made, folder)
-        _tell(context, made.verdict)
+            yield _take_up(context, store, current, source.info, made, folder)
+        # Yielded, as what a step has logged is lost when it fails.
+        yield _evaluation(made.verdict)
         if not made.verdict.passed:
             raise PipelineError(
                 f"the {config.precision} export of {source.info.name} is not taken up: {made.verdict.said}; the one "
                 "before stays"
             )
+    yield dg.Output(None)
 
 
 def _in_production(store: VersionStore) -> ProductionModel:
@@ -126,7 +128,8 @@ def _take_up(
     info: "ModelInfo",
     made: "Export",
     folder: Path,
-) -> None:
+) -> dg.AssetMaterialization:
+    """Make an export the current one."""
     from pipeline.exporting.exported import ExportedModel, store_files
 
     value = ExportedModel(
@@ -138,19 +141,17 @@ def _take_up(
     )
     store_files(store, value.folder, folder, made.record)
     pointer = store_value(store, EXPORTED, value, context.run_id)
-    context.log_event(
-        dg.AssetMaterialization(
-            EXPORTED,
-            metadata={
-                **readable(_metadata(made)),
-                "model": dg.MetadataValue.path(info.location),
-                "model_version": info.version,
-                "trained_by": dg.MetadataValue.dagster_run(current.run_id),
-                "synthetic": current.model.origin.synthetic,
-                "dagster/uri": str(store.folder(EXPORTED) / pointer.file),
-            },
-            tags={"dagster/data_version": value.data_version},
-        )
+    return dg.AssetMaterialization(
+        EXPORTED,
+        metadata={
+            **readable(_metadata(made)),
+            "model": dg.MetadataValue.path(info.location),
+            "model_version": info.version,
+            "trained_by": dg.MetadataValue.dagster_run(current.run_id),
+            "synthetic": current.model.origin.synthetic,
+            "dagster/uri": str(store.folder(EXPORTED) / pointer.file),
+        },
+        tags={"dagster/data_version": value.data_version},
     )
 
 
@@ -174,10 +175,10 @@ def _finding(verdict: Verdict) -> Finding:
     return Finding(verdict.passed, verdict.value, verdict.threshold, verdict.said)
 
 
-def _tell(context: dg.OpExecutionContext, verdict: Verdict) -> None:
-    """Tell Dagster what was found, as a check of the asset."""
+def _evaluation(verdict: Verdict) -> dg.AssetCheckEvaluation:
+    """What was found, as a check of the asset."""
     result = finding_result(_finding(verdict), EXPORTED, PARITY.name)
-    found = dg.AssetCheckEvaluation(
+    return dg.AssetCheckEvaluation(
         asset_key=dg.AssetKey(EXPORTED),
         check_name=PARITY.name,
         passed=result.passed,
@@ -186,8 +187,6 @@ def _tell(context: dg.OpExecutionContext, verdict: Verdict) -> None:
         description=verdict.said,
         blocking=True,
     )
-    # It takes such an event, though its annotation doesn't say so.
-    context.log_event(found)  # type: ignore[arg-type]
 
 
 @dg.job(
