@@ -25,7 +25,7 @@ import torch
 from pipeline.core.progress import Advanced, LogLine, ProgressEvent
 from pipeline.duplicates.cache import VectorCache
 from pipeline.duplicates.corpus import Corpus, read_corpus
-from pipeline.duplicates.encoder import Encoder, unit
+from pipeline.duplicates.encoder import Encoder
 from pipeline.duplicates.exact import ExactSettings, ExactTiles
 from pipeline.duplicates.ivf import IvfIndex
 from pipeline.duplicates.mined import ScoredPairs
@@ -33,6 +33,7 @@ from pipeline.duplicates.vectors import ArrayVectors
 from pipeline.models.base_model import resolve_base_model
 from pipeline.models.bundled import bundled_folder
 from pipeline.models.options import BaseModelChoice
+from pipeline.models.unit_length import unit
 
 _SIZES = (10_000, 30_000)
 _DIMENSIONS = 384

@@ -9,7 +9,7 @@ import dagster as dg
 gc.freeze()
 
 from pipeline.orchestration import automation, checks, notifications, upkeep  # noqa: E402
-from pipeline.orchestration.assets import dataset, mining, model, production, publishing, reports  # noqa: E402
+from pipeline.orchestration.assets import dataset, exporting, mining, model, production, publishing, reports  # noqa: E402
 from pipeline.orchestration.executor import step_executor  # noqa: E402
 from pipeline.orchestration.progress_logger import PROGRESS, progress_logger  # noqa: E402
 from pipeline.orchestration.resources import default_resources  # noqa: E402
@@ -19,14 +19,16 @@ defs = dg.Definitions(
         *dg.load_assets_from_modules([dataset, model, reports, production]),
         publishing.published_model,
         *mining.SPECS,
+        exporting.exported_model,
     ],
-    asset_checks=[*checks.CHECKS, mining.mined_checks],
+    asset_checks=[*checks.CHECKS, mining.mined_checks, exporting.exported_checks],
     jobs=[
         automation.quickstart,
         automation.retrain,
         automation.evaluate_only,
         publishing.publish_job,
         mining.mine_job,
+        exporting.export_job,
         *upkeep.JOBS,
     ],
     schedules=[automation.weekly_retrain, *upkeep.SCHEDULES],

@@ -45,16 +45,24 @@ LINEAGE = {
     "question_embeddings": {"questions", "production_model"},
     "mined_duplicates": {"question_embeddings", "base_model", "train_split", "dev_split", "eval_split"},
     "question_index": {"question_embeddings"},
+    "exported_model": {"production_model", "dev_split", "eval_split"},
 }
 
-BY_JOBS_OF_THEIR_OWN = {"published_model", "questions", "question_embeddings", "mined_duplicates", "question_index"}
+BY_JOBS_OF_THEIR_OWN = {
+    "published_model",
+    "questions",
+    "question_embeddings",
+    "mined_duplicates",
+    "question_index",
+    "exported_model",
+}
 """What *Materialize all*, `quickstart` and `retrain` leave out."""
 
 GROUPS = {
     "dataset": {"raw_quora_dataset", "train_split", "dev_split", "eval_split"},
     "model": {"base_model", "fine_tuned_model"},
     "reports": {"baseline_eval_report", "post_train_eval_report", "model_leaderboard"},
-    "production": {"production_model", "published_model"},
+    "production": {"production_model", "published_model", "exported_model"},
     "mining": {"questions", "question_embeddings", "mined_duplicates", "question_index"},
 }
 
@@ -116,7 +124,7 @@ def test_a_job_runs_everything_with_its_config_file(job: str, config: str) -> No
     definition = defs.resolve_job_def(job)
     selected = {key.to_user_string() for key in definition.asset_layer.selected_asset_keys}
     assert selected == set(LINEAGE) - BY_JOBS_OF_THEIR_OWN
-    assert not {node.name for node in definition.nodes} & {"mined_checks"}
+    assert not {node.name for node in definition.nodes} & {"mined_checks", "exported_checks"}
     assert definition.run_config == load_settings(project_config(config)).run_config()
 
 
@@ -129,6 +137,7 @@ KINDS = {
     "parquet, pandas": {"raw_quora_dataset", "train_split", "dev_split", "eval_split"},
     "huggingface": {"base_model", "production_model", "published_model"},
     "pytorch, huggingface": {"fine_tuned_model"},
+    "onnx": {"exported_model"},
     "parquet": {"questions", "mined_duplicates"},
     "numpy": {"question_index"},
     "pytorch, numpy": {"question_embeddings"},
@@ -165,11 +174,12 @@ CHECKS = {
     },
     "mined_duplicates": {"recall_sample": False, "share_of_duplicates": False},
     "question_index": {"matches_model": False, "recall_sample": False},
+    "exported_model": {"parity": True},
 }
 """The checks of each asset, and whether they block. Those of `production_model` decide in its own step."""
 
 AUTOMATION = {
-    "jobs": {"quickstart", "retrain", "evaluate_only", "publish", "mine", "prune_training_volumes", "prune"},
+    "jobs": {"quickstart", "retrain", "evaluate_only", "publish", "mine", "export", "prune_training_volumes", "prune"},
     "schedules": {
         "weekly_retrain": ("retrain", "0 3 * * 0", "UTC"),
         "weekly_prune": ("prune_training_volumes", "0 4 * * 0", "UTC"),

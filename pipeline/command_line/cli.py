@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from pipeline.command_line import materialize, prune, review, serve, signals, use_model
+from pipeline.command_line import export, materialize, prune, review, serve, signals, use_model
 from pipeline.command_line.click_options import config_option, pairs_option, set_option, with_own_pairs
 from pipeline.command_line.live_progress import live_progress
 from pipeline.command_line.run_request import EVERYTHING, NewRun, ResumedRun
@@ -254,5 +254,6 @@ def prune_command(keep: int, top: int, delete: bool) -> None:
 # --- use a model ------------------------------------------------------------------------------------------------
 
 use_model.register(cli)
+export.register(cli)
 cli.add_command(review.review_command)
 cli.add_command(serve.serve_command)

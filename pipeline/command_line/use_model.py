@@ -13,6 +13,7 @@ from pipeline.core.errors import PipelineError, counted
 from pipeline.core.progress import OnProgress
 
 if TYPE_CHECKING:
+    from pipeline.duplicates.chosen_model import ChosenModel
     from pipeline.duplicates.classifier import DuplicateClassifier
     from pipeline.duplicates.corpus import Corpus
     from pipeline.duplicates.labelled import LabelledFigures
@@ -27,7 +28,8 @@ model_option = click.option(
     "choice",
     default="production",
     show_default=True,
-    help="`production`, the id of the run that trained it, a model's folder, a Hugging Face id, or `bundled`.",
+    help="`production`, `exported`, the id of the run that trained it, the folder of a model or of an export, a "
+    "Hugging Face id, or `bundled`.",
 )
 device_option = click.option(
     "--device",
@@ -378,19 +380,29 @@ def _share(classifier: "DuplicateClassifier", prior: float | None) -> str:
 
 
 def ready_classifier(choice: str, device: Any) -> "DuplicateClassifier":
-    """The chosen model, brought to this machine where it lies elsewhere."""
+    """The model that a person names, ready to use; see `local_model`."""
+    from pipeline.duplicates.classifier import DuplicateClassifier
+
+    return DuplicateClassifier(local_model(choice), device)
+
+
+def local_model(choice: str) -> "ChosenModel":
+    """The model that a person names, on this machine: one that a compute keeps is downloaded.
+
+    Raises:
+        PipelineError: when there is no such model, or it can't be brought here.
+    """
     from pipeline.compute.choice import create_compute
     from pipeline.core.locations import remote_location
     from pipeline.core.store import VersionStore
     from pipeline.duplicates.chosen_model import find_model
-    from pipeline.duplicates.classifier import DuplicateClassifier
     from pipeline.settings import environment
 
     chosen = find_model(choice, VersionStore(environment.home()))
     if chosen.training and remote_location(chosen.info.location):
         compute = create_compute(environment.compute_kind(), environment.runs_folder())
         chosen = chosen.at(compute.download(chosen.training))
-    return DuplicateClassifier(chosen, device)
+    return chosen
 
 
 def _say(name: str, text: str) -> None:

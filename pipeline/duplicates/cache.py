@@ -2,8 +2,8 @@
 
 Layout of a cache's folder::
 
-    <model version>-fp32/<name>.npy     vectors of some texts: float32 of shape (texts, dimensions), of length 1
-    <model version>-fp32/<name>.keys    SHA-256 of the .npy file, then 16 bytes for each text: the head of its SHA-256
+    <model version>-<precision>/<name>.npy     vectors of texts: float32 of shape (texts, dimensions), of length 1
+    <model version>-<precision>/<name>.keys    SHA-256 of that file, then 16 bytes for each text: the head of its own
 
 A shard is there when its keys are. They are written last, and both files whole, so an interruption loses no more than
 the shard that was being made. Its name is a hash of its keys: the same texts give the same shard, whoever makes it.
@@ -34,6 +34,10 @@ class PartsEncoder(Protocol):
         """Of the model that it embeds with."""
 
     @property
+    def precision(self) -> str:
+        """It embeds in, such as `fp32`: vectors of another one are others."""
+
+    @property
     def part_size(self) -> int:
         """How many texts are worth being handed over at once: those of a shard."""
 
@@ -53,7 +57,7 @@ class VectorCache:
         Raises:
             PipelineError: when the model can't embed, or the folder can't be written to.
         """
-        folder = self._folder / f"{encoder.model_version}-fp32"
+        folder = self._folder / f"{encoder.model_version}-{encoder.precision}"
         keys = text_keys(texts)
         shards = _Shards.open(folder, on_progress)
         missing = np.flatnonzero(shards.find(keys)[0] < 0)

@@ -7,7 +7,10 @@ from pathlib import Path
 
 from pipeline.core.errors import PipelineError, reason_of
 from pipeline.core.store import VersionStore
+from pipeline.duplicates.encoder import Encoder, TextEncoder
 from pipeline.evaluation.report import EvaluationReport
+from pipeline.exporting.exported import ExportedModel, export_folder
+from pipeline.exporting.record import is_export, read_record, require_sound
 from pipeline.models.base_model import download_model, resolve_base_model
 from pipeline.models.decision import (
     DECISION_FILE_NAME,
@@ -19,15 +22,19 @@ from pipeline.models.decision import (
 )
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.info import ModelInfo
-from pipeline.models.options import BaseModelChoice
+from pipeline.models.options import BaseModelChoice, Device
 from pipeline.quality.production_record import UnreadableRecord, current_production
 from pipeline.reporting.file_names import CALIBRATION_FILE_NAME
 from pipeline.training.manifest import MANIFEST_NAME, read_manifest, verify_files
 
 PRODUCTION_ASSET = "production_model"
 TRAINED_ASSET = "fine_tuned_model"
+EXPORTED_ASSET = "exported_model"
 PRODUCTION = "production"
 """The choice that stands for the model in production."""
+
+EXPORTED = "exported"
+"""The choice that stands for the newest export of it that the job `export` has made."""
 
 _RUN_ID = re.compile(r"[0-9a-f-]{8,36}")
 _CHOICES = "a run id, a folder, a hub id or `bundled`"
@@ -52,6 +59,10 @@ class ChosenModel:
         """The same model where it was brought to."""
         return ChosenModel(training.model, self.decision, self.said, training)
 
+    def encoder(self, device: Device = "auto") -> TextEncoder:
+        """What embeds with it."""
+        return Encoder(self.info, device)
+
     def require_decision(self) -> Decision:
         """The decision.
 
@@ -66,12 +77,35 @@ class ChosenModel:
         return self.decision
 
 
+@dataclass(frozen=True)
+class ChosenExport(ChosenModel):
+    """An exported model to use. Its `info.version` is that of its vectors: an int8 export's are not the model's own.
+
+    Attributes:
+        folder: of the export.
+    """
+
+    folder: Path = Path()
+
+    def encoder(self, device: Device = "auto") -> TextEncoder:
+        """What embeds with it.
+
+        Raises:
+            PipelineError: for another device than the CPU, and for an export that is damaged.
+        """
+        if device not in ("auto", "cpu"):
+            raise PipelineError(f"an export runs on the CPU, not on {device}: leave the device out, or use the model")
+        from pipeline.exporting.onnx_model import OnnxEncoder
+
+        return OnnxEncoder(self.folder)
+
+
 def find_model(choice: str, store: VersionStore) -> ChosenModel:
     """Find a model by what a person calls it.
 
     Args:
-        choice: `production`, the id of the run that trained it, a model's folder or its run folder, a hub id, or
-            `bundled`.
+        choice: `production`, `exported`, the id of the run that trained it, a model's folder, its run folder or that
+            of an export, a hub id, or `bundled`.
 
     Raises:
         PipelineError: when there is no such model, or it isn't what was written.
@@ -79,7 +113,11 @@ def find_model(choice: str, store: VersionStore) -> ChosenModel:
     folder = Path(choice).expanduser()
     if choice in (PRODUCTION, PRODUCTION_ASSET):
         return _in_production(store)
+    if choice == EXPORTED:
+        return _newest_export(store)
     if choice and folder.is_dir():
+        if is_export(folder):
+            return _of_export(folder.absolute(), f"the export {folder}")
         return _of_run_folder(folder) if (folder / MANIFEST_NAME).is_file() else _of_folder(choice, folder)
     if _RUN_ID.fullmatch(choice):
         model = store.read(TRAINED_ASSET, FineTunedModel, store.of_run(TRAINED_ASSET, choice))
@@ -93,7 +131,9 @@ def find_model(choice: str, store: VersionStore) -> ChosenModel:
 
 def watched_assets(choice: str) -> tuple[str, ...]:
     """The assets whose newest value decides which model a choice stands for; none where it is always the same."""
-    return (PRODUCTION_ASSET,) if choice in (PRODUCTION, PRODUCTION_ASSET) else ()
+    if choice in (PRODUCTION, PRODUCTION_ASSET):
+        return (PRODUCTION_ASSET,)
+    return (EXPORTED_ASSET,) if choice == EXPORTED else ()
 
 
 def _in_production(store: VersionStore) -> ChosenModel:
@@ -110,6 +150,21 @@ def _in_production(store: VersionStore) -> ChosenModel:
     if chosen.decision is None and (decision := _of_report(current.report)):
         return ChosenModel(chosen.info, decision, chosen.said, chosen.training)
     return chosen
+
+
+def _newest_export(store: VersionStore) -> ChosenModel:
+    if not store.has(EXPORTED_ASSET):
+        raise PipelineError(f"nothing is exported in {store.home} yet: launch the job `export`, or name {_CHOICES}")
+    value = store.read(EXPORTED_ASSET, ExportedModel, store.resolve(EXPORTED_ASSET))
+    return _of_export(export_folder(store, value), "the newest export")
+
+
+def _of_export(folder: Path, said: str) -> ChosenExport:
+    record = read_record(folder)
+    require_sound(folder, record)
+    info = ModelInfo(kind="folder", name=record.model_name, location=str(folder), version=record.vectors_version)
+    said = f"{said}: {record.model_name}, version {record.model_version}, {record.precision}"
+    return ChosenExport(info, read_decision(folder), said, folder=folder)
 
 
 def _of_run_folder(folder: Path) -> ChosenModel:

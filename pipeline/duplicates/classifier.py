@@ -9,7 +9,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.progress import OnProgress, ignore
 from pipeline.core.store import VersionStore
 from pipeline.duplicates.chosen_model import PRODUCTION, ChosenModel, find_model
-from pipeline.duplicates.encoder import Encoder
+from pipeline.duplicates.encoder import TextEncoder
 from pipeline.models.decision import Decision
 from pipeline.models.options import Device
 from pipeline.question_pairs.questions import QuestionIndex
@@ -31,7 +31,7 @@ class DuplicateClassifier:
 
     def __init__(self, chosen: ChosenModel, device: Device = "auto") -> None:
         self.chosen = chosen
-        self.encoder = Encoder(chosen.info, device)
+        self.encoder: TextEncoder = chosen.encoder(device)
 
     @classmethod
     def load(
@@ -40,7 +40,8 @@ class DuplicateClassifier:
         """Find a model and make it ready.
 
         Args:
-            choice: `production`, the id of the run that trained it, a folder, a hub id, or `bundled`.
+            choice: `production`, `exported`, the id of the run that trained it, a folder of a model or of an export, a
+                hub id, or `bundled`.
             home: where the values of assets lie; by default `PIPELINE_HOME`.
 
         Raises:

@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
 from pipeline.compute.base import Compute
-from pipeline.core.errors import PipelineError
 from pipeline.core.progress import OnProgress, ignore
 from pipeline.models.info import ModelInfo
 from pipeline.models.options import Device
+from pipeline.models.unit_length import unit
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -19,6 +19,30 @@ PRECISION: Literal["fp32"] = "fp32"
 """As the thresholds were chosen, and as `SentenceTransformer.encode` embeds."""
 
 _TOKEN_BUDGET = 4_096
+
+
+class TextEncoder(Protocol):
+    """What turns texts into vectors of length 1 on this machine; it is a `PartsEncoder` (`cache.py`) too."""
+
+    @property
+    def model_version(self) -> str:
+        """Of the model that it embeds with."""
+
+    @property
+    def precision(self) -> str:
+        """It embeds in."""
+
+    @property
+    def part_size(self) -> int:
+        """How many texts are worth being handed over at once."""
+
+    def embed_parts(self, parts: Sequence[list[str]], on_progress: OnProgress = ignore) -> Iterator[np.ndarray]:
+        """Yield the vectors of each part, in order: float32 of shape (len(part), dimensions)."""
+
+    def embed(
+        self, texts: list[str], on_progress: OnProgress = ignore, stage: str = "embedding questions"
+    ) -> np.ndarray:
+        """Vectors of length 1: float32 of shape (len(texts), dimensions)."""
 
 
 class Encoder:
@@ -36,6 +60,11 @@ class Encoder:
     def model_version(self) -> str:
         """See `PartsEncoder`."""
         return self.info.version
+
+    @property
+    def precision(self) -> str:
+        """See `PartsEncoder`."""
+        return PRECISION
 
     @property
     def part_size(self) -> int:
@@ -68,23 +97,6 @@ class Encoder:
         return load_model(self.info, resolve_device(self._device))
 
 
-def unit(vectors: np.ndarray) -> np.ndarray:
-    """The vectors with length 1; a zero stays one: float32 of the same shape.
-
-    Raises:
-        PipelineError: when a value is NaN or infinite: such a vector would be like all others, or like none.
-    """
-    lengths = np.linalg.norm(vectors.astype(np.float32, copy=False), axis=1, keepdims=True)
-    if not np.isfinite(lengths).all():
-        broken = int((~np.isfinite(lengths)).sum())
-        raise PipelineError(
-            f"the model gave NaN or infinite embeddings for {broken:,} of {len(vectors):,} texts: its training has "
-            "diverged or its weights are damaged"
-        )
-    scaled: np.ndarray = vectors / np.where(lengths == 0, 1, lengths).astype(np.float32)
-    return scaled
-
-
 class ComputeEncoder:
     """Embeds where the compute is: parts are handed over to it, which may work on several at once.
 
@@ -100,6 +112,11 @@ class ComputeEncoder:
     def model_version(self) -> str:
         """See `PartsEncoder`."""
         return self.info.version
+
+    @property
+    def precision(self) -> str:
+        """See `PartsEncoder`."""
+        return PRECISION
 
     @property
     def part_size(self) -> int:

@@ -12,6 +12,7 @@ from pipeline.core.store import Pointer, VersionStore, changed, register_togethe
 from pipeline.core.values import StoredValue
 from pipeline.duplicates.stored import MinedDuplicates, QuestionEmbeddings, QuestionIndex, QuestionSet
 from pipeline.evaluation.report import EvaluationReport
+from pipeline.exporting.exported import ExportedModel
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.info import ModelInfo
 from pipeline.orchestration.steps import PRODUCTION
@@ -36,6 +37,7 @@ _KINDS: dict[str, type[StoredValue]] = {
         QuestionEmbeddings,
         MinedDuplicates,
         QuestionIndex,
+        ExportedModel,
     )
 }
 

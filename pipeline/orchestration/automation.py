@@ -6,7 +6,7 @@ import dagster as dg
 
 from pipeline.core.errors import PipelineError, excerpt, reason_of
 from pipeline.core.values import Stored
-from pipeline.orchestration.assets import mining
+from pipeline.orchestration.assets import exporting, mining
 from pipeline.orchestration.assets.common import OWNERS
 from pipeline.orchestration.steps import load_settings, steps_of
 from pipeline.question_pairs.options import PairSource
@@ -14,7 +14,9 @@ from pipeline.settings import environment
 from pipeline.settings.run_config import project_config
 
 # What jobs of their own make has checks too, which are no part of these runs.
-_EVERYTHING = dg.AssetSelection.all() - dg.AssetSelection.checks(*mining.mined_checks.check_keys)
+_EVERYTHING = dg.AssetSelection.all() - dg.AssetSelection.checks(
+    *mining.mined_checks.check_keys, *exporting.exported_checks.check_keys
+)
 _REPORTS = dg.AssetSelection.groups("reports")
 _OWNER = {"owner": OWNERS[0]}
 _CHECKED_EVERY = 60

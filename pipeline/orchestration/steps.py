@@ -25,6 +25,9 @@ LEADERBOARD = "model_leaderboard"
 QUESTIONS, EMBEDDINGS, MINED, INDEX = "questions", "question_embeddings", "mined_duplicates", "question_index"
 """What the job `mine` makes."""
 
+EXPORTED = "exported_model"
+"""What the job `export` makes."""
+
 CHECKS_SUFFIX = "_checks"
 """How the name of a step ends that only checks what another one makes."""
 

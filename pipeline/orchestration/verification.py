@@ -8,6 +8,7 @@ from pipeline.core.checksums import read_checked
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import bytes_sha256
 from pipeline.core.store import Pointer, VersionStore
+from pipeline.exporting.exported import ExportedModel
 from pipeline.orchestration.asset_values import load_pointed
 from pipeline.reporting.file_names import FILES_KEY
 from pipeline.training.checkpoints import damage_of
@@ -40,12 +41,15 @@ def damage_in(store: VersionStore, runs_folder: Path) -> Iterator[str]:
 
 def _of_value(store: VersionStore, asset: str, pointer: Pointer) -> Iterator[str]:
     beside: Mapping[Any, str] = {}
+    value: Any = None
     try:
-        load_pointed(store, asset, pointer)
+        value = load_pointed(store, asset, pointer)
         beside = store.files_beside(asset, pointer)
     except PipelineError as error:
         yield str(error)
     yield from _changed(beside)
+    if isinstance(value, ExportedModel):
+        yield from _changed({store.root / value.folder / name: sha256 for name, sha256 in value.record.files.items()})
 
 
 def _of_run(folder: Path) -> Iterator[str]:

@@ -15,6 +15,7 @@ class Counting:
     """Embeds a text as numbers made from its hash, counts what it embedded, and fails when it is told to."""
 
     model_version = "m1"
+    precision = "fp32"
 
     def __init__(self, part_size: int = 10, fails_after: int | None = None) -> None:
         self.embedded: list[str] = []

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import Advanced, ProgressEvent
 from pipeline.duplicates import engine
-from pipeline.duplicates.encoder import unit
 from pipeline.duplicates.exact import ExactSettings, ExactTiles
 from pipeline.duplicates.mined import ScoredPairs
 from pipeline.duplicates.vectors import ArrayVectors
 from pipeline.models.precision import has_bf16
+from pipeline.models.unit_length import unit
 
 
 def some_vectors(n: int, seed: int = 0, dimensions: int = 24) -> np.ndarray:

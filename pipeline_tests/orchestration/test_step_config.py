@@ -10,6 +10,7 @@ from small_data import write_small_pairs
 
 from pipeline.compute.choice import backends
 from pipeline.definitions import defs
+from pipeline.orchestration.assets.exporting import ExportConfig, ParityConfig
 from pipeline.orchestration.assets.mining import mine_job
 from pipeline.orchestration.assets.publishing import PublicationConfig
 from pipeline.orchestration.checks import CHECKS
@@ -93,12 +94,12 @@ def test_a_job_of_one_step_refuses_its_bad_value_in_the_same_words() -> None:
 
 def test_settings_of_all_steps_are_known_to_the_first() -> None:
     known = tuple({**STEP_SETTINGS, **MINING_SETTINGS}.values())
-    alone = {PublicationConfig, PruneConfig}
+    alone = {PublicationConfig, PruneConfig, ExportConfig, ParityConfig}
     assert [cls for cls in StepConfig.__subclasses__() if cls not in alone and not issubclass(cls, known)] == []
 
 
 @pytest.mark.parametrize(
-    "name", ["quickstart", "retrain", "evaluate_only", "publish", "mine", *(job.name for job in JOBS)]
+    "name", ["quickstart", "retrain", "evaluate_only", "publish", "mine", "export", *(job.name for job in JOBS)]
 )
 def test_the_launchpad_of_a_job_opens_valid_with_settings_alone(name: str) -> None:
     job = defs.resolve_job_def(name)

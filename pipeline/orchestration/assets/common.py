@@ -22,7 +22,9 @@ _SMALL = 0.001
 """Four decimals would leave nothing of a norm's error, or of a price."""
 
 
-def progress_into(context: dg.AssetExecutionContext | dg.OpExecutionContext) -> OnProgress:
+def progress_into(
+    context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext | dg.OpExecutionContext,
+) -> OnProgress:
     """A sink for progress: bounded log lines in Dagster, all events to the command line that follows the run."""
     return both(LogLines(context.log.info), progress_file_sink())
 

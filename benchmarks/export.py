@@ -1,0 +1,147 @@
+"""Measures one question and many with a model's own encode, this project's encoder and its exports, in one run.
+
+    python benchmarks/export.py
+    python benchmarks/export.py --pairs ../shared/data/quora_pairs.parquet
+    python benchmarks/export.py --pairs ../shared/data/quora_pairs.parquet --model production --decisions
+
+The ways take turns, question by question, so that whatever else the machine does disturbs all of them alike. One
+question is the median and the 95th percentile; many are embedded `--repeats` times by turns, and the best time counts.
+Average precision is that of the same pairs. `--decisions` also says what each way's threshold of the dev split does to
+the pairs: the model needs a decision and its dev split in PIPELINE_HOME.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from pipeline.core.store import VersionStore
+from pipeline.duplicates.chosen_model import find_model
+from pipeline.duplicates.encoder import Encoder
+from pipeline.evaluation.metrics import metrics_at, similarity_metrics
+from pipeline.exporting.export import Source, export_model
+from pipeline.exporting.onnx_model import OnnxEncoder
+from pipeline.exporting.options import ExportOptions, ExportPrecision, ParityLimits
+from pipeline.models.decision import Decision
+from pipeline.models.loading import load_model
+from pipeline.models.unit_length import unit
+from pipeline.orchestration.asset_values import stored_pairs
+from pipeline.question_pairs.options import PairSource
+from pipeline.question_pairs.questions import QuestionIndex
+from pipeline.question_pairs.schema import PairTable
+from pipeline.question_pairs.sources import load_pairs
+from pipeline.settings import environment
+
+Embed = Callable[[list[str]], np.ndarray]
+_WARM_UP = 20
+
+
+def ways(source: Source, scratch: Path, threads: int) -> tuple[dict[str, Embed], dict[str, Decision | None]]:
+    """What embeds, by its name, and the decision of each."""
+    model = load_model(source.info, "cpu")
+    own = Encoder(source.info, "cpu")
+    exports = {}
+    for precision in ("fp32", "int8"):
+        started = time.perf_counter()
+        exports[precision] = _exported(source, precision, scratch / precision, threads)
+        size = sum(path.stat().st_size for path in (scratch / precision).iterdir()) / 1e6
+        print(f"{precision} export: {time.perf_counter() - started:.1f} s with its check, {size:.1f} MB")
+    embed: dict[str, Embed] = {
+        "SentenceTransformer.encode": lambda texts: unit(model.encode(texts, batch_size=64, show_progress_bar=False)),
+        "this project, torch fp32": own.embed,
+        "export, fp32": exports["fp32"].embed,
+        "export, int8": exports["int8"].embed,
+    }
+    decisions = [source.decision, source.decision, exports["fp32"].decision, exports["int8"].decision]
+    return embed, dict(zip(embed, decisions, strict=True))
+
+
+def _exported(source: Source, precision: ExportPrecision, folder: Path, threads: int) -> OnnxEncoder:
+    made = export_model(source, ExportOptions(precision=precision), ParityLimits(), folder)
+    print(made.verdict.said)
+    if not made.verdict.passed:
+        raise SystemExit(f"the {precision} export is refused")
+    return OnnxEncoder(folder, threads)
+
+
+def one_by_one(embed: dict[str, Embed], questions: list[str]) -> dict[str, np.ndarray]:
+    """Milliseconds of each question by each way, in turns."""
+    took: dict[str, list[float]] = {name: [] for name in embed}
+    for number, question in enumerate(questions):
+        for name, way in embed.items():
+            started = time.perf_counter()
+            way([question])
+            if number >= _WARM_UP:
+                took[name].append(1e3 * (time.perf_counter() - started))
+    return {name: np.array(each) for name, each in took.items()}
+
+
+def many(embed: dict[str, Embed], questions: list[str], repeats: int) -> dict[str, float]:
+    """Questions a second by each way, the best of some turns."""
+    best = dict.fromkeys(embed, 0.0)
+    for _ in range(repeats):
+        for name, way in embed.items():
+            started = time.perf_counter()
+            way(questions)
+            best[name] = max(best[name], len(questions) / (time.perf_counter() - started))
+    return best
+
+
+def scores(way: Embed, pairs: PairTable) -> np.ndarray:
+    """Cosine of each pair."""
+    index = QuestionIndex.of(pairs)
+    vectors = way(index.texts)
+    return np.einsum("ij,ij->i", vectors[index.first], vectors[index.second])
+
+
+def main() -> None:
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pairs", help="a file of labelled pairs; by default the bundled sample")
+    parser.add_argument("--rows", type=int, default=6_000, help="so many of them, drawn at random")
+    parser.add_argument("--model", default="bundled", help="as of `python -m pipeline compare`")
+    parser.add_argument("--single", type=int, default=300, help="questions that are embedded one by one")
+    parser.add_argument("--many", type=int, default=2_048, help="questions that are embedded at once")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--decisions", action="store_true", help="also what each threshold does to the pairs")
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    read = load_pairs(PairSource(source="file", path=given.pairs) if given.pairs else PairSource())
+    random = np.random.default_rng(0)
+    pairs = read.take(np.sort(random.choice(len(read), min(given.rows, len(read)), replace=False)))
+    texts = QuestionIndex.of(pairs).texts
+    chosen = find_model(given.model, store := VersionStore(environment.home()))
+    dev = stored_pairs(store, "dev_split", chosen.decision.dev_version) if chosen.decision else None
+    print(f"{chosen.said}; {len(pairs):,} pairs, {pairs.positive_rate:.1%} duplicates; {given.threads} threads")
+    with tempfile.TemporaryDirectory() as scratch:
+        embed, decisions = ways(Source(chosen.info, chosen.decision, dev, pairs), Path(scratch), given.threads)
+        single = one_by_one(embed, texts[: given.single + _WARM_UP])
+        fast = many(embed, texts[: given.many], given.repeats)
+        rows: list[dict[str, Any]] = []
+        for name, way in embed.items():
+            cosine, decision = scores(way, pairs), decisions[name]
+            row: dict[str, Any] = {
+                "way": name,
+                "median ms": f"{np.median(single[name]):.2f}",
+                "p95 ms": f"{np.quantile(single[name], 0.95):.2f}",
+                "questions/s": f"{fast[name]:,.0f}",
+                "AP": f"{similarity_metrics(cosine, pairs.labels).ap:.4f}",
+            }
+            if given.decisions and decision:
+                at = metrics_at(cosine, pairs.labels, decision.thresholds["cosine"].accuracy, decision.threshold)
+                row |= {"threshold": f"{decision.threshold:.4f}"}
+                row |= {"F1": f"{at.f1:.4f}", "precision": f"{at.precision:.4f}", "recall": f"{at.recall:.4f}"}
+            rows.append(row)
+    print("\n| " + " | ".join(rows[0]) + " |\n|---" + "|--:" * (len(rows[0]) - 1) + "|")
+    for row in rows:
+        print("| " + " | ".join(row.values()) + " |")
+
+
+if __name__ == "__main__":
+    main()
