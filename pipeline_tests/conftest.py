@@ -10,7 +10,13 @@ from deciding_model import make_deciding_model
 from effort import exhaustive
 from hypothesis import is_hypothesis_test
 from modal_loopback.fixture import forked_containers, modal_loopback  # noqa: F401  (fixtures)
-from served_fixtures import asked, known_file, launching  # noqa: F401  (fixtures)
+from served_fixtures import (  # noqa: F401  (fixtures)
+    asked,
+    deciding_export,
+    known_file,
+    launching,
+    launching_with_torch,
+)
 from shared_folders import unchanged
 from small_data import write_small_pairs
 from tiny_model import make_tiny_model
@@ -19,7 +25,7 @@ from pipeline.core.files import PROJECT_ROOT
 
 pytest_plugins = ["pytester"]
 
-_SERVERS = {"hub", "launching", "modal_loopback"}
+_SERVERS = {"hub", "launching", "launching_with_torch", "modal_loopback"}
 """Fixtures that start one."""
 
 for _number, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):

@@ -23,11 +23,11 @@ ENDING_SECONDS = 60
 # Exit statuses are told through a file, as a service is no child of the tests.
 _LAUNCHER = """
 import json, os, sys, threading
+for module in sys.argv[1:]:
+    __import__(module)
 import pipeline.command_line.cli as commands
 import pipeline.command_line.serve, pipeline.serving.server, pipeline.serving.service, pipeline.serving.source
 import fastapi, pandas, pyarrow, uvicorn
-for module in sys.argv[1:]:
-    __import__(module)
 
 
 def reap(child, status_file):
@@ -57,6 +57,7 @@ for line in sys.stdin:
     print(child, flush=True)
 """
 
+WITHOUT_TORCH = ("only_locked", "onnxruntime", "tokenizers")
 WITH_TORCH = ("torch", "sentence_transformers", "pipeline.models.loading", "pipeline.models.encoding")
 
 
@@ -178,11 +179,17 @@ def _address_in(log: Path) -> str | None:
 
 @contextmanager
 def launcher(folder: Path, modules: Sequence[str] = ()) -> Iterator[Launcher]:
-    """A launcher whose services have these modules imported."""
+    """A launcher whose services have these modules imported, before all others."""
     with subprocess.Popen(
         [sys.executable, "-c", _LAUNCHER, *modules],
         cwd=PROJECT_ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PIPELINE_HOME": str(folder / "home"), "PIPELINE_SERVE_TOKEN": ""},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(Path(__file__).parent),
+            "OMP_NUM_THREADS": "1",
+            "PIPELINE_HOME": str(folder / "home"),
+            "PIPELINE_SERVE_TOKEN": "",
+        },
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -4,7 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from served import WITH_TORCH, Launcher, Served, launcher
+from deciding_model import made_decision
+from exports import info_of
+from served import WITH_TORCH, WITHOUT_TORCH, Launcher, Served, launcher
+
+from pipeline.exporting.export import Source, export_model
+from pipeline.exporting.options import ExportOptions, ParityLimits
 
 KNOWN = [
     "How do I learn Python?",
@@ -17,9 +22,25 @@ KNOWN = [
 
 @pytest.fixture(scope="session")
 def launching(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
-    """Starts services with torch."""
+    """Starts services that can import nothing but what requirements-serve.lock names."""
+    with launcher(tmp_path_factory.mktemp("services"), WITHOUT_TORCH) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def launching_with_torch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
+    """Starts services of the plain install."""
     with launcher(tmp_path_factory.mktemp("services"), WITH_TORCH) as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def deciding_export(deciding_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The export of a model with a decision."""
+    info, folder = info_of(deciding_model), tmp_path_factory.mktemp("deciding") / "export"
+    made = export_model(Source(info, made_decision(info.version), None, None), ExportOptions(), ParityLimits(), folder)
+    assert made.verdict.passed, made.verdict.said
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -32,11 +53,11 @@ def known_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def asked(
-    launching: Launcher, deciding_model: Path, known_file: Path, tmp_path_factory: pytest.TempPathFactory
+    launching: Launcher, deciding_export: Path, known_file: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Served]:
-    """A service that tests ask and change nothing in."""
+    """A service that tests ask. What they add to it, they remove again."""
     journal = tmp_path_factory.mktemp("journal")
-    arguments = ["--model", str(deciding_model), "--in", str(known_file), "--journal", str(journal)]
+    arguments = ["--model", str(deciding_export), "--in", str(known_file), "--journal", str(journal)]
     limits = ["--limit", "max_batch=20", "--limit", "max_body_bytes=20000"]
     with launching.serving(*arguments, *limits) as served:
         yield served

@@ -96,7 +96,7 @@ def test_what_cannot_be_answered_is_refused_in_one_line(
 def test_a_body_without_a_length_is_cut_off_at_the_limit(asked: Served) -> None:
     def chunks() -> Any:
         yield b'{"questions": ["'
-        for _ in range(100):
+        for _ in range(25):
             yield b"a" * 1_000
 
     with connected(asked) as connection:
@@ -145,9 +145,9 @@ def test_prometheus_reads_the_figures(asked: Served) -> None:
 
 
 def test_a_request_that_takes_too_long_is_given_up_and_others_are_answered(
-    launching: Launcher, deciding_model: Path, tmp_path: Path
+    launching: Launcher, deciding_export: Path, tmp_path: Path
 ) -> None:
-    arguments = ["--model", str(deciding_model), "--journal", str(tmp_path / "journal")]
+    arguments = ["--model", str(deciding_export), "--journal", str(tmp_path / "journal")]
     with launching.serving(*arguments, "--limit", "request_seconds=0.5") as served:
         with connected(served) as connection:
             # A body that doesn't come.
@@ -161,8 +161,8 @@ def test_a_request_that_takes_too_long_is_given_up_and_others_are_answered(
         assert served.get("/search", {"questions": ["Why?"]})["results"] == [[]]
 
 
-def test_others_than_this_machine_need_the_token(launching: Launcher, deciding_model: Path, tmp_path: Path) -> None:
-    arguments = ["--model", str(deciding_model), "--journal", str(tmp_path / "journal"), "--host", "0.0.0.0"]
+def test_others_than_this_machine_need_the_token(launching: Launcher, deciding_export: Path, tmp_path: Path) -> None:
+    arguments = ["--model", str(deciding_export), "--journal", str(tmp_path / "journal"), "--host", "0.0.0.0"]
     refused = launching.begin(arguments, {})
     assert refused.wait() == 1
     assert "set PIPELINE_SERVE_TOKEN" in refused.log.read_text()
@@ -177,8 +177,10 @@ def test_others_than_this_machine_need_the_token(launching: Launcher, deciding_m
             assert served.ask("/").status == served.ask("/health").status == 200
 
 
-def test_a_model_without_a_decision_gives_cosines_only(launching: Launcher, tiny_model: Path, tmp_path: Path) -> None:
-    with launching.serving("--model", str(tiny_model), "--journal", str(tmp_path / "journal")) as served:
+def test_a_model_without_a_decision_gives_cosines_only(
+    launching_with_torch: Launcher, tiny_model: Path, tmp_path: Path
+) -> None:
+    with launching_with_torch.serving("--model", str(tiny_model), "--journal", str(tmp_path / "journal")) as served:
         answer = served.get("/compare", {"pairs": [["a", "b"]]})
         assert (answer["threshold"], answer["prior"]) == (None, None)
         assert {**answer["results"][0], "cosine": 0} == {"cosine": 0, "probability": None, "same": None}

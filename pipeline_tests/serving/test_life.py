@@ -17,14 +17,18 @@ from typing import Any
 import pytest
 from deciding_model import made_decision
 from effort import exhaustive, tries
+from exports import info_of
 from made_reports import before_and_after
 from safetensors.torch import load_file, save_file
 from served import Launcher, Served
 
 from pipeline.core.store import VersionStore
-from pipeline.duplicates.chosen_model import PRODUCTION_ASSET
-from pipeline.models.base_model import resolve_base_model
-from pipeline.models.options import BaseModelChoice
+from pipeline.duplicates.chosen_model import EXPORTED_ASSET, PRODUCTION_ASSET
+from pipeline.exporting.export import Source, export_model
+from pipeline.exporting.exported import ExportedModel, store_files
+from pipeline.exporting.options import ExportOptions, ParityLimits
+from pipeline.exporting.parity import Parity
+from pipeline.exporting.record import read_record
 from pipeline.orchestration.asset_values import store_value
 from pipeline.quality.promotion import Candidate
 
@@ -33,9 +37,9 @@ pytestmark = pytest.mark.slow
 
 @exhaustive
 def test_what_was_acknowledged_survives_a_kill_at_any_moment(
-    launching: Launcher, deciding_model: Path, known_file: Path, tmp_path: Path
+    launching: Launcher, deciding_export: Path, known_file: Path, tmp_path: Path
 ) -> None:
-    arguments = ["--model", str(deciding_model), "--in", str(known_file), "--journal", str(tmp_path / "journal")]
+    arguments = ["--model", str(deciding_export), "--in", str(known_file), "--journal", str(tmp_path / "journal")]
     draw = random.Random(0)
     there: dict[str, bool] = {}
     """By question, whether it was added last or removed, as far as that was acknowledged."""
@@ -85,7 +89,7 @@ def _check_known(served: Served, there: dict[str, bool]) -> None:
 
 def put_into_production(home: Path, folder: Path) -> str:
     """Record the model of a folder as the one in production, as a promotion does; returns its version."""
-    info = resolve_base_model(BaseModelChoice(model=str(folder)))
+    info = info_of(folder)
     report = before_and_after()[1].model_copy(update={"model": info})
     assert report.training is not None
     trained = report.training.model_copy(
@@ -129,12 +133,12 @@ def load(served: Served, clients: int, ask: Callable[[Served, int], Any]) -> Ite
 
 
 def test_a_promoted_model_is_taken_up_under_load_and_each_request_has_one_model(
-    launching: Launcher, deciding_model: Path, tiny_model: Path, known_file: Path, tmp_path: Path
+    launching_with_torch: Launcher, deciding_model: Path, tiny_model: Path, known_file: Path, tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
     first = put_into_production(home, deciding_model)
     arguments = ["--in", str(known_file), "--limit", "watch_seconds=0.2"]
-    with launching.serving(*arguments, PIPELINE_HOME=str(home)) as served:
+    with launching_with_torch.serving(*arguments, PIPELINE_HOME=str(home)) as served:
         added: list[str] = []
 
         def ask(served: Served, number: int) -> str:
@@ -163,12 +167,40 @@ def test_a_promoted_model_is_taken_up_under_load_and_each_request_has_one_model(
         _check_known(served, dict.fromkeys(added, True))
 
 
+def test_a_new_export_is_taken_up_without_torch(
+    launching: Launcher, deciding_export: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    store = VersionStore(str(tmp_path / "home"))
+    other, info = tmp_path / "export", info_of(other_model(tiny_model, tmp_path / "other"))
+    export_model(Source(info, made_decision(info.version), None, None), ExportOptions(), ParityLimits(), other)
+    versions = [keep_export(store, folder) for folder in (other, deciding_export)]
+    arguments = ["--model", "exported", "--limit", "watch_seconds=0.2"]
+    with launching.serving(*arguments, PIPELINE_HOME=store.home) as served:
+        served.get("/add", {"questions": ["Why is the sky blue?"]})
+        for version, folder in ((versions[1], other), (versions[0], deciding_export), (versions[1], None)):
+            _until(lambda version=version: served.get("/health")["model"] == version)  # type: ignore[misc]
+            assert served.get("/search", {"questions": ["why is the SKY blue?"]})["results"][0][0]["cosine"] > 0.999
+            if folder:
+                keep_export(store, folder)
+
+
+def keep_export(store: VersionStore, folder: Path) -> str:
+    """Make an export the newest, as the job `export` does; returns the version of its model."""
+    record = read_record(folder)
+    parity = Parity(questions=1, min_cosine=1, mean_cosine=1, pairs=0, ap_of_model=None, ap_of_export=None)
+    place = f"{EXPORTED_ASSET}/{record.identity}"
+    value = ExportedModel(record=record, model=info_of("bundled"), parity=parity, eval_version="v", folder=place)
+    store_files(store, place, folder, record)
+    store_value(store, EXPORTED_ASSET, value, "0123abcd")
+    return record.model_version
+
+
 def test_a_model_that_cannot_be_taken_up_takes_nothing_away(
-    launching: Launcher, deciding_model: Path, tiny_model: Path, tmp_path: Path
+    launching_with_torch: Launcher, deciding_model: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
     first = put_into_production(home, deciding_model)
-    with launching.serving("--limit", "watch_seconds=0.2", PIPELINE_HOME=str(home)) as served:
+    with launching_with_torch.serving("--limit", "watch_seconds=0.2", PIPELINE_HOME=str(home)) as served:
         broken = other_model(tiny_model, tmp_path / "other")
         put_into_production(home, broken)
         (broken / "model.safetensors").unlink()
@@ -183,9 +215,9 @@ def test_a_model_that_cannot_be_taken_up_takes_nothing_away(
         _until(lambda: served.get("/health")["status"] == "ok")
 
 
-def test_the_end_drops_no_request(launching: Launcher, deciding_model: Path, known_file: Path, tmp_path: Path) -> None:
+def test_the_end_drops_no_request(launching: Launcher, deciding_export: Path, known_file: Path, tmp_path: Path) -> None:
     """Clients with open connections and clients with one for each request: whoever was let in gets an answer."""
-    arguments = ["--model", str(deciding_model), "--in", str(known_file), "--journal", str(tmp_path / "journal")]
+    arguments = ["--model", str(deciding_export), "--in", str(known_file), "--journal", str(tmp_path / "journal")]
     with launching.serving(*arguments) as served:
         host = served.address.removeprefix("http://")
         connections: dict[int, http.client.HTTPConnection] = {}
@@ -227,9 +259,9 @@ def test_the_end_drops_no_request(launching: Launcher, deciding_model: Path, kno
 
 
 def test_a_second_service_with_the_same_journal_is_refused(
-    launching: Launcher, deciding_model: Path, tmp_path: Path
+    launching: Launcher, deciding_export: Path, tmp_path: Path
 ) -> None:
-    arguments = ["--model", str(deciding_model), "--journal", str(tmp_path / "journal")]
+    arguments = ["--model", str(deciding_export), "--journal", str(tmp_path / "journal")]
     with launching.serving(*arguments):
         refused = launching.begin(arguments, {})
         assert refused.wait() == 1

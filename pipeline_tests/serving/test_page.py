@@ -95,10 +95,10 @@ def test_everybody_can_read_it(asked: Served, browser: Browser, scheme: str, wid
     page.close()
 
 
-def test_texts_are_shown_as_texts(launching: Launcher, deciding_model: Path, page: Page, tmp_path: Path) -> None:
+def test_texts_are_shown_as_texts(launching: Launcher, deciding_export: Path, page: Page, tmp_path: Path) -> None:
     file = tmp_path / f"{MARKUP.replace('/', '')}.txt"
     file.write_text(f"{MARKUP}\n")
-    arguments = ["--model", str(deciding_model), "--journal", str(tmp_path / "journal"), "--in", str(file)]
+    arguments = ["--model", str(deciding_export), "--journal", str(tmp_path / "journal"), "--in", str(file)]
     with launching.serving(*arguments) as served:
         page.goto(served.address)
         page.get_by_label("Question", exact=True).fill(MARKUP)
@@ -112,9 +112,9 @@ def test_texts_are_shown_as_texts(launching: Launcher, deciding_model: Path, pag
 
 
 def test_it_asks_for_the_token_where_one_is_needed(
-    launching: Launcher, deciding_model: Path, page: Page, tmp_path: Path
+    launching: Launcher, deciding_export: Path, page: Page, tmp_path: Path
 ) -> None:
-    arguments = ["--model", str(deciding_model), "--journal", str(tmp_path / "journal")]
+    arguments = ["--model", str(deciding_export), "--journal", str(tmp_path / "journal")]
     with launching.serving(*arguments, PIPELINE_SERVE_TOKEN="secret") as served:
         page.goto(served.address)
         expect(page.get_by_label("Token of this service")).to_be_hidden()
