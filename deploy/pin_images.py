@@ -15,9 +15,10 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
-FILES = (Path(__file__).with_name("compose.yaml"), Path(__file__).with_name("Dockerfile"))
-OWN = "question-pairs-dagster"
-"""The image that compose builds from the Dockerfile."""
+HERE = Path(__file__).parent
+FILES = (HERE / "compose.yaml", HERE / "Dockerfile", HERE / "serve" / "Dockerfile")
+OWN = ("question-pairs-dagster", "question-pairs-service")
+"""The images that compose builds from the Dockerfiles."""
 
 _IMAGE = re.compile(r"^(\s*image:\s*|FROM\s+)([^\s@]+)(@sha256:[0-9a-f]{64})?", re.MULTILINE)
 _MANIFESTS = (
@@ -66,8 +67,8 @@ def _get(url: str, token: str = "") -> bytes:
 
 def pinned(text: str) -> str:
     """A file with the digest beside each image that it names."""
-    digests = {image: digest(image) for _, image, _ in _IMAGE.findall(text) if image != OWN}
-    return _IMAGE.sub(lambda found: found[0] if found[2] == OWN else f"{found[1]}{found[2]}@{digests[found[2]]}", text)
+    digests = {image: digest(image) for _, image, _ in _IMAGE.findall(text) if image not in OWN}
+    return _IMAGE.sub(lambda found: found[0] if found[2] in OWN else f"{found[1]}{found[2]}@{digests[found[2]]}", text)
 
 
 def main(arguments: list[str]) -> None:
@@ -80,7 +81,7 @@ def main(arguments: list[str]) -> None:
     for file, text in texts.items():
         file.write_text(text, encoding="utf-8")
         for _, image, found in _IMAGE.findall(text):
-            if image != OWN:
+            if image not in OWN:
                 print(f"{file.name}: {image}{found}")
 
 

@@ -36,6 +36,7 @@ defs = dg.Definitions(
         automation.new_question_pairs,
         automation.reports_follow,
         mining.mine_after_promotion,
+        exporting.export_after_promotion,
         *notifications.SENSORS,
         *upkeep.SENSORS,
     ],

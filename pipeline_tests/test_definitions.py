@@ -189,6 +189,7 @@ AUTOMATION = {
         "new_question_pairs",
         "reports_follow_their_inputs",
         "mine_after_promotion",
+        "export_after_promotion",
         "end_calls_of_cancelled_runs",
         "tell_of_failed_runs",
         "tell_of_refused_models",

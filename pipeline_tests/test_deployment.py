@@ -144,18 +144,20 @@ SERVICES = COMPOSE["services"]
 
 def test_the_ui_is_open_to_this_machine_only_unless_told_otherwise() -> None:
     assert SERVICES["webserver"]["ports"] == ["${WEBSERVER_ADDRESS:-127.0.0.1}:3000:3000"]
-    assert [name for name, service in SERVICES.items() if "ports" in service] == ["webserver"]
+    assert SERVICES["serve"]["ports"] == ["${SERVE_ADDRESS:-127.0.0.1}:8080:8080"]
+    assert [name for name, service in SERVICES.items() if "ports" in service] == ["webserver", "serve"]
     assert "-h" not in (PROJECT_ROOT / "Makefile").read_text().split("dagster dev")[1].splitlines()[0]
 
 
 def test_every_service_is_asked_whether_it_is_well() -> None:
     tests = {name: " ".join(service["healthcheck"]["test"]) for name, service in SERVICES.items()}
-    assert set(tests) == {"postgres", "code", "webserver", "daemon"}
+    assert set(tests) == {"postgres", "code", "webserver", "daemon", "serve"}
     for name, word in {
         "postgres": "pg_isready",
         "code": "grpc-health-check -s /run/dagster/code.sock",
         "webserver": "http://127.0.0.1:3000/server_info",
         "daemon": "dagster-daemon liveness-check",
+        "serve": "http://127.0.0.1:8080/health",
     }.items():
         assert word in tests[name]
         assert SERVICES[name]["healthcheck"]["retries"] > 1
@@ -173,6 +175,7 @@ def test_a_service_has_the_variables_that_it_needs_and_no_other() -> None:
     read = {variable.name for variable in variables()} - elsewhere
     tokens = {"MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET", "HF_HOME"}
     assert set(SERVICES["code"]["environment"]) == history | read | tokens
+    assert set(SERVICES["serve"]["environment"]) == {"PIPELINE_HOME", "PIPELINE_SERVE_TOKEN"}
 
 
 def test_the_code_server_listens_on_a_socket_and_on_no_network() -> None:
@@ -190,9 +193,10 @@ def test_the_code_server_listens_on_a_socket_and_on_no_network() -> None:
         "code": {"history", "outside"},
         "webserver": {"history", "ui"},
         "daemon": {"history"},
+        "serve": {"service"},
     }
-    assert [name for name, service in SERVICES.items() if "pipeline:/data" in service["volumes"]] == ["code"]
-    for name in shares:
+    assert [name for name, service in SERVICES.items() if "pipeline:/data" in service["volumes"]] == ["code", "serve"]
+    for name in (*shares, "serve"):
         assert SERVICES[name]["cap_drop"] == ["ALL"]
 
 
@@ -205,13 +209,16 @@ def test_every_variable_of_the_containers_is_explained_in_the_example() -> None:
     assert example <= used
     # A password or a token is never written down.
     values = dict(line.split("=", 1) for line in (DEPLOY / ".env.example").read_text().splitlines() if "=" in line)
-    for name in ("DAGSTER_POSTGRES_PASSWORD", "HF_TOKEN", "MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET"):
+    secrets = [name for name in values if name.endswith(("_PASSWORD", "_TOKEN", "_TOKEN_ID", "_TOKEN_SECRET"))]
+    assert len(secrets) == 5
+    for name in secrets:
         assert values[name] == ""
 
 
 def test_what_the_image_is_built_from_is_there_and_sent_to_the_builder() -> None:
     sent = set(re.findall(r"^!(\S+)", (PROJECT_ROOT / ".dockerignore").read_text(), re.MULTILINE))
-    copied = re.findall(r"^COPY (.+) \S+$", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
+    files = [(DEPLOY / name).read_text() for name in ("Dockerfile", "serve/Dockerfile")]
+    copied = [names for text in files for names in re.findall(r"^COPY (.+) \S+$", text, re.MULTILINE)]
     for name in " ".join(copied).split():
         assert (PROJECT_ROOT / name).exists()
         assert name in sent
@@ -254,10 +261,22 @@ def test_the_locks_name_every_package_with_its_hashes_and_the_versions_of_the_te
         assert {normalised(re.split(r"[<>=~!\[ ]", requirement)[0]) for requirement in needed} <= there, "make lock"
 
 
+def test_the_lock_of_the_service_has_the_versions_of_the_others_and_nothing_to_train_with() -> None:
+    service = locked("requirements-serve.lock")
+    others = {package: version for name in LOCKS for package, (version, _) in locked(name).items()}
+    assert {package: version for package, (version, _) in service.items()} == {
+        package: others[package] for package in service
+    }
+    assert all(hashes for _, hashes in service.values())
+    assert not {"torch", "transformers", "sentence-transformers", "dagster", "modal", "scikit-learn"} & set(service)
+    serve = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["serve"]
+    assert {normalised(re.split(r"[<>=]", requirement)[0]) for requirement in serve} <= set(service)
+
+
 def test_nothing_is_installed_beside_the_locks() -> None:
-    for file in (PROJECT_ROOT / "Makefile", DEPLOY / "Dockerfile"):
+    for file, least in ((PROJECT_ROOT / "Makefile", 3), (DEPLOY / "Dockerfile", 3), (DEPLOY / "serve/Dockerfile", 1)):
         installs = re.findall(r"(?:pip install|\$\(PIP\)) (.*)", file.read_text())
-        assert len(installs) >= 3
+        assert len(installs) >= least
         for arguments in installs:
             known = ("--require-hashes" in arguments, "--no-build-isolation -e ." in arguments)
             torch_or_tool = "torch==" in arguments or "$(TORCH)" in arguments or "uv==" in arguments
@@ -325,10 +344,13 @@ def test_images_are_pinned_to_the_digests_that_a_registry_says(tmp_path: Path) -
 
 
 def test_the_files_of_the_project_name_images_that_can_be_pinned() -> None:
-    named = [line for name in ("compose.yaml", "Dockerfile") for line in (DEPLOY / name).read_text().splitlines()]
+    files = ("compose.yaml", "Dockerfile", "serve/Dockerfile")
+    named = [line for name in files for line in (DEPLOY / name).read_text().splitlines()]
     images = [found[2] for line in named if (found := re.match(r"(\s*image: |FROM )(\S+)", line))]
     assert [image.partition("@")[0] for image in images] == [
         "question-pairs-dagster",
         "postgres:15-bookworm",
+        "question-pairs-service",
+        "python:3.11-slim-bookworm",
         "python:3.11-slim-bookworm",
     ]

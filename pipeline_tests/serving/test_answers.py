@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing
@@ -13,6 +14,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from served import Launcher, Served
 
+from pipeline.core.files import PROJECT_ROOT
 from pipeline.duplicates.classifier import DuplicateClassifier
 
 pytestmark = pytest.mark.slow
@@ -62,6 +64,15 @@ def test_the_nearest_known_questions_are_found(
         assert [one["question"] for one in found] == [known[number] for number in order]
         np.testing.assert_allclose([one["cosine"] for one in found], cosines[order], atol=1e-5)
         assert [one["same"] for one in found] == (cosines[order] >= classifier.decision.threshold).tolist()
+
+
+def test_the_requests_of_the_page_on_serving_are_answered(asked: Served) -> None:
+    page = (PROJECT_ROOT / "docs" / "serving.md").read_text(encoding="utf-8").replace("\\\n", " ")
+    requests = re.findall(r"curl -s http://127\.0\.0\.1:8080(/\w+) .*? -d '(.*?)'", page)
+    assert [path for path, _ in requests] == ["/compare", "/search", "/add"]
+    for path, body in requests:
+        assert asked.get(path, json.loads(body))
+    asked.get("/remove", json.loads(requests[-1][1]))
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.store import VersionStore
 from pipeline.exporting.options import ExportJobOptions, ParityLimits
 from pipeline.exporting.parity import Verdict, judge
+from pipeline.orchestration.after_promotion import launched_after_promotion
 from pipeline.orchestration.asset_values import load_value, store_value, stored_pairs
 from pipeline.orchestration.assets.common import OWNERS, finding_result, progress_into, readable
 from pipeline.orchestration.assets.production import GROUP
@@ -221,3 +222,6 @@ def exported_checks(
         pairs = _pairs(store, "eval_split", value.eval_version)
         parity = compare_with_model(encoder, info, pairs, progress_into(context))
     yield finding_result(_finding(judge(parity, value.record.precision, config)), EXPORTED, PARITY.name)
+
+
+export_after_promotion = launched_after_promotion("export_after_promotion", export_job, "Exports anew")

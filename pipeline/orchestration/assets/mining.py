@@ -17,6 +17,7 @@ from pipeline.core.store import VersionStore
 from pipeline.core.values import StoredValue
 from pipeline.duplicates.options import IndexOptions, MiningJobOptions, QuestionSource
 from pipeline.models.info import ModelInfo
+from pipeline.orchestration.after_promotion import launched_after_promotion
 from pipeline.orchestration.ancestry import with_ancestors
 from pipeline.orchestration.asset_values import load_value, store_value
 from pipeline.orchestration.assets.common import OWNERS, finding_result, progress_into, readable
@@ -342,18 +343,4 @@ def mined_checks(
             yield finding_result(found[asset, spec.name], asset, spec.name, is_warning=True)
 
 
-@dg.asset_sensor(
-    asset_key=dg.AssetKey(PRODUCTION),
-    job=mine_job,
-    minimum_interval_seconds=60,
-    default_status=dg.DefaultSensorStatus.STOPPED,
-    description="Mines anew when another model was promoted or rolled back to. Off until someone switches it on.",
-)
-def mine_after_promotion(context: dg.SensorEvaluationContext, event: dg.EventLogEntry) -> dg.RunRequest | dg.SkipReason:
-    """Launch one run for each promotion; one that confirms the model that is there brings nothing new."""
-    materialization = event.asset_materialization
-    metadata = materialization.metadata if materialization else {}
-    decision, version = (metadata[key].value if key in metadata else None for key in ("decision", "model_version"))
-    if decision == "confirmed":
-        return dg.SkipReason(f"model version {version} was in production already")
-    return dg.RunRequest(run_key=context.cursor, tags={"model_version": str(version)})
+mine_after_promotion = launched_after_promotion("mine_after_promotion", mine_job, "Mines anew")

@@ -15,7 +15,6 @@ from small_data import write_small_pairs
 
 from pipeline.command_line.cli import cli
 from pipeline.core.store import VersionStore
-from pipeline.definitions import defs
 from pipeline.duplicates.stored import (
     CLUSTERS_TABLE,
     PAIRS_TABLE,
@@ -28,7 +27,7 @@ from pipeline.models.base_model import resolve_base_model
 from pipeline.models.decision import read_decision
 from pipeline.models.options import BaseModelChoice
 from pipeline.orchestration.asset_values import load_value, store_value
-from pipeline.orchestration.assets.mining import mine_after_promotion, mine_job, mined_checks
+from pipeline.orchestration.assets.mining import mine_job, mined_checks
 from pipeline.orchestration.resources import ComputeResource, StoreResource
 from pipeline.orchestration.steps import EMBEDDINGS, INDEX, MINED, PRODUCTION, QUESTIONS
 from pipeline.quality.promotion import Candidate
@@ -207,22 +206,3 @@ def test_without_a_model_in_production_it_is_said_in_one_line(
     data = failure.step_failure_data.user_failure_data
     assert data is not None
     assert "nothing is in production" in str(data.description)
-
-
-@pytest.mark.parametrize(("decision", "runs"), [("promoted", 1), ("rolled back", 1), ("confirmed", 0)])
-def test_a_promotion_starts_it_where_that_is_switched_on(
-    decision: str, runs: int, instance: dg.DagsterInstance
-) -> None:
-    assert mine_after_promotion.default_status == dg.DefaultSensorStatus.STOPPED
-
-    @dg.asset(name=PRODUCTION)
-    def promoted() -> dg.MaterializeResult[None]:
-        return dg.MaterializeResult(metadata={"decision": decision, "model_version": "m2"})
-
-    dg.materialize([promoted], instance=instance)
-    context = dg.build_sensor_context(instance, repository_def=defs.get_repository_def())
-    tick = mine_after_promotion.evaluate_tick(context)
-    assert len(tick.run_requests or []) == runs
-    if runs:
-        assert tick.run_requests is not None
-        assert tick.run_requests[0].tags["model_version"] == "m2"
