@@ -13,8 +13,9 @@ from starlette.exceptions import HTTPException
 
 from pipeline import serving
 from pipeline.core.errors import PipelineError
-from pipeline.serving.guards import Guards, error_answer
+from pipeline.serving.guards import Guards, error_answer, is_allowed
 from pipeline.serving.messages import (
+    About,
     AddAnswer,
     CompareAnswer,
     Compared,
@@ -149,7 +150,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:
         return RemoveAnswer(removed=removed, unknown=len(request.questions) - removed)
 
     @app.get("/health", responses={503: {"model": Health, "description": "The service ends."}})
-    async def health(response: Response) -> Health:
+    async def health(request: Request, response: Response) -> Health:
         """Say how the service is, and which model and questions it has. The status is 503 while it ends."""
         answers = service.answers
         chosen, known = answers.classifier.chosen, answers.known
@@ -157,8 +158,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:
         if service.is_ending:
             # Whoever shares out requests sends none here any more.
             response.status_code, status = 503, "ending"
-        return Health(
-            status=status,
+        about = About(
             trouble=service.trouble,
             model=chosen.info.version,
             said=chosen.said,
@@ -168,6 +168,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:
             search=known.kind,
             recall=known.recall,
         )
+        return Health(status=status, about=about if is_allowed(request.scope) else None)
 
     @app.get("/metrics", response_class=Response, responses={401: _ERRORS[401], 503: _ERRORS[503]})
     async def metrics() -> Response:

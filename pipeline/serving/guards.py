@@ -10,11 +10,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pipeline.serving.service import Service
 
 OPEN_PATHS = frozenset({"/", "/page.css", "/page.js", "/health"})
-"""Paths that need no token: the page has no data, and who asks for the health has no secrets."""
+"""Paths that need no token: the page has no data, and the health says no more than a word without one."""
+
+_ALLOWED = "pipeline.is_allowed"
+"""Where a request's scope says whether it bore the token, or needs none."""
 
 
 class _TooLargeError(Exception):
     """The body has more bytes than a request may have."""
+
+
+def is_allowed(scope: Scope) -> bool:
+    """Whether a request that the guards let through may see what needs the token."""
+    return bool(scope[_ALLOWED])
 
 
 def error_answer(status: int, detail: str, **headers: str) -> Response:
@@ -99,7 +107,8 @@ class Guards:
     def _refusal(self, scope: Scope, headers: dict[bytes, bytes]) -> Response | None:
         if self._hosts is not None and _name_of(headers.get(b"host", b"")) not in self._hosts:
             return error_answer(400, "this service goes by another name: use the address that it was started with")
-        if self._token and scope["path"] not in OPEN_PATHS and not self._is_allowed(headers):
+        scope[_ALLOWED] = not self._token or self._bears_token(headers)
+        if not scope[_ALLOWED] and scope["path"] not in OPEN_PATHS:
             said = "send the token of the service: Authorization: Bearer <token>"
             return error_answer(401, said, **{"WWW-Authenticate": "Bearer"})
         if self._running >= self._limits.max_waiting:
@@ -110,7 +119,7 @@ class Guards:
             return self._too_large()
         return None
 
-    def _is_allowed(self, headers: dict[bytes, bytes]) -> bool:
+    def _bears_token(self, headers: dict[bytes, bytes]) -> bool:
         sent = headers.get(b"authorization", b"")
         return hmac.compare_digest(sent, b"Bearer " + (self._token or "").encode())
 

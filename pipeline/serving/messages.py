@@ -119,11 +119,10 @@ class RemoveAnswer(_Message):
     unknown: int = Field(description="Questions that were not known.")
 
 
-class Health(_Message):
-    """How the service is."""
+class About(_Message):
+    """What the service answers with."""
 
-    status: str = Field(description="`ok`; `ending`; `outdated` where another model is there that can't be taken up.")
-    trouble: str | None = Field(description="Why not.")
+    trouble: str | None = Field(description="Why another model that is there can't be taken up.")
     model: str = Field(description="Version of the model that answers.")
     said: str = Field(description="Which model that is.")
     decides: bool = Field(description="Whether the model carries a decision: without one there are cosines only.")
@@ -131,6 +130,13 @@ class Health(_Message):
     corpus: str = Field(description="Where they are from; empty where all were added.")
     search: str = Field(description="`exact`, or by an `index`.")
     recall: float = Field(description="Share of the nearest questions that the search finds, by a sample.")
+
+
+class Health(_Message):
+    """How the service is."""
+
+    status: str = Field(description="`ok`; `ending`; `outdated` where another model is there that can't be taken up.")
+    about: About | None = Field(description="What it answers with. Null for who lacks the token, where one is needed.")
 
 
 class ErrorAnswer(_Message):

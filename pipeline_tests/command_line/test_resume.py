@@ -135,9 +135,8 @@ def test_an_interrupted_run_is_gone_on_with_however_it_ended(
 def test_the_ui_opens_on_the_run_of_a_command_and_re_executes_it_with_a_click(
     instance: dg.DagsterInstance, dagster_home: Path, pipeline_home: Path, small_config: Path, tmp_path: Path
 ) -> None:
-    command = in_training(
-        pipeline_home, Command(tmp_path / "log", "--config", str(small_config), "--set", "fine_tuned_model.epochs=20")
-    )
+    select = ("--select", "+key:fine_tuned_model")
+    command = in_training(pipeline_home, Command(tmp_path / "log", "--config", str(small_config), *select, *LONG))
     command.signal(signal.SIGTERM)
     assert "Terminated in fine_tuned_model" in command.finish()
     assert command.process.returncode == 143

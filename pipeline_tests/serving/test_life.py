@@ -162,7 +162,7 @@ def test_a_promoted_model_is_taken_up_under_load_and_each_request_has_one_model(
         assert first != second
         assert set(outcomes) == {"", first, second}
         assert {len(values) for values in thresholds.values()} == {1}
-        assert served.get("/health")["model"] == second
+        assert served.get("/health")["about"]["model"] == second
         # What was added before and meanwhile is known to the new model too.
         _check_known(served, dict.fromkeys(added, True))
 
@@ -178,7 +178,7 @@ def test_a_new_export_is_taken_up_without_torch(
     with launching.serving(*arguments, PIPELINE_HOME=store.home) as served:
         served.get("/add", {"questions": ["Why is the sky blue?"]})
         for version, folder in ((versions[1], other), (versions[0], deciding_export), (versions[1], None)):
-            _until(lambda version=version: served.get("/health")["model"] == version)  # type: ignore[misc]
+            _until(lambda version=version: served.get("/health")["about"]["model"] == version)  # type: ignore[misc]
             assert served.get("/search", {"questions": ["why is the SKY blue?"]})["results"][0][0]["cosine"] > 0.999
             if folder:
                 keep_export(store, folder)
@@ -205,7 +205,7 @@ def test_a_model_that_cannot_be_taken_up_takes_nothing_away(
         put_into_production(home, broken)
         (broken / "model.safetensors").unlink()
         _until(lambda: served.get("/health")["status"] == "outdated")
-        health = served.get("/health")
+        health = served.get("/health")["about"]
         assert health["model"] == first
         assert "can't be taken up" in health["trouble"]
         assert served.get("/search", {"questions": ["Why?"]})["model"] == first

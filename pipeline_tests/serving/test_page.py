@@ -117,9 +117,11 @@ def test_it_asks_for_the_token_where_one_is_needed(
     arguments = ["--model", str(deciding_export), "--journal", str(tmp_path / "journal")]
     with launching.serving(*arguments, PIPELINE_SERVE_TOKEN="secret") as served:
         page.goto(served.address)
-        expect(page.get_by_label("Token of this service")).to_be_hidden()
+        expect(page.get_by_text("This service answers those who have its token.")).to_be_visible()
         page.get_by_label("Question", exact=True).fill("Why?")
         expect(page.get_by_role("alert")).to_contain_text("send the token of the service")
         page.get_by_label("Token of this service").fill("secret")
+        page.keyboard.press("Enter")
+        expect(page.get_by_text("0 known questions. Answers come from")).to_be_visible()
         expect(page.get_by_text("No question is known yet.")).to_be_visible()
         expect(page.get_by_role("alert")).to_be_hidden()

@@ -118,7 +118,12 @@ async function answer() {
 
 async function introduce() {
   try {
-    const health = await ask("health");
+    const { about: health } = await ask("health");
+    if (!health) {
+      byId("token-field").hidden = false;
+      say("about", "This service answers those who have its token.");
+      return;
+    }
     const corpus = health.corpus ? ` of ${health.corpus}` : "";
     say("about", `${count(health.questions, "known question")}${corpus}. Answers come from ${health.said}.`);
   } catch {
@@ -130,6 +135,7 @@ form.addEventListener("submit", (event) => {
   event.preventDefault();
   answer();
 });
+form.token.addEventListener("change", introduce);
 form.addEventListener("input", () => {
   clearTimeout(waiting);
   waiting = setTimeout(answer, WAIT_MS);
