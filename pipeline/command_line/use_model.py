@@ -15,6 +15,7 @@ from pipeline.core.progress import OnProgress
 if TYPE_CHECKING:
     from pipeline.duplicates.classifier import DuplicateClassifier
     from pipeline.duplicates.corpus import Corpus
+    from pipeline.duplicates.engine import Engine
     from pipeline.duplicates.labelled import LabelledFigures
     from pipeline.duplicates.mining import MinedCorpus
     from pipeline.duplicates.options import MiningOptions
@@ -204,11 +205,11 @@ def search_command(
     type=click.Choice(["auto", "exact", "index", "shards"]),
     default="auto",
     show_default=True,
-    help="`exact` misses nothing; `index` needs faiss and is quicker in large files; `shards` keeps vectors out of memory, "
-    "and joins them where PIPELINE_COMPUTE says.",
+    help="`exact` misses nothing; `index` needs faiss and is quicker in large files; `shards` keeps vectors out of "
+    "memory, and joins them where PIPELINE_COMPUTE says.",
 )
 @click.option(
-    "--recall", type=float, help="Share of the pairs that `shards` shall find. [default: 0.995; 1 misses none]"
+    "--recall", type=float, help="Share of the pairs that `shards` shall find; 1 misses none. [default: 0.995]"
 )
 @_device_option
 def mine_command(

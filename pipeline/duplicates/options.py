@@ -56,8 +56,8 @@ class MiningOptions(FrozenModel):
     engine: EngineChoice = Field(
         default="auto",
         description="`exact` compares all with all and misses nothing; `index` (faiss, an extra) is quicker in large "
-        "corpora and misses some; `auto` takes the index from 200,000 questions on, where it is installed. `shards` keeps "
-        "vectors on a disk or object storage, and joins them where models are trained: for what no memory holds.",
+        "corpora and misses some; `auto` takes the index from 200,000 questions on, where it is installed. `shards` "
+        "keeps vectors on a disk or object storage, and joins them where models are trained: for what no memory holds.",
     )
     recall: float | None = Field(
         default=None,

@@ -6,8 +6,8 @@ at most arccos(c), one of both is within half of that of the plane: its distance
 every vector is a guest in each shard whose plane is no further away than that *margin*, every pair at or above the
 cosine c has one end at home where the other one is at home or a guest. This is the exact rule. It costs many guests,
 since it reckons with partners that lie straight beyond the plane; in many dimensions next to none do. The margin that
-finds a wanted share of the pairs is smaller by far: it is chosen on the pairs of a sample, each of which says from which
-margin on it is found.
+finds a wanted share of the pairs is smaller by far: it is chosen on the pairs of a sample, each of which says from
+which margin on it is found.
 """
 
 import warnings

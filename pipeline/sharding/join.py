@@ -88,7 +88,7 @@ def _others(place: Place, job: JoinJob) -> Iterator[Vectors]:
     at = 0
     for part in opened(place, job.parts):
         n = int(part.home[job.shard])
-        if at + n > job.last:
+        if n and at + n > job.last:
             numbers, vectors = part.at_home(job.shard)
             low = max(job.last - at, 0)
             yield numbers[low:], vectors[low:]

@@ -122,7 +122,13 @@ class Part:
             batch, metadata = self._reader.get_batch_with_custom_metadata(number)
             numbers = batch.column(0).to_numpy()
             # A copy: torch takes no array that can't be written to.
-            vectors = batch.column(1).flatten().to_numpy().reshape(len(numbers), -1).copy()
+            vectors = (
+                batch.column(1)
+                .flatten()
+                .to_numpy()
+                .reshape(len(numbers), self._reader.schema.field(1).type.list_size)
+                .copy()
+            )
             expected = (self.home, self.guests)[number % 2][number // 2]
             if len(numbers) != expected or _digest(numbers, vectors) != (metadata or {}).get(_SHA256):
                 raise ValueError("its bytes have changed")

@@ -1,7 +1,7 @@
 """A folder of shards, on this machine or on object storage: files that are there whole, or not at all.
 
-pyarrow reads local folders, `s3://`, `gs://` and `abfss://` itself, so that a container needs nothing else; fsspec reads
-every other URL.
+pyarrow reads local folders, `s3://`, `gs://` and `abfss://` itself, so that a container needs nothing else; fsspec
+reads every other URL.
 """
 
 import shutil
@@ -75,7 +75,8 @@ class Place:
         with self._reached():
             if self.local:
                 with replacing(self.local / name) as temporary:
-                    yield Path(temporary)
+                    assert isinstance(temporary, Path)
+                    yield temporary
                 return
             # An upload that is broken off could leave a file with a part of its bytes: what is uploaded is whole.
             with tempfile.TemporaryDirectory(prefix="shards-") as staging:
@@ -105,7 +106,8 @@ class Place:
         try:
             yield
         except OSError as error:
+            where = without_credentials(self.location)
             raise PipelineError(
-                f"shards can't be kept in {without_credentials(self.location)} ({reason_of(error)}): make room or check "
-                "the access, or set PIPELINE_SHARDS to another place"
+                f"shards can't be kept in {where} ({reason_of(error)}): make room or check the access, or set "
+                "PIPELINE_SHARDS to another place"
             ) from error
