@@ -247,7 +247,7 @@ class Compute(ABC):
         Raises:
             PipelineError: when a join finds more pairs than it may.
         """
-        from pipeline.sharding.join import join_shard
+        from pipeline.sharding.join import join_shards
 
         for job in jobs:
-            yield join_shard(job)
+            yield join_shards(job)

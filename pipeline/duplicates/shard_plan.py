@@ -23,6 +23,9 @@ from pipeline.sharding.parts import Sorted
 _ROWS = 4_096
 """Vectors that are compared with all centroids at once."""
 
+_FEWEST, _MOST = 1_024, 16_384
+"""Vectors in a shard."""
+
 _ROUNDING = 1e-5
 """By which a distance to a plane may be off in fp32."""
 
@@ -35,9 +38,9 @@ class ShardSettings:
     """How the work is cut.
 
     Attributes:
-        rows: vectors that are at home in a shard, on average.
+        rows: vectors that are at home in a shard, on average; by default as many as `rows_for` says.
         split_above: a shard with this often as many, by the sample of k-means, is split again.
-        job_rows: vectors of a shard that one job holds in memory.
+        job_rows: vectors that one job holds in memory: those of some shards, or a slice of a large one.
         part_bytes: vectors of a part, which are in memory while they are sorted.
         trained_per_shard, most_trained: vectors that k-means learns from.
         recall: share of the pairs that shall be found, by the sample; 1 takes the exact rule.
@@ -45,15 +48,24 @@ class ShardSettings:
         seed: of the samples and of k-means.
     """
 
-    rows: int = 8_192
+    rows: int | None = None
     split_above: float = 2.0
-    job_rows: int = 16_384
+    job_rows: int = 32_768
     part_bytes: int = 256 << 20
     trained_per_shard: int = 64
     most_trained: int = 131_072
     recall: float = 0.995
     sampled: int = 2_000
     seed: int = 0
+
+
+def rows_for(n: int) -> int:
+    """Vectors in a shard of a corpus of `n`.
+
+    Each vector is compared with all centroids, n / rows, and then with about three times `rows` vectors: that sum is
+    least at the root of n / 3. Smaller shards than the bounds cost more in files and calls than they save.
+    """
+    return int(min(max((n / 3) ** 0.5, _FEWEST), _MOST))
 
 
 @dataclass(frozen=True)
@@ -134,7 +146,8 @@ def _gaps(centroids: np.ndarray) -> np.ndarray:
 
 def _centroids(vectors: Vectors, settings: ShardSettings) -> np.ndarray:
     n = len(vectors)
-    shards = max(1, round(n / settings.rows))
+    rows = settings.rows or rows_for(n)
+    shards = max(1, round(n / rows))
     random = np.random.default_rng(settings.seed)
     size = min(n, shards * settings.trained_per_shard, settings.most_trained)
     sample = vectors.rows(np.sort(random.choice(n, size=size, replace=False)))
@@ -143,8 +156,8 @@ def _centroids(vectors: Vectors, settings: ShardSettings) -> np.ndarray:
     share = np.bincount(home, minlength=len(centroids)) / len(sample)
     parts = []
     for shard, expected in enumerate(share * n):
-        if expected > settings.split_above * settings.rows:
-            parts.append(_k_means(sample[home == shard], round(expected / settings.rows), settings.seed))
+        if expected > settings.split_above * rows:
+            parts.append(_k_means(sample[home == shard], round(expected / rows), settings.seed))
         else:
             parts.append(centroids[shard : shard + 1])
     return np.concatenate(parts)

@@ -5,7 +5,8 @@ Steps, each of which finds what an earlier run has done:
 1. The vectors are read once for their hash, which names the work's folder together with the floor and the settings.
 2. A sample is compared with all, and the plan is made (`pipeline.duplicates.shard_plan`).
 3. Part by part, the vectors are written by shard (`pipeline.sharding.parts`).
-4. Each shard is joined with itself and its guests, wherever the compute does that (`pipeline.sharding.join`).
+4. Shards are joined with themselves and their guests, some in a job, wherever the compute does that
+   (`pipeline.sharding.join`).
 5. The results are put together, each pair once, and the files of vectors are deleted.
 
 Layout of the work's folder::
@@ -13,7 +14,7 @@ Layout of the work's folder::
     plan.json                                     centroids, margin, and the sample that measures the recall
     <hash of the plan>/parts/<part>.<making>.arrow   vectors by shard
     <hash of the plan>/jobs.json                  which joins there are
-    <hash of the plan>/joins/<shard>-<first>.arrow   pairs that a join found
+    <hash of the plan>/joins/<shard>-<first>.arrow   pairs that a job found, which begins there
 
 In memory are the vectors of a part, of a job, and of the samples, and all pairs.
 """
@@ -40,13 +41,14 @@ from pipeline.duplicates.mined import ScoredPairs
 from pipeline.duplicates.recall import Sample, exact_sample, recall_of
 from pipeline.duplicates.shard_plan import ShardPlan, ShardSettings, make_plan
 from pipeline.duplicates.vectors import Vectors
-from pipeline.sharding.job import Joined, JoinJob
+from pipeline.sharding.job import Joined, JoinJob, Slice
 from pipeline.sharding.parts import DamagedError, Part, write_part
 from pipeline.sharding.place import Place
 from pipeline.sharding.tiles import NOTHING, Found
 from pipeline.sharding.tiles import joined as as_one
 
 READING = "reading the vectors"
+PLANNING = "finding the centroids of shards"
 SORTING = "sorting vectors into shards"
 STAGE = "joining shards"
 _FORM = 1
@@ -128,7 +130,9 @@ def _planned(
     both = exact_sample(vectors, np.sort(drawn), floor, on_progress)
     for_tuning = np.isin(both.numbers, drawn[::2])
     tuning, test = both.only(for_tuning), both.only(~for_tuning)
+    on_progress(Advanced(PLANNING, 0, n))
     content = checked_json(_fields(make_plan(vectors, floor, tuning, settings), test))
+    on_progress(Advanced(PLANNING, n, n))
     place.write("plan.json", content)
     # As a later run will read it.
     return *_plan_of(read_checked(content), vectors.dimensions), bytes_sha256(content)[:16]
@@ -160,17 +164,15 @@ def _plan_of(fields: dict[str, Any], dimensions: int) -> tuple[ShardPlan, Sample
 
 
 @dataclass(frozen=True)
-class _Slice:
-    """What one job compares: which of a shard's own vectors, and how many products that takes."""
+class _Piece:
+    """What one job compares, and how many products that takes."""
 
-    shard: int
-    first: int
-    last: int
+    slices: tuple[Slice, ...]
     products: int
 
     @property
     def file(self) -> str:
-        return f"{self.shard:05}-{self.first:09}.arrow"
+        return f"{self.slices[0].shard:05}-{self.slices[0].first:09}.arrow"
 
 
 class _Work:
@@ -190,7 +192,7 @@ class _Work:
         self._on_progress = on_progress
         self._parts, self._joins = place.below("parts"), place.below("joins")
         self._rows = max(1, settings.part_bytes // (4 * vectors.dimensions))
-        self._slices: list[_Slice] = []
+        self._pieces: list[_Piece] = []
         self.guests = 0
 
     def join(self, compute: Compute) -> None:
@@ -199,8 +201,8 @@ class _Work:
         Raises:
             PipelineError: when a part is damaged again and again, or the place can't be written to.
         """
-        self._read_slices()
-        if self._slices and not self._missing():
+        self._read_pieces()
+        if self._pieces and not self._missing():
             return
         names, reason = self._written(self._part_names()), ""
         for _ in range(3):
@@ -218,7 +220,7 @@ class _Work:
     def found(self) -> list[Found]:
         """What all joins found; a pair may be there twice."""
         found, count = [], 0
-        for piece in self._slices:
+        for piece in self._pieces:
             try:
                 found.append(Joined.from_bytes(self._joins.read(piece.file)).pairs)
             except (OSError, ValueError) as error:
@@ -279,36 +281,49 @@ class _Work:
     def _cut(self, counts: Sequence[np.ndarray]) -> None:
         """Make the list of jobs, and keep it."""
         home, guests = np.sum(counts, axis=0)
-        slices = []
+        pieces: list[_Piece] = []
+        slices: list[Slice] = []
+        held = products = 0
+        most = self._settings.job_rows
         for shard, (own, visiting) in enumerate(zip(home.tolist(), guests.tolist(), strict=True)):
-            for first in range(0, own, self._settings.job_rows):
-                last = min(first + self._settings.job_rows, own)
-                products = (last - first) * (own - last + visiting) + (last - first) * (last - first - 1) // 2
-                if products:
-                    slices.append(_Slice(shard, first, last, products))
-        if self._slices and slices != self._slices:
+            for first in range(0, own, most):
+                last = min(first + most, own)
+                size = last - first
+                if size * (own - last + visiting) + size * (size - 1) // 2 == 0:
+                    continue
+                if slices and held + size > most:
+                    pieces.append(_Piece(tuple(slices), products))
+                    slices, held, products = [], 0, 0
+                slices.append(Slice(shard=shard, first=first, last=last, is_whole=size == own))
+                held += size
+                products += size * (own - last + visiting) + size * (size - 1) // 2
+        if slices:
+            pieces.append(_Piece(tuple(slices), products))
+        if self._pieces and pieces != self._pieces:
             # Made again on another machine, vectors at the very edge of a shard may have changed sides.
             self._joins.clear()
-        self._slices, self.guests = slices, int(guests.sum())
-        fields = {"slices": [list(asdict(piece).values()) for piece in slices], "guests": self.guests}
-        self.place.write("jobs.json", checked_json(fields))
+        self._pieces, self.guests = pieces, int(guests.sum())
+        jobs = [{"slices": [part.model_dump() for part in each.slices], "products": each.products} for each in pieces]
+        self.place.write("jobs.json", checked_json({"jobs": jobs, "guests": self.guests}))
 
-    def _read_slices(self) -> None:
+    def _read_pieces(self) -> None:
         if "jobs.json" not in self.place.names():
             return
         try:
             fields = read_checked(self.place.read("jobs.json"))
-            self._slices = [_Slice(*numbers) for numbers in fields["slices"]]
+            self._pieces = [
+                _Piece(tuple(Slice(**part) for part in job["slices"]), job["products"]) for job in fields["jobs"]
+            ]
             self.guests = fields["guests"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             self._tell(f"the list of jobs in {self.place.location} is damaged ({reason_of(error)}): it is made again")
 
-    def _missing(self) -> list[_Slice]:
+    def _missing(self) -> list[_Piece]:
         """The joins that aren't there; a damaged one is named, and counts as missing."""
         there = self._joins.names()
-        return [piece for piece in self._slices if piece.file not in there or not self._is_whole(piece)]
+        return [piece for piece in self._pieces if piece.file not in there or not self._is_whole(piece)]
 
-    def _is_whole(self, piece: _Slice) -> bool:
+    def _is_whole(self, piece: _Piece) -> bool:
         try:
             Joined.from_bytes(self._joins.read(piece.file))
         except (OSError, ValueError) as error:
@@ -318,19 +333,17 @@ class _Work:
             return False
         return True
 
-    def _joined(self, compute: Compute, missing: Sequence[_Slice], names: dict[int, str]) -> dict[str, str]:
+    def _joined(self, compute: Compute, missing: Sequence[_Piece], names: dict[int, str]) -> dict[str, str]:
         """Do joins, and keep what each found; returns the parts that were found damaged, with the reason."""
         parts = tuple(names[number] for number in sorted(names))
-        total = sum(piece.products for piece in self._slices)
+        total = sum(piece.products for piece in self._pieces)
         done = total - sum(piece.products for piece in missing)
         self._on_progress(Advanced(STAGE, done, total))
         jobs = [
             JoinJob(
                 place=self._parts.location,
                 parts=parts,
-                shard=piece.shard,
-                first=piece.first,
-                last=piece.last,
+                slices=piece.slices,
                 floor=self._floor,
                 most=limits.MOST_PAIRS,
             )

@@ -1,4 +1,4 @@
-"""The join of a shard as values: what is asked for, and what was found."""
+"""The join of shards as values: what is asked for, and what was found."""
 
 import hashlib
 from dataclasses import dataclass
@@ -13,22 +13,35 @@ _DAMAGED = b"damaged"
 _REASON = b"reason"
 
 
+class Slice(FrozenModel):
+    """Some of a shard's own vectors, counted through all parts.
+
+    Attributes:
+        first, last: which of them; `last` is not among them.
+        is_whole: whether that is all of the shard.
+    """
+
+    shard: int
+    first: int
+    last: int
+    is_whole: bool
+
+
 class JoinJob(FrozenModel):
-    """Asks to compare some vectors of a shard with those that follow them there, and with all guests of the shard.
+    """Asks to compare the vectors of each slice with each other, with those that follow them in their shard, and with
+    all guests of the shard.
 
     Attributes:
         place: folder or URL that holds the parts.
         parts: names of the files, in the order of the corpus.
-        first, last: which of the shard's own vectors, counted through all parts; `last` is not among them.
+        slices: each has a vector.
         floor: cosine from which on pairs are kept.
         most: pairs above which it is refused.
     """
 
     place: str
     parts: tuple[str, ...]
-    shard: int
-    first: int
-    last: int
+    slices: tuple[Slice, ...]
     floor: float
     most: int
 

@@ -8,7 +8,7 @@ and the counts carry one too: Arrow files have no checksums of their own.
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,12 +93,13 @@ class Part:
         try:
             self._file = place.open(name)
             self._reader: Any = pa.ipc.open_file(self._file)
-            metadata = self._reader.schema.metadata or {}
+            schema = self._reader.schema
+            self._width, metadata = schema.field("vector").type.list_size, schema.metadata or {}
             counts = metadata.get(_COUNTS, b"")
             if hashlib.sha256(counts).hexdigest().encode() != metadata.get(_SHA256):
                 raise ValueError("its counts are not what was written")
             self.home, self.guests = np.array(json.loads(counts), dtype=np.int64)
-        except (OSError, pa.ArrowException, ValueError) as error:
+        except (OSError, pa.ArrowException, ValueError, LookupError) as error:
             raise DamagedError(name, reason_of(error)) from error
 
     def close(self) -> None:
@@ -122,26 +123,10 @@ class Part:
             batch, metadata = self._reader.get_batch_with_custom_metadata(number)
             numbers = batch.column(0).to_numpy()
             # A copy: torch takes no array that can't be written to.
-            vectors = (
-                batch.column(1)
-                .flatten()
-                .to_numpy()
-                .reshape(len(numbers), self._reader.schema.field(1).type.list_size)
-                .copy()
-            )
+            vectors = batch.column(1).flatten().to_numpy().reshape(len(numbers), self._width).copy()
             expected = (self.home, self.guests)[number % 2][number // 2]
             if len(numbers) != expected or _digest(numbers, vectors) != (metadata or {}).get(_SHA256):
                 raise ValueError("its bytes have changed")
         except (OSError, pa.ArrowException, ValueError, IndexError) as error:
             raise DamagedError(self.name, reason_of(error)) from error
         return numbers, vectors
-
-
-def opened(place: Place, names: Sequence[str]) -> Iterator[Part]:
-    """Each of some parts, open while it is looked at."""
-    for name in names:
-        part = Part(place, name)
-        try:
-            yield part
-        finally:
-            part.close()

@@ -223,8 +223,8 @@ def embed_part(job_text: str) -> tuple[str, bytes]:
     secrets=[modal.Secret.from_name(settings.storage_secret)] if settings.storage_secret else [],
     retries=modal.Retries(max_retries=RETRIES, initial_delay=0.0),
 )
-def join_shard(job_text: str) -> tuple[str, bytes]:
-    """Join a shard on a CPU; takes a `JoinJob`, gives an `Outcome` and the bytes of a `Joined`.
+def join_shards(job_text: str) -> tuple[str, bytes]:
+    """Join some shards on a CPU; takes a `JoinJob`, gives an `Outcome` and the bytes of a `Joined`.
 
     A join leaves nothing behind, so a container does one after the other: its start takes as long as a small one.
     """
@@ -234,7 +234,7 @@ def join_shard(job_text: str) -> tuple[str, bytes]:
     def work() -> Outcome:
         import torch
 
-        from pipeline.sharding.join import join_shard as join
+        from pipeline.sharding.join import join_shards as join
 
         # Torch takes the cores of the host, of which this container has few.
         torch.set_num_threads(JOIN_CORES)

@@ -252,7 +252,7 @@ class ModalCompute(Compute):
                     f"containers can't read shards in {without_credentials(place.location)}: set PIPELINE_SHARDS to a "
                     "folder, or to an s3://, gs:// or abfss:// URL"
                 )
-            function, messages = self._function("join_shard", None), (job.model_dump_json() for job in jobs)
+            function, messages = self._function("join_shards", None), (job.model_dump_json() for job in jobs)
             for data in _side_by_side(function, messages, _JOINS_AT_ONCE):
                 yield Joined.from_bytes(data)
             if place.local:

@@ -250,15 +250,16 @@ measuring = messages.MeasuringMessage(
 )
 assert work("evaluate", measuring)[1]
 assert len(work("embed", messages.EmbeddingMessage(model=there, questions=["Why?"]))[1]) == 32 * 4
-from pipeline.sharding.job import Joined, JoinJob
+from pipeline.sharding.job import Joined, JoinJob, Slice
 from pipeline.sharding.parts import Sorted, write_part
 from pipeline.sharding.place import Place
 import numpy as np
 
 everything = Sorted([np.arange(2)], [np.arange(0)])
 write_part(Place(str(folder / "parts")), "0", 0, np.ones((2, 1), dtype=np.float32), everything)
-joining = JoinJob(place=str(folder / "parts"), parts=("0",), shard=0, first=0, last=2, floor=0.9, most=9)
-assert len(Joined.from_bytes(work("join_shard", joining)[1]).pairs[0]) == 1
+slices = (Slice(shard=0, first=0, last=2, is_whole=True),)
+joining = JoinJob(place=str(folder / "parts"), parts=("0",), slices=slices, floor=0.9, most=9)
+assert len(Joined.from_bytes(work("join_shards", joining)[1]).pairs[0]) == 1
 ended()
 """
 )

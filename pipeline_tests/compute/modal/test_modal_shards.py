@@ -20,7 +20,7 @@ from pipeline.duplicates.vectors import ArrayVectors
 
 pytestmark = pytest.mark.slow
 
-CUT = ShardSettings(rows=300, part_bytes=400 * 4 * 24, sampled=100)
+CUT = ShardSettings(rows=150, job_rows=300, part_bytes=400 * 4 * 24, sampled=100)
 
 
 def vectors() -> ArrayVectors:
