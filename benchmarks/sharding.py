@@ -6,7 +6,7 @@
 
 `measure` mines vectors (float32 of length 1, as `np.save` writes them) by exact tiles, by the index, and by shards of
 several sizes. Each run is a process of its own with one thread; the figures are CPU seconds, which others on the
-machine disturb less than the clock, and memory is the peak beyond what the imports take and the mapped vectors. What
+machine disturb less than the clock, and memory is the most at any sign of progress, without imports and mapped files. What
 `table` needs is kept in `benchmarks/sharding_measured.json`. `synthetic` mines vectors that are made on disk, by shards
 alone. `table` prints docs/scaling.md's table.
 """
@@ -14,7 +14,6 @@ alone. `table` prints docs/scaling.md's table.
 import argparse
 import json
 import multiprocessing
-import resource
 import subprocess
 import sys
 import tempfile
@@ -61,11 +60,13 @@ class ByStage:
         self.seconds: dict[str, float] = defaultdict(float)
         self.bytes = 0
         self.products = 0
+        self.memory = 0
         self._folder, self._before, self._printed = folder, time.process_time(), time.monotonic()
 
     def __call__(self, event: ProgressEvent) -> None:
         """Count what was done since the last event to this one's stage."""
         now = time.process_time()
+        self.memory = max(self.memory, own_memory())
         if isinstance(event, LogLine):
             print(event.text, flush=True)
         if isinstance(event, Advanced):
@@ -94,7 +95,7 @@ def mined(path: Path, threshold: float, engine: str, rows: int | None, recall: f
         import faiss  # noqa: F401
         import sklearn.cluster  # noqa: F401
 
-        before, start, cpu = peak(), time.perf_counter(), time.process_time()
+        before, start, cpu = own_memory(), time.perf_counter(), time.process_time()
         pairs = made.pairs(vectors, threshold, by_stage)
         answer.send(
             {
@@ -102,7 +103,7 @@ def mined(path: Path, threshold: float, engine: str, rows: int | None, recall: f
                 "seconds": time.perf_counter() - start,
                 "cpu": time.process_time() - cpu,
                 "keys": pairs.first * len(vectors) + pairs.second,
-                "gigabytes": (peak() - before) / 1e9,
+                "gigabytes": (by_stage.memory - before) / 1e9,
                 "remark": made.remark,
                 "recall": made.recall,
                 "stages": dict(by_stage.seconds),
@@ -112,12 +113,10 @@ def mined(path: Path, threshold: float, engine: str, rows: int | None, recall: f
         )
 
 
-def peak() -> int:
-    """Bytes of the process's own memory at its highest; pages of mapped files are not among them on Linux."""
+def own_memory() -> int:
+    """Bytes of this process's memory, pages of mapped files left out: Linux takes those away as it likes."""
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    values = dict(line.split(":", 1) for line in lines if ":" in line)
-    mapped = int(values["RssFile"].split()[0]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - mapped
+    return 1024 * int(next(line for line in lines if line.startswith("RssAnon")).split()[1])
 
 
 def run(path: Path, threshold: float, engine: str, rows: int | None = None, recall: float = 0.995) -> dict[str, Any]:
@@ -156,7 +155,8 @@ def measure(arguments: argparse.Namespace) -> None:
         found = float(np.isin(truth, result["keys"]).mean())
         spent = result["stages"]
         if engine != "shards":
-            print(f"| {name} | {result['cpu']:.1f} | | | | {(n - 1) / 2 if name == 'exact' else '':,} | {found:.4f} |")
+            compared = f"{(n - 1) // 2:,}" if engine == "exact" else ""
+            print(f"| {name} | {result['cpu']:.1f} | | | | {compared} | {found:.4f} |", flush=True)
             continue
         count, guests = shape(result)
         parts = ", ".join(f"{spent.get(stage, 0):.1f}" for stage in _STAGES.values())
