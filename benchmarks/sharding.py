@@ -6,9 +6,9 @@
 
 `measure` mines vectors (float32 of length 1, as `np.save` writes them) by exact tiles, by the index, and by shards of
 several sizes. Each run is a process of its own with one thread; the figures are CPU seconds, which others on the
-machine disturb less than the clock, and memory is the most at any sign of progress, without imports and mapped files. What
-`table` needs is kept in `benchmarks/sharding_measured.json`. `synthetic` mines vectors that are made on disk, by shards
-alone. `table` prints docs/scaling.md's table.
+machine disturb less than the clock, and memory is the most at any sign of progress, without imports and mapped files.
+What `table` needs is kept in `benchmarks/sharding_measured.json`. `synthetic` mines vectors that are made on disk, by
+shards alone. `table` prints docs/scaling.md's table.
 """
 
 import argparse
