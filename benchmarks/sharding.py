@@ -1,14 +1,15 @@
 """Measures mining by shards, and reckons from that what a corpus takes that no machine here holds.
 
-    python benchmarks/sharding.py measure vectors.npy --questions questions.parquet
+    python benchmarks/sharding.py measure vectors.npy
+    python benchmarks/sharding.py rates vectors.npy --questions questions.parquet
     python benchmarks/sharding.py synthetic 1000000
     python benchmarks/sharding.py table
 
 `measure` mines vectors (float32 of length 1, as `np.save` writes them) by exact tiles, by the index, and by shards of
 several sizes. Each run is a process of its own with one thread; the figures are CPU seconds, which others on the
 machine disturb less than the clock, and memory is the most at any sign of progress, without imports and mapped files.
-What `table` needs is kept in `benchmarks/sharding_measured.json`. `synthetic` mines vectors that are made on disk, by
-shards alone. `table` prints docs/scaling.md's table.
+`rates` measures one run with the settings of the engine, and keeps in `benchmarks/sharding_measured.json` what `table`
+needs. `synthetic` mines vectors that are made on disk, by shards alone. `table` prints docs/scaling.md's table.
 """
 
 import argparse
@@ -38,7 +39,7 @@ from pipeline.duplicates.engine import Engine
 from pipeline.duplicates.exact import ExactTiles
 from pipeline.duplicates.ivf import IvfIndex
 from pipeline.duplicates.recall import MEASURING
-from pipeline.duplicates.shard_plan import ShardSettings, rows_for
+from pipeline.duplicates.shard_plan import ShardPlan, ShardSettings, rows_for
 from pipeline.duplicates.shards import ShardedJoin
 from pipeline.duplicates.vectors import ArrayVectors
 
@@ -85,16 +86,19 @@ def mined(path: Path, threshold: float, engine: str, rows: int | None, recall: f
     torch.set_num_threads(1)
     vectors = ArrayVectors(np.load(path, mmap_mode="r"))
     with tempfile.TemporaryDirectory(prefix="shards-", dir=path.parent) as folder:
+        # The imports count for nothing.
+        import faiss  # noqa: F401
+        import sklearn.cluster  # noqa: F401
+
+        import pipeline.models.precision
+        import pipeline.sharding.join  # noqa: F401
+
         by_stage = ByStage(Path(folder))
         made: Engine
         if engine == "shards":
             made = ShardedJoin(folder, LocalCompute(Path(folder)), ShardSettings(rows=rows, recall=recall))
         else:
             made = ExactTiles() if engine == "exact" else IvfIndex()
-        # The imports count for nothing.
-        import faiss  # noqa: F401
-        import sklearn.cluster  # noqa: F401
-
         before, start, cpu = own_memory(), time.perf_counter(), time.process_time()
         pairs = made.pairs(vectors, threshold, by_stage)
         answer.send(
@@ -138,17 +142,16 @@ def shape(result: dict[str, Any]) -> tuple[int, float]:
 
 
 def measure(arguments: argparse.Namespace) -> None:
-    """The engines side by side; prints a table and keeps what the other one needs."""
+    """The engines side by side."""
     vectors = np.load(arguments.vectors, mmap_mode="r")
     n, dimensions = vectors.shape
     print(f"{n:,} vectors of {dimensions}, threshold {arguments.threshold}, 1 thread, {machine()}\n")
-    print("| engine | CPU s | hash, sample, plan, sort, join | shards | guests | products a vector | recall |")
+    print("| engine | CPU s | sample, plan, sort, join | shards | guests | products a vector | recall |")
     print("|---|--:|---|--:|--:|--:|--:|")
     runs: list[tuple[str, str, int | None, float]] = [("exact", "exact", None, 1.0), ("index", "index", None, 1.0)]
     runs += [(f"shards of {rows:,}", "shards", rows, 0.995) for rows in _ROWS]
     runs += [("shards, as many as by default", "shards", None, 0.995), ("the same, recall 1", "shards", None, 1.0)]
     truth: np.ndarray = np.empty(0)
-    kept: list[dict[str, Any]] = []
     for name, engine, rows, recall in runs:
         result = run(arguments.vectors, arguments.threshold, engine, rows, recall)
         truth = result["keys"] if engine == "exact" else truth
@@ -159,46 +162,57 @@ def measure(arguments: argparse.Namespace) -> None:
             print(f"| {name} | {result['cpu']:.1f} | | | | {compared} | {found:.4f} |", flush=True)
             continue
         count, guests = shape(result)
-        parts = ", ".join(f"{spent.get(stage, 0):.1f}" for stage in _STAGES.values())
+        parts = ", ".join(f"{spent.get(stage, 0):.1f}" for stage in list(_STAGES.values())[1:])
         print(
             f"| {name} | {result['cpu']:.1f} | {parts} | {count:,} | {guests:.2f} | {result['products'] / n:,.0f} | "
             f"{found:.4f} |",
             flush=True,
         )
-        kept.append(
-            {"rows": rows, "recall": recall, "shards": count, "guests": guests, "stages": spent}
-            | {name: result[name] for name in ("cpu", "bytes", "products", "gigabytes")}
-        )
         print(f"<!-- {result['remark']}; {result['gigabytes']:.2f} GB -->")
-    default = next(each for each in kept if each["rows"] is None and each["recall"] < 1)
-    spent, settings = default["stages"], ShardSettings()
-    trained = min(n, default["shards"] * settings.trained_per_shard, settings.most_trained)
-    # Comparing with the centroids, and writing: apart by the runs of several sizes.
-    tuned = [each for each in kept if each["recall"] < 1]
-    work = [[1e-9 * n * each["shards"] * dimensions, 1e-9 * each["bytes"]] for each in tuned]
-    sorting, writing = np.linalg.lstsq(work, [each["stages"]["sort"] for each in tuned], rcond=None)[0].tolist()
+
+
+def rates(arguments: argparse.Namespace) -> None:
+    """What the stages of one run take for what they do; kept for `table`."""
+    n, dimensions = np.load(arguments.vectors, mmap_mode="r").shape
+    result, settings = run(arguments.vectors, arguments.threshold, "shards"), ShardSettings()
+    count, guests = shape(result)
+    spent = result["stages"]
+    trained = min(n, count * settings.trained_per_shard, settings.most_trained)
+    sorting = seconds_to_sort(np.load(arguments.vectors, mmap_mode="r"))
+    texts = read_corpus(str(arguments.questions)).texts
     figures = {
         "machine": machine(),
         "vectors": n,
         "dimensions": dimensions,
         "threshold": arguments.threshold,
-        "pairs_a_question": len(truth) / n,
-        "guests": default["guests"],
-        "most_guests": max(each["guests"] for each in kept if each["recall"] < 1),
-        "products_per_row": default["products"] / n / rows_for(n),
+        "pairs_a_question": len(result["keys"]) / n,
+        "guests": guests,
+        "products_per_row": result["products"] / n / rows_for(n),
+        "bytes_a_text": sum(map(sys.getsizeof, texts)) / len(texts),
         "core_seconds": {
             "a gigabyte hashed": spent["hash"] / (4e-9 * n * dimensions),
             "1e9 numbers of a sample's products": spent["sample"] / (1e-9 * n * 2 * settings.sampled * dimensions),
-            "1e9 numbers of k-means": spent["plan"] / (1e-9 * trained * default["shards"] * dimensions),
+            "1e9 numbers of k-means": spent["plan"] / (1e-9 * trained * count * dimensions),
             "1e9 numbers sorted": sorting,
-            "a gigabyte of shards written": writing,
-            "1e9 numbers joined": spent["join"] / (1e-9 * default["products"] * dimensions),
+            "a gigabyte of shards written": (spent["sort"] - sorting * 1e-9 * n * count * dimensions)
+            / (1e-9 * result["bytes"]),
+            "1e9 numbers joined": spent["join"] / (1e-9 * result["products"] * dimensions),
         },
     }
-    if arguments.questions:
-        texts = read_corpus(str(arguments.questions)).texts
-        figures["bytes_a_text"] = sum(map(sys.getsizeof, texts)) / len(texts)
-    MEASURED.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    text = json.dumps(figures, indent=2) + "\n"
+    MEASURED.write_text(text, encoding="utf-8")
+    print(text)
+
+
+def seconds_to_sort(vectors: np.ndarray, rows: int = 8_192, shards: int = 4_096) -> float:
+    """CPU seconds that a thread takes to compare 1e9 numbers of vectors with those of so many centroids."""
+    random = np.random.default_rng(0)
+    block, centroids = (np.array(vectors[np.sort(random.choice(len(vectors), size))]) for size in (rows, shards))
+    plan = ShardPlan(centroids, 0.01, 1)
+    plan.sort(block[:100])
+    start = time.process_time()
+    plan.sort(block)
+    return (time.process_time() - start) / (1e-9 * rows * shards * vectors.shape[1])
 
 
 def machine() -> str:
@@ -417,13 +431,16 @@ def main() -> None:
     commands = parser.add_subparsers(required=True)
     one = commands.add_parser("measure")
     one.add_argument("vectors", type=Path)
-    one.add_argument("--questions", type=Path, help="the texts, to know their size")
     one.set_defaults(do=measure)
+    three = commands.add_parser("rates")
+    three.add_argument("vectors", type=Path)
+    three.add_argument("--questions", type=Path, required=True, help="the texts, to know their size")
+    three.set_defaults(do=rates)
     two = commands.add_parser("synthetic")
     two.add_argument("vectors", type=int)
     two.add_argument("--folder", type=Path, default=Path(".mining-benchmark"))
     two.set_defaults(do=synthetic)
-    for each in (one, two):
+    for each in (one, two, three):
         each.add_argument("--threshold", type=float, default=0.85)
     commands.add_parser("table").set_defaults(do=table)
     arguments = parser.parse_args()

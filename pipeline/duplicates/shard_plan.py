@@ -23,8 +23,8 @@ from pipeline.sharding.parts import Sorted
 _ROWS = 4_096
 """Vectors that are compared with all centroids at once."""
 
-_FEWEST, _MOST = 1_024, 16_384
-"""Vectors in a shard."""
+_FEWEST, _MOST_SHARDS = 1_024, 8_192
+"""Vectors in a shard, and shards."""
 
 _ROUNDING = 1e-5
 """By which a distance to a plane may be off in fp32."""
@@ -53,7 +53,7 @@ class ShardSettings:
     job_rows: int = 32_768
     part_bytes: int = 256 << 20
     trained_per_shard: int = 64
-    most_trained: int = 131_072
+    most_trained: int = 262_144
     recall: float = 0.995
     sampled: int = 2_000
     seed: int = 0
@@ -63,9 +63,9 @@ def rows_for(n: int) -> int:
     """Vectors in a shard of a corpus of `n`.
 
     Each vector is compared with all centroids, n / rows, and then with about three times `rows` vectors: that sum is
-    least at the root of n / 3. Smaller shards than the bounds cost more in files and calls than they save.
+    least at the root of n / 3. Smaller and more shards than the bounds cost more in reads than they save.
     """
-    return int(min(max((n / 3) ** 0.5, _FEWEST), _MOST))
+    return int(max((n / 3) ** 0.5, _FEWEST, n / _MOST_SHARDS))
 
 
 @dataclass(frozen=True)
