@@ -84,7 +84,7 @@ lock: .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
 	$(UV_COMPILE) pyproject.toml deploy/build-requirements.txt --extra team -o requirements.lock
 	$(UV_COMPILE) pyproject.toml deploy/build-requirements.txt --extra team --extra index --extra export \
-		--extra serve --extra scale --extra dev -o requirements-dev.lock
+		--extra serve --extra dev -o requirements-dev.lock
 	$(UV_COMPILE) deploy/serve/requirements.in -o requirements-serve.lock
 	$(BIN)/python deploy/split_locks.py
 

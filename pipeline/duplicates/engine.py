@@ -3,10 +3,10 @@
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
-from pipeline.core.errors import PipelineError
 from pipeline.core.progress import OnProgress, ignore
 from pipeline.duplicates.mined import ScoredPairs
 from pipeline.duplicates.vectors import Vectors
+from pipeline.sharding.tiles import refuse_more_than
 
 MOST_PAIRS = 50_000_000
 """More pairs than this are refused: 800 MB of results that nobody reads, and far too low a threshold."""
@@ -40,7 +40,4 @@ def refuse_too_many(found: int, floor: float) -> None:
     Raises:
         PipelineError: when more than `MOST_PAIRS` were found.
     """
-    if found > MOST_PAIRS:
-        raise PipelineError(
-            f"more than {MOST_PAIRS:,} pairs have a cosine of {floor:.4f} or more: raise the floor, or the threshold"
-        )
+    refuse_more_than(MOST_PAIRS, found, floor)

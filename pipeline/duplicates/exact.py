@@ -1,13 +1,11 @@
 """Finds every pair at or above a cosine, by comparing all vectors with all others, tile by tile.
 
-Each tile is one product of two blocks of vectors; only tiles on and above the diagonal are computed. Where the CPU
-multiplies bf16 in hardware, tiles are computed in bf16 first, and pairs that may reach the floor again in fp32. No pair
-is missed by that: a factor is rounded by at most 2^-9 of itself, so by the Cauchy-Schwarz inequality the product of two
-vectors of length 1 is off by at most 2^-8 (and a little), and rounding the result adds at most 2^-9.
+Each tile is one product of two blocks of vectors (`pipeline.sharding.tiles`); only tiles on and above the diagonal are
+computed.
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -15,10 +13,9 @@ from pipeline.core.progress import Advanced, OnProgress, ignore
 from pipeline.duplicates.engine import Engine, refuse_too_many
 from pipeline.duplicates.mined import ScoredPairs
 from pipeline.duplicates.vectors import Vectors
+from pipeline.sharding.tiles import Comparison, Found, joined
 
 STAGE = "comparing all questions with each other"
-_BF16_ERROR = 2**-8 + 2**-16 + 2**-9 + 1e-4
-_RESCORED_AT_ONCE = 65_536
 
 
 @dataclass(frozen=True)
@@ -28,7 +25,7 @@ class ExactSettings:
     Attributes:
         rows: vectors that stay in memory while all others pass by.
         columns: vectors that are compared with them at once.
-        tile_rows: rows of one product: its result, 4 bytes a pair, should stay in the processor's cache.
+        tile_rows: see `Comparison`.
         precision: `auto` takes bf16 for the first pass where the hardware has it.
     """
 
@@ -48,99 +45,27 @@ class ExactTiles(Engine):
 
     def pairs(self, vectors: Vectors, floor: float, on_progress: OnProgress = ignore) -> ScoredPairs:
         """See `Engine.pairs`: every one of them."""
-        import torch
-
-        from pipeline.models.precision import resolve_precision
-
         cut, n = self.settings, len(vectors)
-        # The bits of bf16 tell the largest product of a row where that is positive.
-        bf16 = resolve_precision(cut.precision, "cpu") == "bf16" and floor - _BF16_ERROR > 2**-8
-        bound = _bf16_below(floor - _BF16_ERROR) if bf16 else float(np.float32(floor))
-        found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        comparison = Comparison.at(floor, cut.precision, cut.tile_rows)
+        found: list[Found] = []
         count, done, total = 0, 0, n * (n + 1) // 2
         on_progress(Advanced(STAGE, 0, total))
-        with torch.inference_mode():
-            for top in range(0, n, cut.rows):
-                rows = vectors.block(top, min(top + cut.rows, n))
-                rows_half = _tensor(rows, bf16)
-                for left in range(top, n, cut.columns):
-                    columns = vectors.block(left, min(left + cut.columns, n))
-                    # Later rows come after all of these columns.
-                    used = rows_half[: left + len(columns) - top]
-                    first, second = _at_or_above(used, _tensor(columns, bf16), bound, cut.tile_rows)
-                    above = first + top < second + left
-                    part = _scored(rows, columns, first[above], second[above], floor)
-                    count += len(part[0])
-                    refuse_too_many(count, floor)
-                    found.append((part[0] + top, part[1] + left, part[2]))
-                    done += _above_diagonal(top, left, len(rows), len(columns))
-                    on_progress(Advanced(STAGE, done, total))
-        first, second, cosine = (np.concatenate(column) for column in zip(*found, strict=True)) if found else _NOTHING
-        return ScoredPairs.of(n, floor, first, second, cosine)
-
-
-_NOTHING = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))
-
-
-def _bf16_below(bound: float) -> float:
-    """A number at or below the bound that bf16 has: torch rounds what it compares with to the type of the products."""
-    import torch
-
-    rounded = float(torch.tensor(bound).bfloat16())
-    return rounded if rounded <= bound else rounded - 2**-8
-
-
-def _tensor(block: np.ndarray, bf16: bool) -> Any:
-    import torch
-
-    tensor = torch.from_numpy(block)
-    return tensor.bfloat16() if bf16 else tensor
-
-
-def _at_or_above(rows: Any, columns: Any, bound: float, tile_rows: int) -> tuple[np.ndarray, np.ndarray]:
-    """Positions in rows and columns of the pairs whose product is at or above a bound, both int64."""
-    import torch
-
-    firsts, seconds = [], []
-    flipped = columns.T
-    for start in range(0, len(rows), tile_rows):
-        products = rows[start : start + tile_rows] @ flipped
-        # Few rows have a hit, and the largest of a row is found in a fraction of the time that comparing all takes.
-        hopeful = torch.nonzero(_largest_of_rows(products) >= bound)[:, 0]
-        if len(hopeful):
-            hit = torch.nonzero(products[hopeful] >= bound)
-            firsts.append(hopeful[hit[:, 0]].numpy() + start)
-            seconds.append(hit[:, 1].numpy())
-    if not firsts:
-        return _NOTHING[0], _NOTHING[1]
-    return np.concatenate(firsts), np.concatenate(seconds)
-
-
-def _largest_of_rows(products: Any) -> Any:
-    """The largest product of each row; for bf16 by its bits, ten times as quickly.
-
-    The bits of a positive bf16 number, read as an integer, grow with it, and those of a negative one are a negative
-    integer. So in a row with a positive product that of the largest integer is the largest; in a row without one the
-    result is some negative product, which reaches no bound above 0.
-    """
-    import torch
-
-    if products.dtype != torch.bfloat16:
-        return products.amax(dim=1)
-    return products.view(torch.int16).amax(dim=1).view(torch.bfloat16)
-
-
-def _scored(
-    rows: np.ndarray, columns: np.ndarray, first: np.ndarray, second: np.ndarray, floor: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Those of the pairs that reach the floor in fp32, with their cosines."""
-    cosines = [
-        np.einsum("ij,ij->i", rows[first[at : at + _RESCORED_AT_ONCE]], columns[second[at : at + _RESCORED_AT_ONCE]])
-        for at in range(0, len(first), _RESCORED_AT_ONCE)
-    ]
-    cosine = np.concatenate(cosines) if cosines else _NOTHING[2]
-    kept = cosine >= np.float32(floor)
-    return first[kept], second[kept], cosine[kept]
+        for top in range(0, n, cut.rows):
+            rows = vectors.block(top, min(top + cut.rows, n))
+            prepared = comparison.tensor(rows)
+            for left in range(top, n, cut.columns):
+                columns = vectors.block(left, min(left + cut.columns, n))
+                # Later rows come after all of these columns.
+                used = prepared[: left + len(columns) - top]
+                first, second = comparison.hopeful(used, comparison.tensor(columns))
+                above = first + top < second + left
+                part = comparison.scored(rows, columns, first[above], second[above])
+                count += len(part[0])
+                refuse_too_many(count, floor)
+                found.append((part[0] + top, part[1] + left, part[2]))
+                done += _above_diagonal(top, left, len(rows), len(columns))
+                on_progress(Advanced(STAGE, done, total))
+        return ScoredPairs.of(n, floor, *joined(found))
 
 
 def _above_diagonal(top: int, left: int, height: int, width: int) -> int:

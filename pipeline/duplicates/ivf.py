@@ -15,11 +15,11 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.progress import Advanced, OnProgress, ignore
 from pipeline.duplicates.engine import Engine, refuse_too_many
 from pipeline.duplicates.mined import ScoredPairs
+from pipeline.duplicates.recall import Sample, exact_sample, recall_of
 from pipeline.duplicates.vectors import Vectors
 
 BUILDING = "building the index"
 STAGE = "looking for pairs in the index"
-MEASURING = "measuring what the index misses"
 _BLOCK = 8_192
 _EXACT_BLOCK = 16_384
 
@@ -48,23 +48,6 @@ class IvfSettings:
     seed: int = 0
 
 
-@dataclass(frozen=True)
-class _Sample:
-    """Some questions, and all pairs at or above the floor that they stand in.
-
-    Attributes:
-        numbers: of the questions, int64 of shape (questions,).
-        partners: for each of them, the numbers of the others.
-    """
-
-    numbers: np.ndarray
-    partners: list[np.ndarray]
-
-    @property
-    def pairs(self) -> int:
-        return sum(map(len, self.partners))
-
-
 class IvfIndex(Engine):
     """An inverted file of faiss, searched by range."""
 
@@ -80,7 +63,7 @@ class IvfIndex(Engine):
             return ScoredPairs.of(n, floor, *(np.empty(0, dtype=kind) for kind in (np.int64, np.int64, np.float32)))
         random = np.random.default_rng(chosen.seed)
         drawn = random.permutation(n)[: 2 * chosen.sampled]
-        tuning, test = (_exact_sample(vectors, np.sort(part), floor, on_progress) for part in np.array_split(drawn, 2))
+        tuning, test = (exact_sample(vectors, np.sort(part), floor, on_progress) for part in np.array_split(drawn, 2))
         index = build_inverted_file(vectors, on_progress, chosen)
         probes = self._tune(index, vectors, tuning, floor, on_progress)
         found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
@@ -94,7 +77,7 @@ class IvfIndex(Engine):
             refuse_too_many(count // 2, floor)
             on_progress(Advanced(STAGE, start + len(block), n))
         pairs = _once(n, floor, found)
-        self.recall = _recall(pairs, test)
+        self.recall = recall_of(pairs, test)
         missed = "the sample has no pair" if self.recall is None else f"it found {self.recall:.2%} of {test.pairs:,}"
         self.remark = (
             f"{index.nlist:,} lists, {probes} looked through for each question; of the pairs of {len(test.numbers):,} "
@@ -102,10 +85,10 @@ class IvfIndex(Engine):
         )
         return pairs
 
-    def _tune(self, index: Any, vectors: Vectors, sample: _Sample, floor: float, on_progress: OnProgress) -> int:
+    def _tune(self, index: Any, vectors: Vectors, sample: Sample, floor: float, on_progress: OnProgress) -> int:
         """Look through as few lists as find enough of a sample's pairs."""
         queries, n = vectors.rows(sample.numbers), len(vectors)
-        wanted = _keys(n, sample)
+        wanted = sample.keys(n)
         probes = 1
         while True:
             index.nprobe = probes
@@ -183,42 +166,3 @@ def _once(n: int, floor: float, found: list[tuple[np.ndarray, np.ndarray, np.nda
     low, high = np.minimum(first, second), np.maximum(first, second)
     once = np.unique(low * n + high, return_index=True)[1]
     return ScoredPairs.of(n, floor, low[once], high[once], cosine[once])
-
-
-def _exact_sample(vectors: Vectors, numbers: np.ndarray, floor: float, on_progress: OnProgress) -> _Sample:
-    """Compare some questions with all."""
-    queries = vectors.rows(numbers)
-    partners: list[list[np.ndarray]] = [[] for _ in numbers]
-    for start, block in vectors.blocks(_EXACT_BLOCK):
-        rows, columns = np.nonzero(queries @ block.T >= np.float32(floor))
-        other = numbers[rows] != columns + start
-        rows, columns = rows[other], columns[other]
-        for row, part in zip(*_grouped(rows, columns + start), strict=True):
-            partners[row].append(part)
-        on_progress(Advanced(MEASURING, start + len(block), len(vectors)))
-    empty = np.empty(0, dtype=np.int64)
-    return _Sample(numbers, [np.concatenate(parts) if parts else empty for parts in partners])
-
-
-def _grouped(rows: np.ndarray, values: np.ndarray) -> tuple[list[int], list[np.ndarray]]:
-    """The values of each row; rows ascend."""
-    if not len(rows):
-        return [], []
-    starts = np.flatnonzero(np.diff(rows, prepend=rows[0] - 1))
-    return rows[starts].tolist(), np.split(values, starts[1:])
-
-
-def _keys(n: int, sample: _Sample) -> np.ndarray:
-    """A number for each of a sample's pairs, seen from the sampled question."""
-    parts = [number * n + partners for number, partners in zip(sample.numbers, sample.partners, strict=True)]
-    return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
-
-
-def _recall(pairs: ScoredPairs, sample: _Sample) -> float | None:
-    """Share of a sample's pairs that are among all that were found."""
-    n = pairs.questions
-    wanted = _keys(n, sample)
-    if not len(wanted):
-        return None
-    low, high = np.minimum(wanted // n, wanted % n), np.maximum(wanted // n, wanted % n)
-    return float(np.isin(low * n + high, pairs.first * n + pairs.second).mean())

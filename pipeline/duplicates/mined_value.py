@@ -7,7 +7,7 @@ import pyarrow as pa
 from pipeline.core.progress import OnProgress, ignore
 from pipeline.duplicates.chosen_model import ChosenModel
 from pipeline.duplicates.corpus import Corpus
-from pipeline.duplicates.engines import engine_for
+from pipeline.duplicates.engine import Engine
 from pipeline.duplicates.labelled import thresholds_compared
 from pipeline.duplicates.mining import mine_corpus
 from pipeline.duplicates.mining_report import mining_report
@@ -37,12 +37,14 @@ def mine_and_review(
     splits: Splits,
     base: ModelInfo,
     embed: Callable[[ModelInfo], Embed],
+    engine: Engine,
     on_progress: OnProgress = ignore,
 ) -> tuple[MinedDuplicates, dict[str, bytes], str]:
     """Mine, hold what was found against the held-out pairs where they are of this corpus, and review all labels.
 
     Args:
         embed: makes of a model what embeds texts with it.
+        engine: what finds the pairs.
 
     Returns:
         The value, its tables and report by their names, and the report again.
@@ -50,7 +52,6 @@ def mine_and_review(
     Raises:
         PipelineError: when nothing says from which cosine on questions are duplicates, or there are too many pairs.
     """
-    engine = engine_for(options.engine, len(corpus), on_progress)
     mined = mine_corpus(corpus, vectors, chosen, options, engine, on_progress)
     figures = thresholds_compared(mined, splits.eval) if _are_of(corpus, splits) else []
     report = mining_report(mined, chosen.said, engine, figures)

@@ -1,8 +1,9 @@
 """Runs the work on Modal: deploys the code if it changed, uploads inputs by content, submits, follows, checks."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -37,19 +38,25 @@ from pipeline.compute.modal.settings import (
 from pipeline.compute.modal.volumes import (
     create_run_volume,
     download_run,
+    remove_shards,
     upload_files,
     upload_model,
     upload_pairs,
+    upload_shards,
     volume_exists,
 )
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import add_to_folder, content_version
+from pipeline.core.foreign_text import without_credentials
 from pipeline.core.locations import remote_location
 from pipeline.core.progress import Advanced, OnProgress, ignore
 from pipeline.core.values import Cost
 from pipeline.evaluation.measurement import Measurement
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.info import ModelInfo, ModelProperties
+from pipeline.sharding.job import Joined, JoinJob
+from pipeline.sharding.place import Place
+from pipeline.sharding.schemes import READ_BY_PYARROW
 from pipeline.training.job import RunIdentity, TrainingJob
 from pipeline.training.manifest import verify_model
 
@@ -58,6 +65,9 @@ ResultT = TypeVar("ResultT")
 
 _PARTS_AT_ONCE = 16
 """Containers that embed parts of a corpus side by side."""
+
+_JOINS_AT_ONCE = 64
+"""Joins of shards that are handed over before the first is waited for."""
 
 
 def deployed(function: str) -> ModalFunction:
@@ -223,23 +233,30 @@ class ModalCompute(Compute):
             return
         with one_line_modal_errors(f"embedding with {model.name} on Modal"):
             sent, function = _for_containers(model), self._function("embed_part", _volume_of(model.location))
-            waiting: deque[_Short] = deque()
-            try:
-                for number, part in enumerate(parts):
-                    ahead = parts[number + len(waiting) : number + _PARTS_AT_ONCE]
-                    waiting.extend(
-                        _submitted(function, EmbeddingMessage(model=sent, questions=texts)) for texts in ahead
-                    )
-                    call = waiting[0]
-                    call.follow(ignore)
-                    vectors = np.frombuffer(call.collect()[1], dtype="<f4").reshape(len(part), -1)
-                    waiting.popleft()
-                    on_progress(Advanced("embedding questions", len(part), len(part)))
-                    yield vectors
-            finally:
-                # After an error or an interrupt nobody takes their results.
-                for call in waiting:
-                    call.cancel()
+            messages = (EmbeddingMessage(model=sent, questions=texts).model_dump_json() for texts in parts)
+            for part, data in zip(parts, _side_by_side(function, messages, _PARTS_AT_ONCE), strict=True):
+                on_progress(Advanced("embedding questions", len(part), len(part)))
+                yield np.frombuffer(data, dtype="<f4").reshape(len(part), -1)
+
+    def join_shards(self, jobs: Sequence[JoinJob], on_progress: OnProgress) -> Iterator[Joined]:
+        """See `Compute.join_shards`: on CPUs, many at once. Shards of this machine are uploaded for that time."""
+        if not jobs:
+            return
+        with one_line_modal_errors("joining shards on Modal"):
+            place = Place(jobs[0].place)
+            if place.local:
+                seen = upload_shards(place.local, jobs[0].parts)
+                jobs = [job.model_copy(update={"place": seen}) for job in jobs]
+            elif place.location.partition("://")[0] not in READ_BY_PYARROW:
+                raise PipelineError(
+                    f"containers can't read shards in {without_credentials(place.location)}: set PIPELINE_SHARDS to a "
+                    "folder, or to an s3://, gs:// or abfss:// URL"
+                )
+            function, messages = self._function("join_shards", None), (job.model_dump_json() for job in jobs)
+            for data in _side_by_side(function, messages, _JOINS_AT_ONCE):
+                yield Joined.from_bytes(data)
+            if place.local:
+                remove_shards(place.local)
 
     def _function(self, name: str, run_volume: str | None) -> ModalFunction:
         """A function of the app that sees a run's Volume beside the shared ones."""
@@ -354,9 +371,29 @@ class _Short(_Call[tuple[Outcome, bytes]]):
         return self.outcome()
 
 
-def _submitted(function: ModalFunction, message: EmbeddingMessage) -> _Short:
+def _side_by_side(function: ModalFunction, messages: Iterable[str], at_once: int) -> Iterator[bytes]:
+    """Make calls, so many at once, and yield in order what they give."""
+    waiting: deque[_Short] = deque()
+    left = iter(messages)
+    try:
+        while True:
+            waiting.extend(_submitted(function, message) for message in islice(left, at_once - len(waiting)))
+            if not waiting:
+                return
+            call = waiting[0]
+            call.follow(ignore)
+            data = call.collect()[1]
+            waiting.popleft()
+            yield data
+    finally:
+        # After an error or an interrupt nobody takes their results.
+        for call in waiting:
+            call.cancel()
+
+
+def _submitted(function: ModalFunction, message: str) -> _Short:
     with interrupts_held():
-        call = function.spawn(message.model_dump_json())
+        call = function.spawn(message)
         return _Short(_record(call), call, most_containers=RETRIES + 1)
 
 

@@ -1,4 +1,4 @@
-"""What GPUs cost and how much memory they have: a dated table, to be replaced by `PIPELINE_MODAL_PRICES`.
+"""What GPUs and CPUs cost and how much memory GPUs have: a dated table, to be replaced by `PIPELINE_MODAL_PRICES`.
 
 The table in `prices.json` was transcribed by third parties. It is for estimates; Modal's bill is what counts.
 """
@@ -33,11 +33,16 @@ class PriceTable(FrozenModel):
         as_of: the date, as exactly as it is known, such as mid-2026.
         currency: such as USD.
         gpus: by Modal's name of the type.
+        cpu_core_second: price of a physical core; None where the table doesn't say.
+        memory_gib_second, volume_gib_month: of memory beside it, and of what lies in Volumes; likewise.
     """
 
     as_of: str
     currency: str
     gpus: dict[str, Gpu]
+    cpu_core_second: float | None = Field(default=None, ge=0)
+    memory_gib_second: float | None = Field(default=None, ge=0)
+    volume_gib_month: float | None = Field(default=None, ge=0)
 
     @classmethod
     def load(cls) -> "PriceTable":

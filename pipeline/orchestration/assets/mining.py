@@ -133,7 +133,9 @@ def mine_questions(
     compute: dg.ResourceParam[Compute],
 ) -> None:
     """Find the pairs that ask the same, and the labels that are likely wrong."""
+    from pipeline.duplicates.engines import engine_for, sharded_join
     from pipeline.duplicates.mined_value import mine_and_review
+    from pipeline.settings import environment
 
     with one_line_failures():
         _, corpus = _questions(context, store)
@@ -143,8 +145,14 @@ def mine_questions(
         vectors = _vectors(compute, corpus, chosen, progress_into(context))
         base: ModelInfo = load_value(store, "base_model")
         embed = _embed(compute, progress_into(context))
+        engine = engine_for(
+            config.engine,
+            len(corpus),
+            progress_into(context),
+            lambda: sharded_join(environment.shards_location(), compute, config.recall),
+        )
         value, files, report = mine_and_review(
-            corpus, vectors, chosen, config, splits, base, embed, progress_into(context)
+            corpus, vectors, chosen, config, splits, base, embed, engine, progress_into(context)
         )
     metadata: dict[str, Any] = {
         "report": dg.MetadataValue.md(report),
