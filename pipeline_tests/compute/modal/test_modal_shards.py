@@ -13,10 +13,10 @@ from pipeline.compute.modal.compute import ModalCompute
 from pipeline.compute.modal.settings import INPUTS_VOLUME
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import LogLine, ProgressEvent
-from pipeline.duplicates.encoder import unit
 from pipeline.duplicates.shard_plan import ShardSettings
 from pipeline.duplicates.shards import ShardedJoin
 from pipeline.duplicates.vectors import ArrayVectors
+from pipeline.models.unit_length import unit
 
 pytestmark = pytest.mark.slow
 
