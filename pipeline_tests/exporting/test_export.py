@@ -101,8 +101,10 @@ def test_an_export_that_isnt_the_model_is_not_written_and_the_earlier_one_stays(
     before = read_record(exported_copy)
     right = OnnxEncoder.embed
     monkeypatch.setattr(OnnxEncoder, "embed", lambda *given: np.roll(right(*given), 1, axis=1))
-    made = export_model(source, ExportOptions(), ParityLimits(), exported_copy)
+    other = replace(source, decision=made_decision("m9"))
+    made = export_model(other, ExportOptions(), ParityLimits(), exported_copy)
     assert not made.verdict.passed
+    assert made.record != before
     assert made.verdict.said.startswith("the lowest cosine to the model's own embedding is ")
     assert read_record(exported_copy) == before
     assert [path.name for path in exported_copy.parent.iterdir()] == ["copy"]

@@ -30,7 +30,7 @@ QUICK = ("prompt that pooling leaves out", "qwen")
     "kind",
     [
         pytest.param(kind, marks=[] if kind in QUICK else [pytest.mark.slow])
-        for kind in ("t5", "mpnet", "truncated", "dense", *QUICK)
+        for kind in ("t5", "truncated, padded", "dense", *QUICK)
     ],
 )
 def test_an_export_of_each_kind_equals_encode(kind: str, tmp_path: Path) -> None:

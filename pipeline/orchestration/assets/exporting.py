@@ -60,13 +60,13 @@ class ParityConfig(ParityLimits, StepConfig):
     """How far an export may be from the model that it was made from."""
 
 
-@dg.op(pool=COMPUTE_POOL)
+@dg.op(out=dg.Out(dg.Nothing), pool=COMPUTE_POOL)
 def export_production_model(
     context: dg.OpExecutionContext,
     config: ExportConfig,
     store: dg.ResourceParam[VersionStore],
     compute: dg.ResourceParam[Compute],
-) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation | dg.Output[None]]:
+) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:
     """Export the model in production, hold the export against it, and take it up if it lost nothing that counts."""
     from pipeline.exporting.export import export_model
 
@@ -84,7 +84,6 @@ def export_production_model(
                 f"the {config.precision} export of {source.info.name} is not taken up: {made.verdict.said}; the one "
                 "before stays"
             )
-    yield dg.Output(None)
 
 
 def _in_production(store: VersionStore) -> ProductionModel:

@@ -24,7 +24,7 @@ from pipeline.models.decision import write_decision
 from pipeline.models.options import BaseModelChoice
 from pipeline.orchestration.asset_values import load_value, store_value
 from pipeline.orchestration.assets.exporting import export_job, exported_checks
-from pipeline.orchestration.resources import ComputeResource, StoreResource
+from pipeline.orchestration.resources import ComputeResource, StoreResource, VersionedIOManager
 from pipeline.orchestration.steps import EXPORTED, PRODUCTION
 from pipeline.quality.promotion import Candidate
 from pipeline.training.manifest import write_manifest
@@ -80,6 +80,8 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 def resources(home: Path) -> dict[str, Any]:
     return {
+        # Of the definitions: it keeps assets, and nothing else that a step might give.
+        "io_manager": VersionedIOManager(home=str(home)).get_resource_definition(),
         "store": StoreResource(home=str(home)).get_resource_definition(),
         "compute": ComputeResource(kind="local", runs_folder=str(home / "runs")).get_resource_definition(),
     }
