@@ -121,12 +121,41 @@ def make_plan(vectors: Vectors, floor: float, tuning: Sample, settings: ShardSet
     if len(first) > _MOST_TUNED:
         kept = np.sort(np.random.default_rng(settings.seed).choice(len(first), _MOST_TUNED, replace=False))
         first, second = first[kept], second[kept]
-    margins = np.sort(found_from(centroids, vectors.rows(first), vectors.rows(second)))
-    pairs, recall = len(margins), settings.recall
-    # Two standard deviations more, since the sample's pairs may be nearer by chance than all are.
-    enough = int(np.ceil(pairs * recall + 2 * np.sqrt(pairs * recall * (1 - recall))))
-    margin = float(margins[min(enough, pairs) - 1])
-    return ShardPlan(centroids, min(margin, exact_margin(floor)), pairs)
+    margins = found_from(centroids, vectors.rows(first), vectors.rows(second))
+    margin = _margin_for(margins, _groups(first, second), settings.recall)
+    return ShardPlan(centroids, min(margin, exact_margin(floor)), len(margins))
+
+
+def _groups(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """The number of the group of questions that each pair is in, where pairs join questions to groups: int64 of shape
+    (pairs,)."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    questions, ends = np.unique(np.concatenate([first, second]), return_inverse=True)
+    start, stop = np.split(ends, 2)
+    joined = coo_array((np.ones(len(start), dtype=bool), (start, stop)), shape=(len(questions), len(questions)))
+    groups: np.ndarray = connected_components(joined, directed=False)[1]
+    return groups[start]
+
+
+def _margin_for(margins: np.ndarray, group: np.ndarray, recall: float) -> float:
+    """The margin that finds a share of the pairs, and two standard errors more, since a sample's pairs may be nearer by
+    chance than all are.
+
+    The pairs of a group lie close together and are found or missed together, so the error is that of groups (the ratio
+    estimator of cluster samples, Cochran, "Sampling Techniques", 1977, chapter 9).
+
+    Args:
+        margins: from which on each pair of the sample is found.
+        group: of each pair, see `_groups`.
+    """
+    ordered = np.sort(margins)
+    found = margins <= ordered[max(0, int(np.ceil(len(margins) * recall)) - 1)]
+    difference = np.bincount(group, found) - found.mean() * np.bincount(group)
+    error = np.sqrt((difference**2).sum()) / len(margins)
+    enough = int(np.ceil(len(margins) * (recall + 2 * error)))
+    return float(ordered[min(enough, len(margins)) - 1])
 
 
 def found_from(centroids: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
