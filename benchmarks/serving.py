@@ -12,6 +12,7 @@ import csv
 import http.client
 import io
 import json
+import math
 import os
 import platform
 import shutil
@@ -27,8 +28,9 @@ from pathlib import Path
 from typing import Any
 
 PROJECT = Path(__file__).resolve().parents[1]
-RATES = (10, 20, 40, 60, 80, 120, 160, 240, 320, 480)
-WORKERS = 20
+RATES = (10, 20, 40, 60, 80, 120, 160, 200, 240, 280, 320, 400)
+MOST_CONNECTIONS = 32
+RATE_OF_A_CONNECTION = 10
 SECONDS = 8
 SINGLE = 400
 QUESTION = "What is the best way to learn a new language at home?"
@@ -72,16 +74,34 @@ def percentiles(milliseconds: list[float]) -> dict[str, float]:
     return {"p50": cuts[49], "p95": cuts[94], "p99": cuts[98], "max": max(milliseconds)}
 
 
-def load(address: str, workers: int, rate: float | None) -> dict[str, Any]:
-    """What `hey` measures."""
-    command = ["hey", "-z", f"{SECONDS}s", "-c", str(workers), "-m", "POST", "-T", "application/json", "-o", "csv"]
-    command += ["-q", str(rate / workers)] if rate else []
+def load(address: str, rate: float) -> dict[str, Any]:
+    """What `hey` measures at a rate.
+
+    One process for each connection, begun one after the other: with a rate, the connections of one `hey` all ask at the
+    same moments, and wait for each other.
+    """
+    connections = min(MOST_CONNECTIONS, math.ceil(rate / RATE_OF_A_CONNECTION))
+    processes = []
+    for number in range(connections):
+        processes.append(started(address, 1, rate / connections))
+        time.sleep(1 / rate if number + 1 < connections else 0)
+    return figures([process.communicate()[0] for process in processes]) | {"asked": rate}
+
+
+def started(address: str, connections: int, rate: float | None) -> "subprocess.Popen[str]":
+    """A `hey` that has begun."""
+    command = ["hey", "-z", f"{SECONDS}s", "-c", str(connections), "-m", "POST", "-T", "application/json", "-o", "csv"]
+    command += ["-q", str(rate)] if rate else []
     command += ["-d", json.dumps({"questions": [QUESTION]}), f"{address}/search"]
-    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    rows = list(csv.DictReader(io.StringIO(printed)))
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def figures(printed: list[str]) -> dict[str, Any]:
+    """Of what several `hey` printed together."""
+    rows = [row for text in printed for row in csv.DictReader(io.StringIO(text))]
     errors = sum(row["status-code"] != "200" for row in rows)
     times = [1_000 * float(row["response-time"]) for row in rows]
-    return {"asked": rate, "answered": len(rows) / SECONDS, "errors": errors, **percentiles(times)}
+    return {"answered": len(rows) / SECONDS, "errors": errors, **percentiles(times)}
 
 
 def measured(folder: str, known: str, questions: list[str]) -> dict[str, Any]:
@@ -93,10 +113,10 @@ def measured(folder: str, known: str, questions: list[str]) -> dict[str, Any]:
         with serving(folder, known, journal) as (address, seconds):
             found: dict[str, Any] = {"start_seconds": seconds, "single": single(address, questions), "rates": []}
             for rate in RATES:
-                found["rates"].append(load(address, WORKERS, rate))
+                found["rates"].append(load(address, rate))
                 if found["rates"][-1]["answered"] < 0.9 * rate:
                     break
-            found["at_once"] = load(address, 200, None)
+            found["at_once"] = figures([started(address, 200, None).communicate()[0]])
             with closing(http.client.HTTPConnection(address.removeprefix("http://"))) as connection:
                 connection.request("GET", "/health")
                 found["health"] = json.loads(connection.getresponse().read())["about"]
@@ -154,7 +174,7 @@ def main() -> None:
     said = f"{os.cpu_count()} cores, {'AVX-512' if 'avx512f' in flags else 'AVX2'}; {len(lines):,} known questions"
     print(said)
     arguments.output.with_suffix(".json").write_text(json.dumps({"machine": said, "models": results}, indent=1))
-    draw(results, arguments.output.with_suffix(".png"), f"One search a request, {WORKERS} connections, {said}")
+    draw(results, arguments.output.with_suffix(".png"), f"One search a request, {said}")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import numpy as np
 
 from pipeline.compute.base import Compute
-from pipeline.core.progress import OnProgress, ignore
+from pipeline.core.progress import Advanced, OnProgress, ignore
 from pipeline.models.info import ModelInfo
 from pipeline.models.options import Device
 from pipeline.models.unit_length import unit
@@ -19,6 +19,8 @@ PRECISION: Literal["fp32"] = "fp32"
 """As the thresholds were chosen, and as `SentenceTransformer.encode` embeds."""
 
 _TOKEN_BUDGET = 4_096
+_WORTH_PACKING = 128
+"""Questions from which on packed batches save more time than it takes to find out whether a model can take them."""
 
 
 class TextEncoder(Protocol):
@@ -87,6 +89,10 @@ class Encoder:
         from pipeline.models.encoding import embed_questions
 
         model = self._model
+        if 0 < len(texts) < _WORTH_PACKING:
+            vectors = model.encode(texts, show_progress_bar=False, convert_to_numpy=True)
+            on_progress(Advanced(stage, len(texts), len(texts)))
+            return unit(vectors)
         return unit(embed_questions(model, texts, _TOKEN_BUDGET, on_progress, stage, PRECISION))
 
     @cached_property
