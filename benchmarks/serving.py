@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 PROJECT = Path(__file__).resolve().parents[1]
-RATES = (10, 20, 40, 60, 80, 120, 160, 200, 240, 280, 320, 400)
+RATES = (10, 20, 40, 60, 80, 120, 160, 200, 240)
 MOST_CONNECTIONS = 32
 RATE_OF_A_CONNECTION = 10
 SECONDS = 8

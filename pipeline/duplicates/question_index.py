@@ -15,8 +15,11 @@ from pipeline.duplicates.vectors import Vectors
 
 SAMPLED = 200
 TOP = 10
-PROBES = 32
-"""Lists of the index that are looked through for a question."""
+LEAST_RECALL = 0.99
+"""Share of the nearest questions of a sample that an index has to find."""
+
+_PROBES = 32
+"""Lists of the index that are looked through for a question, at first."""
 
 SPARE = 10
 """The index rounds cosines, so this many more are taken from it than are wanted."""
@@ -57,11 +60,10 @@ def build_index(
     from pipeline.duplicates.ivf import build_inverted_file
 
     index = build_inverted_file(vectors, on_progress)
-    index.nprobe = min(PROBES, index.nlist)
+    recall = tune(index, vectors)
     path = folder / f"{corpus_version}-{model_version}.faiss"
     with replacing(path) as temporary:
         faiss.write_index(index, str(temporary))
-    recall = recall_of(index, vectors)
     return made.model_copy(update={"kind": "index", "recall": recall, "file": str(path), "sha256": file_sha256(path)})
 
 
@@ -95,15 +97,27 @@ def nearest_in(index: QuestionIndex, query: np.ndarray, vectors: Vectors, top: i
     return Found(numbers[order], cosine[order])
 
 
-def recall_of(index: Any, vectors: Vectors) -> float:
-    """Share of the 10 nearest questions of a sample that an index of faiss finds."""
-    sample = np.random.default_rng(0).permutation(len(vectors))[:SAMPLED]
-    queries = vectors.rows(np.sort(sample))
-    found = index.search(queries, TOP)[1]
+def tune(index: Any, vectors: Vectors) -> float:
+    """Have an inverted file look through as many lists as find enough of the nearest questions of a sample.
+
+    Returns:
+        The share of the 10 nearest that it finds: `LEAST_RECALL`, or less where it looks through all of its lists.
+    """
+    sample = np.sort(np.random.default_rng(0).permutation(len(vectors))[:SAMPLED])
+    queries = vectors.rows(sample)
+    # What is as near as the last one counts too: equal questions stand in any order.
+    bounds = [nearest(query, vectors, TOP).cosine[-1] - 1e-6 for query in queries]
+    index.nprobe = min(_PROBES, index.nlist)
+    while (recall := _recall(index, vectors, queries, bounds)) < LEAST_RECALL and index.nprobe < index.nlist:
+        index.nprobe = min(index.nprobe + max(1, index.nprobe // 4), index.nlist)
+    return recall
+
+
+def _recall(index: Any, vectors: Vectors, queries: np.ndarray, bounds: list[float]) -> float:
+    wanted = min(TOP, len(vectors))
     hits = 0
-    for query, numbers in zip(queries, found, strict=True):
-        exact: Found = nearest(query, vectors, TOP)
-        # What is as near as the last one counts too: equal questions stand in any order.
-        cosine = vectors.rows(np.maximum(numbers, 0)) @ query
-        hits += int(((cosine >= exact.cosine[-1] - 1e-6) & (numbers >= 0)).sum())
-    return min(1.0, hits / (len(queries) * min(TOP, len(vectors))))
+    found = index.search(queries, TOP + SPARE)[1]
+    for query, bound, numbers in zip(queries, bounds, found, strict=True):
+        cosine = vectors.rows(numbers[numbers >= 0]) @ query
+        hits += min(wanted, int((cosine >= bound).sum()))
+    return hits / (len(queries) * wanted)

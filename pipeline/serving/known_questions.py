@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from pipeline.core.progress import OnProgress, ignore
 from pipeline.duplicates.engines import why_no_index
-from pipeline.duplicates.question_index import PROBES, SPARE, recall_of
+from pipeline.duplicates.question_index import SPARE, tune
 from pipeline.duplicates.search import Found
 from pipeline.duplicates.vectors import ArrayVectors, Vectors
 from pipeline.question_pairs.questions import question_key, question_keys
@@ -64,8 +64,7 @@ class KnownQuestions:
 
         vectors = ArrayVectors(self._vectors)
         self._index = build_inverted_file(vectors, on_progress)
-        self._index.nprobe = min(PROBES, self._index.nlist)
-        self.recall = recall_of(self._index, vectors)
+        self.recall = tune(self._index, vectors)
 
     def __len__(self) -> int:
         return len(self._texts) - self._removed
