@@ -117,6 +117,7 @@ def find_model(choice: str, store: VersionStore) -> ChosenModel:
         return _newest_export(store)
     if choice and folder.is_dir():
         if is_export(folder):
+            require_sound(folder, read_record(folder))
             return _of_export(folder.absolute(), f"the export {folder}")
         return _of_run_folder(folder) if (folder / MANIFEST_NAME).is_file() else _of_folder(choice, folder)
     if _RUN_ID.fullmatch(choice):
@@ -160,8 +161,8 @@ def _newest_export(store: VersionStore) -> ChosenModel:
 
 
 def _of_export(folder: Path, said: str) -> ChosenExport:
+    """The export in a folder whose files were verified."""
     record = read_record(folder)
-    require_sound(folder, record)
     info = ModelInfo(kind="folder", name=record.model_name, location=str(folder), version=record.vectors_version)
     said = f"{said}: {record.model_name}, version {record.model_version}, {record.precision}"
     return ChosenExport(info, read_decision(folder), said, folder=folder)

@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline.compute.base import Compute
 from pipeline.core.progress import Advanced, OnProgress, ignore
+from pipeline.duplicates.cache import PartsEncoder
 from pipeline.models.info import ModelInfo
 from pipeline.models.options import Device
 from pipeline.models.unit_length import unit
@@ -23,23 +24,8 @@ _WORTH_PACKING = 128
 """Questions from which on packed batches save more time than it takes to find out whether a model can take them."""
 
 
-class TextEncoder(Protocol):
-    """What turns texts into vectors of length 1 on this machine; it is a `PartsEncoder` (`cache.py`) too."""
-
-    @property
-    def model_version(self) -> str:
-        """Of the model that it embeds with."""
-
-    @property
-    def precision(self) -> str:
-        """It embeds in."""
-
-    @property
-    def part_size(self) -> int:
-        """How many texts are worth being handed over at once."""
-
-    def embed_parts(self, parts: Sequence[list[str]], on_progress: OnProgress = ignore) -> Iterator[np.ndarray]:
-        """Yield the vectors of each part, in order: float32 of shape (len(part), dimensions)."""
+class TextEncoder(PartsEncoder, Protocol):
+    """What turns texts into vectors of length 1 on this machine."""
 
     def embed(
         self, texts: list[str], on_progress: OnProgress = ignore, stage: str = "embedding questions"

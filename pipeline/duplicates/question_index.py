@@ -92,9 +92,7 @@ def nearest_in(index: QuestionIndex, query: np.ndarray, vectors: Vectors, top: i
     # Its own cosines are rounded, so a few more are taken, and put in order by the exact ones.
     numbers = faiss.read_index(index.file).search(query[None], top + SPARE)[1][0]
     numbers = np.sort(numbers[numbers >= 0]).astype(np.int64)
-    cosine = vectors.rows(numbers) @ query
-    order = np.lexsort((numbers, -cosine))[:top]
-    return Found(numbers[order], cosine[order])
+    return Found.of(numbers, vectors.rows(numbers) @ query, top)
 
 
 def tune(index: Any, vectors: Vectors) -> float:

@@ -21,6 +21,12 @@ class Found:
     numbers: np.ndarray
     cosine: np.ndarray
 
+    @classmethod
+    def of(cls, numbers: np.ndarray, cosine: np.ndarray, top: int) -> "Found":
+        """The `top` most similar of some questions; ties by number."""
+        order = np.lexsort((numbers, -cosine))[:top]
+        return cls(numbers[order], cosine[order])
+
 
 def nearest(query: np.ndarray, vectors: Vectors, top: int) -> Found:
     """The `top` nearest of all vectors, by comparing with each; ties by number.
@@ -28,13 +34,11 @@ def nearest(query: np.ndarray, vectors: Vectors, top: int) -> Found:
     Args:
         query: float32 of shape (dimensions,), of length 1.
     """
-    numbers, cosines = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
+    best = Found(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))
     for start, block in vectors.blocks(_BLOCK):
-        products = block @ query
-        cosines = np.concatenate([cosines, products])
-        numbers = np.concatenate([numbers, np.arange(start, start + len(block))])
-        if len(numbers) > top:
-            order = np.lexsort((numbers, -cosines))[:top]
-            numbers, cosines = numbers[order], cosines[order]
-    order = np.lexsort((numbers, -cosines))
-    return Found(numbers[order], cosines[order])
+        best = Found.of(
+            np.concatenate([best.numbers, np.arange(start, start + len(block))]),
+            np.concatenate([best.cosine, block @ query]),
+            top,
+        )
+    return best

@@ -155,7 +155,7 @@ class KnownQuestions:
             candidates = np.argpartition(-products, most - 1, axis=1)[:, :most]
         else:
             candidates = np.broadcast_to(np.arange(n), products.shape)
-        return [_in_order(row, product[row]) for row, product in zip(candidates, products, strict=True)]
+        return [Found.of(row, product[row], top) for row, product in zip(candidates, products, strict=True)]
 
     def _by_index(self, queries: np.ndarray, top: int) -> list[Found]:
         faiss: Any = importlib.import_module("faiss")
@@ -166,14 +166,5 @@ class KnownQuestions:
         parameters = faiss.SearchParametersIVF(**settings)
         # Its own cosines are rounded, so a few more are taken, and put in order by the exact ones.
         numbers = self._index.search(queries, top + SPARE, params=parameters)[1]
-        found = []
-        for query, row in zip(queries, numbers, strict=True):
-            kept = row[row >= 0]
-            one = _in_order(kept, self._vectors[kept] @ query)
-            found.append(Found(one.numbers[:top], one.cosine[:top]))
-        return found
-
-
-def _in_order(numbers: np.ndarray, cosine: np.ndarray) -> Found:
-    order = np.lexsort((numbers, -cosine))
-    return Found(numbers[order], cosine[order])
+        kept = [row[row >= 0] for row in numbers]
+        return [Found.of(row, self._vectors[row] @ query, top) for query, row in zip(queries, kept, strict=True)]
