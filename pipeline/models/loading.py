@@ -95,10 +95,10 @@ def open_model(info: ModelInfo, folder: Path, device: str, **model_kwargs: Any) 
     except (torch.OutOfMemoryError, MemoryError):
         raise
     except Exception as error:
-        raise _not_loaded(info, folder, error) from error
+        raise not_loaded(info, folder, error) from error
 
 
-def _not_loaded(info: ModelInfo, folder: Path, error: Exception) -> PipelineError:
+def not_loaded(info: ModelInfo, folder: Path, error: Exception) -> PipelineError:
     """The line for what the library raised. It may be anything, and its advice is about settings of its own."""
     if code := next((path for path in folder.rglob("config.json") if '"auto_map"' in path.read_text("utf-8")), None):
         return PipelineError(
