@@ -88,25 +88,21 @@ def packed_pairs(model: CrossEncoder) -> Iterator[Packing]:
     Raises:
         ValueError: when `why_not_packed_pairs` has a reason.
     """
-    layers = _layers(model)
-    if layers is None:
-        raise ValueError(_NO_LAYERS)
     with packed_attention(model) as packing:
-        hook = layers.register_forward_hook(_first_token_of_each, with_kwargs=True)
+        hook = _layers(model).register_forward_hook(_first_token_of_each, with_kwargs=True)
         try:
             yield packing
         finally:
             hook.remove()
 
 
-_NO_LAYERS = f"its layers are in no module that is called {' or '.join(_LAYERS)}"
-
-
-def _layers(model: CrossEncoder) -> torch.nn.Module | None:
+def _layers(model: CrossEncoder) -> torch.nn.Module:
     """The module whose output is that of the last layer."""
-    trunk = getattr(getattr(model[0], "model", None), "base_model", None)
-    found = (getattr(trunk, name, None) for name in _LAYERS)
-    return next((module for module in found if isinstance(module, torch.nn.Module)), None)
+    trunk = model[0].model.base_model
+    for name in _LAYERS:
+        if isinstance(layers := getattr(trunk, name, None), torch.nn.Module):
+            return layers
+    raise ValueError(f"its layers are in no module that is called {' or '.join(_LAYERS)}")
 
 
 def _first_token_of_each(module: torch.nn.Module, args: Any, kwargs: dict[str, Any], output: Any) -> Any:
@@ -140,7 +136,7 @@ def why_not_packed_pairs(model: CrossEncoder) -> str | None:
             in_order = ([side[i] for i in order] for side in (first, second))
             padded = logits_of(model(to_device(pair_features(model, *in_order), model.device))).float().cpu()
         if packed.shape != padded.shape:
-            return f"it gives {packed.numel()} logits for {len(_PROBES)} packed pairs"
+            return f"it gives logits of shape {tuple(packed.shape)} for {len(_PROBES)} packed pairs"
         difference = float((packed - padded).abs().max() / padded.abs().max())
     except ValueError as error:
         return " ".join(str(error).split())[:200]
