@@ -57,7 +57,8 @@ def test_it_is_trained_and_scores_there_as_here(
     assert [event.done for event in events if isinstance(event, Advanced)] == [2, 1, 3]
     library = CrossEncoder(here.model.location, device="cpu")
     for (first, second), mine, theirs in zip(PARTS, local.score_pairs(here.model, PARTS, ignore), scores, strict=True):
-        assert (theirs.dtype, theirs.shape) == (np.float32, (len(first),))
+        assert theirs.dtype == np.float32
+        assert theirs.shape == (len(first),)
         np.testing.assert_allclose(mine, theirs, atol=1e-6)
         expected = library.predict(list(zip(first, second, strict=True)), show_progress_bar=False)
         np.testing.assert_allclose(1 / (1 + np.exp(-theirs)), expected, atol=1e-5)
