@@ -15,7 +15,7 @@ from sentence_transformers.sentence_transformer.modules import Transformer
 from pipeline.core.errors import PipelineError
 from pipeline.models.folder import library_class, module_folders, transformer_folder
 from pipeline.models.info import ModelInfo
-from pipeline.models.loading import count_positions, limit_length, located, not_loaded
+from pipeline.models.loading import count_positions, limit_length, located, not_loaded, short_reason
 
 LIBRARY_CLASS = "CrossEncoder"
 """What the library writes into a cross-encoder's folder."""
@@ -35,7 +35,7 @@ def make_cross_encoder(info: ModelInfo, device: str, seed: int, max_seq_length: 
 
     Raises:
         PipelineError: when the folder is gone, its files are not those that were referenced, it has no transformer,
-            can't be loaded, or doesn't take that limit.
+            can't be loaded, can't score pairs, or doesn't take that limit.
     """
     folder = located(info)
     modules = module_folders(folder)
@@ -61,9 +61,22 @@ def make_cross_encoder(info: ModelInfo, device: str, seed: int, max_seq_length: 
         raise
     except Exception as error:
         raise not_loaded(info, folder, error) from error
+    _refuse_broken_head(info, model)
     positions = info.properties.positions if info.properties else count_positions(model)
     limit_length(model, info.label, max_seq_length, positions, prompt_tokens=0)
     return model
+
+
+def _refuse_broken_head(info: ModelInfo, model: CrossEncoder) -> None:
+    """Refuse a transformer whose classification head asks for more than there is, such as a padding token."""
+    try:
+        model.predict([("Why?", "Why not?"), ("Is it so?", "Is it?")], show_progress_bar=False)
+    except (torch.OutOfMemoryError, MemoryError):
+        raise
+    except Exception as error:
+        raise PipelineError(
+            f"{info.label} can't score pairs ({short_reason(error)}): choose another base model"
+        ) from error
 
 
 def load_cross_encoder(info: ModelInfo, device: str) -> CrossEncoder:

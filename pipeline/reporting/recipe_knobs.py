@@ -28,10 +28,10 @@ def knobs_that_counted(model: FineTunedModel) -> dict[str, Any]:
     recipe = model.recipe
     weights = {recipe.get("loss"): 1.0, **(recipe.get("loss_weights") or {})}
     losses = {name for name, weight in weights.items() if weight}
-    is_joint = recipe.get("architecture") == "cross_encoder"
+    is_cross_encoder = recipe.get("architecture") == "cross_encoder"
     # Embedding models are what everything else is about.
-    ignored = set[str]() if is_joint else {"architecture", "swap_pairs"}
-    knobs = KNOBS_OF_CROSS_ENCODER_LOSSES if is_joint else KNOBS_OF_LOSSES
+    ignored = set[str]() if is_cross_encoder else {"architecture", "swap_pairs"}
+    knobs = KNOBS_OF_CROSS_ENCODER_LOSSES if is_cross_encoder else KNOBS_OF_LOSSES
     if losses <= knobs.keys():
         read = set[str]().union(*(knobs[name] for name in losses))
         ignored |= set[str]().union(*KNOBS_OF_LOSSES.values()) - read

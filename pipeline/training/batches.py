@@ -233,7 +233,7 @@ class PairCollator:
 
 
 @dataclass(frozen=True)
-class JointCollator:
+class CrossEncoderCollator:
     """Makes a batch of pairs whose two questions are read at once, each in the order that the plan says.
 
     Attributes:
@@ -265,7 +265,7 @@ class JointCollator:
         }
 
 
-Collator = PairCollator | JointCollator
+Collator = PairCollator | CrossEncoderCollator
 """What makes batches for one architecture or the other."""
 
 

@@ -28,7 +28,7 @@ from pipeline.training.losses import PairLoss
 from pipeline.training.recipe import Recipe
 
 
-class BiEncoder(Architecture):
+class BiEncoderTraining(Architecture):
     """An embedding model, which is selected and decides by cosine."""
 
     scores = SIMILARITIES

@@ -21,7 +21,7 @@ from pipeline.models.pair_scoring import score_pairs
 from pipeline.models.precision import Precision
 from pipeline.question_pairs.schema import PairTable
 from pipeline.training.architecture import Architecture, Evaluation, Prepared
-from pipeline.training.batches import Featurize, JointCollator, TrainingPairs, packed_features
+from pipeline.training.batches import CrossEncoderCollator, Featurize, TrainingPairs, packed_features
 from pipeline.training.recipe import Recipe
 from pipeline.training.score_losses import ScoreLoss
 
@@ -29,7 +29,7 @@ _TOKEN_BUDGET = 4_096
 """Most tokens of a forward pass of an evaluation, as for embedding models."""
 
 
-class JointEncoder(Architecture):
+class CrossEncoderTraining(Architecture):
     """A cross-encoder, which is selected by its logits. It has no decision: its scores are no cosines."""
 
     scores = ("score",)
@@ -58,7 +58,7 @@ class JointEncoder(Architecture):
                 layout, featurize = "packed", packed_features(tokens, packing.first_position)
             # Cut in one order, a pair is cut in the other too.
             truncated = tokens.truncated // (2 if recipe.swap_pairs else 1)
-            yield Prepared(JointCollator(pairs.labels, tokens.lengths, featurize), layout, truncated)
+            yield Prepared(CrossEncoderCollator(pairs.labels, tokens.lengths, featurize), layout, truncated)
 
     def loss(self, model: CrossEncoder, recipe: Recipe, precision: Precision) -> nn.Module:
         """See `Architecture.loss`."""

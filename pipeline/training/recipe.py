@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from pipeline.core.values import FrozenModel
 from pipeline.models.options import Device, PrecisionChoice
 
-Architecture = Literal["bi_encoder", "cross_encoder"]
+ArchitectureName = Literal["bi_encoder", "cross_encoder"]
 
 LossName = Literal[
     "online_contrastive",
@@ -27,7 +27,7 @@ class Recipe(FrozenModel):
     """How a model is fine-tuned. The defaults are the reference system's, but for one epoch instead of ten, the best
     checkpoint instead of the last, and the precision."""
 
-    architecture: Architecture = Field(
+    architecture: ArchitectureName = Field(
         default="bi_encoder",
         description="`bi_encoder` embeds single questions; `cross_encoder` reads both questions of a pair at once and "
         "can only score pairs.",
@@ -231,7 +231,7 @@ class TrainingOrder(Recipe):
 
     @field_validator("architecture")
     @classmethod
-    def _embeds_single_questions(cls, architecture: Architecture) -> Architecture:
+    def _embeds_single_questions(cls, architecture: ArchitectureName) -> ArchitectureName:
         if architecture != "bi_encoder":
             raise ValueError(
                 f"a {architecture} can only score pairs, and this model must embed single questions: leave it at "

@@ -36,7 +36,7 @@ class ScoreLoss(nn.Module):
         """The weighted sum of the losses: a scalar in fp32.
 
         Args:
-            batch: of n pairs: `label` (n,); see `JointCollator`.
+            batch: of n pairs: `label` (n,); see `CrossEncoderCollator`.
             prompt, task: the library's trainer hands them to every loss; they are not used.
         """
         device = features["input_ids"].device.type

@@ -45,11 +45,10 @@ from pipeline.training import distributed
 from pipeline.training.architecture import Architecture, Evaluation
 from pipeline.training.averaging import WeightAverage
 from pipeline.training.batches import BatchPlan, Collator, PairIndices, PlannedBatches
-from pipeline.training.bi_encoder import BiEncoder
+from pipeline.training.bi_encoder import BiEncoderTraining
 from pipeline.training.checkpoints import CheckpointStore
-from pipeline.training.cross_encoder import JointEncoder
-from pipeline.training.recipe import Architecture as ArchitectureName
-from pipeline.training.recipe import Recipe
+from pipeline.training.cross_encoder import CrossEncoderTraining
+from pipeline.training.recipe import ArchitectureName, Recipe
 
 _LOGS = 100
 """Points of the loss curve: enough to draw it, few enough not to slow a GPU down."""
@@ -179,18 +178,21 @@ class _CrossEncoderArguments(_OneGpu, CrossEncoderTrainingArguments):
 class PairTrainer(PlannedTrainer, SentenceTransformerTrainer):
     """Trains an embedding model; see `PlannedTrainer`."""
 
-    architecture = BiEncoder()
+    architecture = BiEncoderTraining()
     arguments_class = _EmbeddingArguments
 
 
-class JointTrainer(PlannedTrainer, CrossEncoderTrainer):
+class CrossEncoderPairTrainer(PlannedTrainer, CrossEncoderTrainer):
     """Trains a cross-encoder; see `PlannedTrainer`."""
 
-    architecture = JointEncoder()
+    architecture = CrossEncoderTraining()
     arguments_class = _CrossEncoderArguments
 
 
-TRAINERS: Mapping[ArchitectureName, type[PlannedTrainer]] = {"bi_encoder": PairTrainer, "cross_encoder": JointTrainer}
+TRAINERS: Mapping[ArchitectureName, type[PlannedTrainer]] = {
+    "bi_encoder": PairTrainer,
+    "cross_encoder": CrossEncoderPairTrainer,
+}
 
 
 def _arguments(

@@ -17,6 +17,7 @@ from pipeline.models.base_model import model_folder_version, resolve_base_model
 from pipeline.models.cross_encoder import load_cross_encoder, make_cross_encoder
 from pipeline.models.embedding import to_device
 from pipeline.models.info import ModelInfo
+from pipeline.models.loading import load_model
 from pipeline.models.options import BaseModelChoice
 from pipeline.models.packing import pack, packed_attention
 from pipeline.models.pair_packing import (
@@ -243,6 +244,14 @@ def test_what_can_t_read_two_questions_is_refused(tmp_path: Path) -> None:
         make_cross_encoder(resolved(folder), "cpu", seed=1)
 
 
+@pytest.mark.parametrize("name", ["qwen", "t5"])
+def test_a_transformer_whose_head_fails_is_refused(name: str, tmp_path: Path) -> None:
+    # One has no padding token in its config, the other no token to begin an answer with.
+    folder = make_transformer(tmp_path / name, name)
+    with pytest.raises(PipelineError, match=r"can't score pairs \(.*\): choose another base model"):
+        make_cross_encoder(resolved(folder), "cpu", seed=1)
+
+
 def test_a_limit_beyond_the_positions_is_refused(tmp_path: Path) -> None:
     folder = make_transformer(tmp_path / "bert", "bert")
     with pytest.raises(PipelineError, match=r"max_seq_length is 500, but .* has positions for 128 tokens only"):
@@ -253,6 +262,12 @@ def test_an_embedding_model_is_not_loaded_as_a_cross_encoder(tmp_path: Path) -> 
     folder = make_model(tmp_path / "model", "bert")
     with pytest.raises(PipelineError, match="is a SentenceTransformer model, which has no head that scores pairs"):
         load_cross_encoder(resolved(folder), "cpu")
+
+
+def test_a_fine_tuned_cross_encoder_embeds_no_questions(bundled: CrossEncoder, tmp_path: Path) -> None:
+    info = saved(bundled, tmp_path / "bundled-ft")
+    with pytest.raises(PipelineError, match="is a cross-encoder, which can't embed single questions"):
+        load_model(info, "cpu")
 
 
 def test_changed_weights_are_not_loaded(bundled: CrossEncoder, tmp_path: Path) -> None:

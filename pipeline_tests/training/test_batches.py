@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.question_pairs.schema import DataOrigin, PairTable, ids_by_text
-from pipeline.training.batches import BatchPlan, JointCollator, PairCollator, TrainingPairs
+from pipeline.training.batches import BatchPlan, CrossEncoderCollator, PairCollator, TrainingPairs
 
 
 def table(rows: list[tuple[str, str, bool]]) -> PairTable:
@@ -153,7 +153,7 @@ def test_a_batch_that_is_read_jointly_holds_each_pair_once_shortest_first() -> N
         return {}
 
     # Of three pairs, the other order of the second one has the index 4.
-    collator = JointCollator(np.array([1, 0, 1]), np.array([9, 7, 5, 9, 8, 5]), featurize)
+    collator = CrossEncoderCollator(np.array([1, 0, 1]), np.array([9, 7, 5, 9, 8, 5]), featurize)
     batch = collator([0, 4, 2])
     assert asked[0].tolist() == [2, 4, 0]
     assert batch["label"].tolist() == [1, 0, 1]

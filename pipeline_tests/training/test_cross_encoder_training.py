@@ -33,7 +33,7 @@ from pipeline.training.manifest import read_manifest, verify_model
 from pipeline.training.recipe import CROSS_ENCODER_LOSSES, LossName, Recipe
 from pipeline.training.run_folder import RunFolder
 from pipeline.training.score_losses import logit_loss
-from pipeline.training.trainer import JointTrainer
+from pipeline.training.trainer import CrossEncoderPairTrainer
 
 RECIPE = Recipe(
     architecture="cross_encoder", loss="binary_cross_entropy", swap_pairs=True, epochs=2, batch_size=8,
@@ -230,14 +230,14 @@ def test_the_loss_is_given_the_scores_of_the_pairs_each_in_its_order(
 def test_memory_that_is_too_small_halves_the_budget(
     job: TrainingJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    compute = JointTrainer.forward_backward
+    compute = CrossEncoderPairTrainer.forward_backward
 
-    def forward_backward(self: JointTrainer, indices: np.ndarray) -> None:
+    def forward_backward(self: CrossEncoderPairTrainer, indices: np.ndarray) -> None:
         if self._collator.tokens(indices).sum() > 200:
             raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory")
         compute(self, indices)
 
-    monkeypatch.setattr(JointTrainer, "forward_backward", forward_backward)
+    monkeypatch.setattr(CrossEncoderPairTrainer, "forward_backward", forward_backward)
     job = replace(changed(job, epochs=1), dev=job.dev.take(np.arange(0)))
     with caplog.at_level(logging.WARNING):
         result = fine_tune(job, folder_for(job, tmp_path))
