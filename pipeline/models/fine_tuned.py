@@ -15,7 +15,7 @@ class DevEvaluation(FrozenModel):
     Attributes:
         epoch: passes over the training pairs so far, such as 1.5.
         step: optimiser steps so far.
-        average_precision: by cosine.
+        average_precision: by cosine; of a cross-encoder, by its score.
     """
 
     epoch: float
@@ -27,7 +27,7 @@ class FineTunedModel(StoredValue):
     """A fine-tuned model in a finished run folder, and how it was made.
 
     Attributes:
-        model: the fine-tuned model inside the run folder.
+        model: the fine-tuned model inside the run folder; `recipe["architecture"]` says of which kind it is.
         base_model: what it was trained from.
         run_folder: `sentence-transformers-ft-<UNIX_TIMESTAMP>`: an absolute path, or where a compute keeps it.
         recipe: every knob of the training, by the names that they had when it was trained.
@@ -43,12 +43,13 @@ class FineTunedModel(StoredValue):
         precision: `fp32`, or `bf16` (autocast).
         layout: `packed` (no padding), or `padded`, with the reason.
         token_budget: most tokens of a forward pass.
-        truncated_questions: distinct training questions that were cut to the model's limit.
+        truncated_questions: distinct training questions that were cut to the model's limit; of a cross-encoder, pairs.
         dev_evaluations: in order; empty without a dev split.
         losses: (step, mean training loss since the step before), as logged.
         cost: of a remote training; None where nobody bills it, or no price is known.
         decision: from which cosine on pairs count as duplicates, and how probable that is: what `decision.json` beside
-            the weights says. None without a dev split of both classes, and of trainings before there was one.
+            the weights says. None without a dev split of both classes, of cross-encoders, and of trainings before there
+            was one.
     """
 
     stored_name: ClassVar[str] = "FineTunedModel"

@@ -62,6 +62,16 @@ def module_folders(root: Path) -> list[ModuleFolder] | None:
     return [ModuleFolder(kind.rpartition(".")[2], folder) for kind, folder in modules]
 
 
+def transformer_folder(root: Path) -> Path:
+    """Where a model's transformer lies: in its first module, or at the root.
+
+    Raises:
+        PipelineError: when `modules.json` can't be read, or names code that is not the library's.
+    """
+    modules = module_folders(root)
+    return modules[0].folder if modules and modules[0].kind == "Transformer" else root
+
+
 def library_class(root: Path) -> str:
     """Which of the library's classes a folder was saved from, such as `CrossEncoder`.
 

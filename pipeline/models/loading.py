@@ -20,6 +20,7 @@ from pipeline.core.locations import remote_location
 from pipeline.models.base_model import download_model, model_folder_version
 from pipeline.models.bundled import BUNDLED_VERSION
 from pipeline.models.embedding import features_of, prompt_of, to_device
+from pipeline.models.folder import library_class
 from pipeline.models.info import ModelInfo, require_length
 from pipeline.models.options import Device
 
@@ -34,10 +35,14 @@ def load_model(info: ModelInfo, device: str, max_seq_length: int | None = None) 
         max_seq_length: tokens a question is cut to; None keeps the model's own limit, as far as it has positions.
 
     Raises:
-        PipelineError: when the folder is gone, its files are not those that were referenced, it can't be loaded, or
-            doesn't take that limit.
+        PipelineError: when the folder is gone, its files are not those that were referenced, it can't be loaded,
+            doesn't take that limit, or is a fine-tuned cross-encoder.
     """
-    model = open_model(info, located(info), device)
+    folder = located(info)
+    if info.kind == "fine_tuned" and library_class(folder) == "CrossEncoder":
+        # The library would take its encoder, which was never trained to embed.
+        raise PipelineError(f"{info.label} is a cross-encoder, which can't embed single questions: score pairs with it")
+    model = open_model(info, folder, device)
     if info.properties:
         positions, prompt_tokens = info.properties.positions, info.properties.prompt_tokens
     else:
@@ -95,10 +100,10 @@ def open_model(info: ModelInfo, folder: Path, device: str, **model_kwargs: Any) 
     except (torch.OutOfMemoryError, MemoryError):
         raise
     except Exception as error:
-        raise _not_loaded(info, folder, error) from error
+        raise not_loaded(info, folder, error) from error
 
 
-def _not_loaded(info: ModelInfo, folder: Path, error: Exception) -> PipelineError:
+def not_loaded(info: ModelInfo, folder: Path, error: Exception) -> PipelineError:
     """The line for what the library raised. It may be anything, and its advice is about settings of its own."""
     if code := next((path for path in folder.rglob("config.json") if '"auto_map"' in path.read_text("utf-8")), None):
         return PipelineError(

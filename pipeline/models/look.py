@@ -17,7 +17,7 @@ from sentence_transformers.sentence_transformer.modules import Normalize, Poolin
 from pipeline.core.errors import PipelineError
 from pipeline.models.embedding import embeddings_of, features_of, prompt_of
 from pipeline.models.encoding import embed_questions
-from pipeline.models.folder import library_class, module_folders
+from pipeline.models.folder import library_class, module_folders, transformer_folder
 from pipeline.models.info import ModelInfo, ModelProperties
 from pipeline.models.loading import (
     count_positions,
@@ -186,7 +186,7 @@ def _loaded_by_transformers(first: torch.nn.Module, folder: Path) -> tuple[torch
     """The model loaded once more, and the library's account of the weights; (None, {}) where it can't do that alone."""
     try:
         second, account = type(first).from_pretrained(
-            str(_transformer_folder(folder)),
+            str(transformer_folder(folder)),
             config=first.config,
             output_loading_info=True,
             ignore_mismatched_sizes=True,
@@ -230,11 +230,6 @@ def _refuse_account(info: ModelInfo, model: torch.nn.Module, account: dict[str, 
 
 def _layer_pattern(name: str) -> str:
     return re.sub(r"\.\d+\.", ".*.", name)
-
-
-def _transformer_folder(folder: Path) -> Path:
-    modules = module_folders(folder)
-    return modules[0].folder if modules and modules[0].kind == "Transformer" else folder
 
 
 # --- the embeddings --------------------------------------------------------------------------------------------

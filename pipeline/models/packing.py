@@ -28,13 +28,15 @@ ATTENTION = "packed"
 """Name under which the attention is registered with transformers."""
 
 _PACKED_KEYS = {"cu_seq_lens_q", "max_length_q", "length_groups"}
-_TOKENIZE_CHUNK = 4_096
+TOKENIZE_CHUNK = 4_096
+"""Texts that are tokenised at once."""
+
 _PROBES = (
     "Is it?",
     "How do I learn to play the violin?",
     "What is the best way to get from the airport to the city" + ", and what does it cost by bus or by train" * 8 + "?",
 )
-_PROBE_TOLERANCE = 1e-3
+PROBE_TOLERANCE = 1e-3
 """Of the largest component: rounding gives 1e-6, other attention 0.01 and more."""
 
 _AFTER_THE_TRANSFORMER = (Pooling, Normalize, Dense)
@@ -49,12 +51,15 @@ class QuestionTokens:
         offsets: int64 of shape (questions + 1,): question i is `ids[offsets[i]:offsets[i + 1]]`.
         truncated: how many questions were cut to the model's limit.
         prompt_length: tokens of the prompt at the start of each, as pooling may leave them out; None without one.
+        types: token type of each id, int8 of shape (tokens,), where a "question" is a pair; None for single questions,
+            and for models without token types.
     """
 
     ids: np.ndarray
     offsets: np.ndarray
     truncated: int
     prompt_length: int | None = None
+    types: np.ndarray | None = None
 
     @property
     def lengths(self) -> np.ndarray:
@@ -70,8 +75,8 @@ def tokenize(model: SentenceTransformer, questions: Sequence[str]) -> QuestionTo
     """
     ids, lengths = [np.empty(0, dtype=np.int32)], [np.empty(0, dtype=np.int64)]
     prompt_length = None
-    for start in range(0, len(questions), _TOKENIZE_CHUNK):
-        features = features_of(model, questions[start : start + _TOKENIZE_CHUNK])
+    for start in range(0, len(questions), TOKENIZE_CHUNK):
+        features = features_of(model, questions[start : start + TOKENIZE_CHUNK])
         prompt_length = features.get("prompt_length")
         flat, length_of_each = _without_padding(model, features)
         ids.append(flat)
@@ -112,14 +117,18 @@ def pack(tokens: QuestionTokens, questions: np.ndarray, first_position: int = 0)
     ends = np.cumsum(lengths)
     starts = ends - lengths
     within = np.arange(ends[-1]) - np.repeat(starts, lengths)
-    flat = tokens.ids[np.repeat(tokens.offsets[questions], lengths) + within]
+    at = np.repeat(tokens.offsets[questions], lengths) + within
     distinct, counts = np.unique(lengths, return_counts=True)
     if (lengths[1:] < lengths[:-1]).any():
         raise ValueError("questions must come in ascending order of length")
     prompt = {} if tokens.prompt_length is None else {"prompt_length": tokens.prompt_length}
+    types = (
+        {} if tokens.types is None else {"token_type_ids": torch.from_numpy(tokens.types[at].astype(np.int64))[None]}
+    )
     return {
         **prompt,
-        "input_ids": torch.from_numpy(flat.astype(np.int64))[None],
+        **types,
+        "input_ids": torch.from_numpy(tokens.ids[at].astype(np.int64))[None],
         "position_ids": torch.from_numpy(within + first_position)[None],
         "cu_seq_lens_q": torch.from_numpy(np.concatenate([[0], ends]).astype(np.int32)),
         "max_length_q": int(lengths[-1]),
@@ -242,7 +251,7 @@ def why_not_packed(model: SentenceTransformer) -> str | None:
         return f"it can't run on them ({' '.join(str(error).split())[:200]})"
     finally:
         model.train(was_training)
-    return None if difference < _PROBE_TOLERANCE else f"its embeddings would differ by {difference:.1%}"
+    return None if difference < PROBE_TOLERANCE else f"its embeddings would differ by {difference:.1%}"
 
 
 def _obstacle(model: SentenceTransformer) -> str | None:

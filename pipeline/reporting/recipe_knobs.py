@@ -14,6 +14,9 @@ KNOBS_OF_LOSSES = {
 }
 """What each loss reads of a recipe, by the names that recipes have for both."""
 
+KNOBS_OF_CROSS_ENCODER_LOSSES: dict[str, set[str]] = {"binary_cross_entropy": set(), "cosent": {"scale"}}
+"""The same of cross-encoders."""
+
 _OF_A_DEV_SPLIT = {"evaluations_per_epoch", "keep", "patience"}
 
 
@@ -25,9 +28,12 @@ def knobs_that_counted(model: FineTunedModel) -> dict[str, Any]:
     recipe = model.recipe
     weights = {recipe.get("loss"): 1.0, **(recipe.get("loss_weights") or {})}
     losses = {name for name, weight in weights.items() if weight}
-    ignored: set[str] = set()
-    if losses <= KNOBS_OF_LOSSES.keys():
-        read = set[str]().union(*(KNOBS_OF_LOSSES[name] for name in losses))
+    is_cross_encoder = recipe.get("architecture") == "cross_encoder"
+    # Embedding models are what everything else is about.
+    ignored = set[str]() if is_cross_encoder else {"architecture", "swap_pairs"}
+    knobs = KNOBS_OF_CROSS_ENCODER_LOSSES if is_cross_encoder else KNOBS_OF_LOSSES
+    if losses <= knobs.keys():
+        read = set[str]().union(*(knobs[name] for name in losses))
         ignored |= set[str]().union(*KNOBS_OF_LOSSES.values()) - read
     if not model.dev_evaluations:
         ignored |= _OF_A_DEV_SPLIT

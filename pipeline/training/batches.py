@@ -51,7 +51,8 @@ class BatchPlan:
     """The pairs of every batch of a training, in order.
 
     Attributes:
-        order: pair indices, epoch after epoch, int64 of shape (epochs × pairs,).
+        order: pair indices, epoch after epoch, int64 of shape (epochs × pairs,). Of n pairs, n + i is pair i with its
+            second question first.
         ends: where each batch ends in `order`, int64 of shape (batches,).
         parts: batches that make one optimiser step: processes times gradient accumulation.
         epochs: passes over the pairs.
@@ -64,7 +65,14 @@ class BatchPlan:
 
     @classmethod
     def draw(
-        cls, lengths: np.ndarray, epochs: int, batch_size: int, token_budget: int | None, seed: int, parts: int = 1
+        cls,
+        lengths: np.ndarray,
+        epochs: int,
+        batch_size: int,
+        token_budget: int | None,
+        seed: int,
+        parts: int = 1,
+        swap: bool = False,
     ) -> "BatchPlan":
         """Shuffle each epoch anew and cut it into steps of `batch_size` pairs, `parts` batches a step.
 
@@ -78,14 +86,18 @@ class BatchPlan:
             lengths: tokens of each pair, both questions, of shape (pairs,).
             batch_size: a multiple of `parts`.
             token_budget: most tokens of a batch; None for no bound.
+            swap: in each epoch, have a random half of the pairs with the second question first.
         """
         if len(lengths) < parts:
             raise ValueError(f"{len(lengths)} pairs can't be shared out to {parts} batches a step")
         size = max(1, batch_size // parts)
         orders, ends = [], []
         for epoch in range(epochs):
-            order = np.random.default_rng([seed, epoch]).permutation(len(lengths))
+            random = np.random.default_rng([seed, epoch])
+            order = random.permutation(len(lengths))
             cuts = _cuts(lengths[order], size, token_budget)
+            if swap:
+                order[random.permutation(len(lengths))[: len(lengths) // 2]] += len(lengths)
             orders.append(order)
             ends.append(_whole_steps(cuts, parts) + epoch * len(lengths))
         return cls(np.concatenate(orders), np.concatenate(ends), parts, epochs)
@@ -175,7 +187,7 @@ class PairIndices(Dataset[int]):
 
 
 Featurize = Callable[[np.ndarray], dict[str, Any]]
-"""Gives the model's features for distinct questions, in ascending order of tokens."""
+"""Gives the model's features for distinct questions, or pairs that are read at once, in ascending order of tokens."""
 
 
 @dataclass(frozen=True)
@@ -218,6 +230,43 @@ class PairCollator:
             "label": torch.from_numpy(self.pairs.labels[rows]),
             "meaning": torch.from_numpy(self.pairs.meanings[ordered]),
         }
+
+
+@dataclass(frozen=True)
+class CrossEncoderCollator:
+    """Makes a batch of pairs whose two questions are read at once, each in the order that the plan says.
+
+    Attributes:
+        labels: of the pairs, 0 or 1, int64 of shape (pairs,).
+        lengths: tokens of each pair, both questions, of shape (pairs,), or (2 × pairs,) with those of the other order.
+        featurize: makes the model's features, for indices as in `BatchPlan.order`.
+    """
+
+    labels: np.ndarray
+    lengths: np.ndarray
+    featurize: Featurize
+
+    def tokens(self, indices: np.ndarray) -> np.ndarray:
+        """Tokens of pairs, both questions, of the shape of `indices`."""
+        counted: np.ndarray = self.lengths[indices]
+        return counted
+
+    def __call__(self, indices: Sequence[int] | np.ndarray) -> dict[str, Any]:
+        """A batch of n pairs, the shortest first.
+
+        Returns:
+            `features` for the model and `label` (n,).
+        """
+        rows = np.asarray(indices)
+        ordered = rows[np.argsort(self.lengths[rows], kind="stable")]
+        return {
+            "features": self.featurize(ordered),
+            "label": torch.from_numpy(self.labels[ordered % len(self.labels)]),
+        }
+
+
+Collator = PairCollator | CrossEncoderCollator
+"""What makes batches for one architecture or the other."""
 
 
 def packed_features(tokens: QuestionTokens, first_position: int) -> Featurize:

@@ -6,40 +6,37 @@ import shutil
 import statistics
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from accelerate.utils.memory import should_reduce_batch_size
-from sentence_transformers import SentenceTransformer
 from transformers import TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.files import content_version, flush_files, give_usual_permissions, write_text
+from pipeline.core.files import content_version, flush_files, give_usual_permissions
 from pipeline.core.progress import LogLine, OnProgress, TrainingResumed, ignore
-from pipeline.evaluation.decision import decide
-from pipeline.evaluation.metric_values import SimilarityMetrics
-from pipeline.evaluation.results_csv import EPOCH_RESULTS_FILE_NAME, csv_row, csv_text
 from pipeline.models.base_model import model_folder_version
 from pipeline.models.decision import Decision, write_decision
-from pipeline.models.embedding import SIMILARITY, features_of
 from pipeline.models.fine_tuned import DevEvaluation, FineTunedModel
-from pipeline.models.info import ModelInfo, ModelProperties
-from pipeline.models.loading import describe_device, load_model, quiet_libraries, resolve_device
-from pipeline.models.packing import packed_attention, tokenize, why_not_packed
+from pipeline.models.info import ModelInfo
+from pipeline.models.loading import describe_device, quiet_libraries, resolve_device
 from pipeline.models.precision import Hardware, resolve_precision
 from pipeline.question_pairs.schema import PairTable
 from pipeline.training import distributed
-from pipeline.training.batches import BatchPlan, Featurize, PairCollator, TrainingPairs, packed_features
+from pipeline.training.architecture import Architecture, Evaluation
+from pipeline.training.batches import BatchPlan, TrainingPairs
 from pipeline.training.checkpoints import CheckpointStore, lost_best
 from pipeline.training.job import TrainingJob
 from pipeline.training.manifest import DamagedRunError
 from pipeline.training.recipe import Recipe
 from pipeline.training.run_folder import RunFolder
-from pipeline.training.trainer import PairTrainer, dev_scores, is_out_of_patience
+from pipeline.training.trainer import TRAINERS, PlannedTrainer, dev_scores, is_out_of_patience
 
 _logger = logging.getLogger(__name__)
 
@@ -159,7 +156,7 @@ class _Session:
         truncated_questions: see `FineTunedModel`.
     """
 
-    trainer: PairTrainer
+    trainer: PlannedTrainer
     store: CheckpointStore
     hardware: Hardware
     layout: str
@@ -181,43 +178,28 @@ def _session(
     run_folder: RunFolder,
     on_progress: OnProgress,
 ) -> Iterator[_Session]:
-    recipe, index = job.recipe, pairs.index
-    model = load_model(job.base_model, hardware.device, recipe.max_seq_length)
-    # What its losses and thresholds are of: a folder that names another one would mislead who compares with it.
-    model.similarity_fn_name = SIMILARITY
-    # Keeps the library from embedding examples for a card of its own, which is not used.
-    model.model_card_data.widget = [{"source_sentence": "A question?", "sentences": ["Another question?"]}]
+    recipe, kind = job.recipe, TRAINERS[job.recipe.architecture]
+    model = kind.architecture.load(job.base_model, hardware.device, recipe)
     if recipe.dropout is not None:
         set_dropout(model, recipe.dropout)
-    tokens = tokenize(model, index.texts)
-    plan = BatchPlan.draw(
-        tokens.lengths[index.first] + tokens.lengths[index.second],
-        recipe.epochs,
-        recipe.batch_size,
-        token_budget,
-        recipe.seed,
-        parts=distributed.processes() * recipe.gradient_accumulation,
-    )
-    store = CheckpointStore(
-        run_folder.checkpoints, content_version([job.fingerprint, plan.version]), recipe.keep_checkpoints
-    )
-    with ExitStack() as stack:
-        if reason := why_not_packed(model):
-            layout, featurize = f"padded: {reason}", padded_features(model, index.texts)
-        else:
-            packing = stack.enter_context(packed_attention(model))
-            layout, featurize = "packed", packed_features(tokens, packing.first_position)
-        collator = PairCollator(pairs, tokens.lengths, featurize)
-        trainer = PairTrainer(model, recipe, plan, collator, hardware, store, job.dev, on_progress)
-        yield _Session(trainer, store, hardware, layout, token_budget, tokens.truncated)
+    with kind.architecture.prepared(model, pairs, recipe) as prepared:
+        plan = BatchPlan.draw(
+            prepared.collator.tokens(np.arange(len(pairs))),
+            recipe.epochs,
+            recipe.batch_size,
+            token_budget,
+            recipe.seed,
+            parts=distributed.processes() * recipe.gradient_accumulation,
+            swap=recipe.swap_pairs,
+        )
+        store = CheckpointStore(
+            run_folder.checkpoints, content_version([job.fingerprint, plan.version]), recipe.keep_checkpoints
+        )
+        trainer = kind(model, recipe, plan, prepared.collator, hardware, store, job.dev, on_progress)
+        yield _Session(trainer, store, hardware, prepared.layout, token_budget, prepared.truncated)
 
 
-def padded_features(model: SentenceTransformer, questions: list[str]) -> Featurize:
-    """Features as the library makes them, for a model that can't take packed ones."""
-    return lambda indices: features_of(model, [questions[i] for i in indices])
-
-
-def set_dropout(model: SentenceTransformer, probability: float) -> None:
+def set_dropout(model: torch.nn.Module, probability: float) -> None:
     """Set the dropout of every layer."""
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
@@ -228,14 +210,14 @@ def set_dropout(model: SentenceTransformer, probability: float) -> None:
                 setattr(module, name, probability)
 
 
-def _try_largest_batch(trainer: PairTrainer) -> None:
+def _try_largest_batch(trainer: PlannedTrainer) -> None:
     """One forward and backward pass of the batch with most tokens, without a trace in weights or random state: a
     training that runs out of memory does so now and not in an hour."""
     with _untraced(trainer):
         trainer.forward_backward(trainer.largest_batch())
 
 
-def _refuse_if_slow(trainer: PairTrainer) -> None:
+def _refuse_if_slow(trainer: PlannedTrainer) -> None:
     """Time a few batches forwards and backwards."""
     seconds = []
     with _untraced(trainer):
@@ -252,7 +234,7 @@ def _refuse_if_slow(trainer: PairTrainer) -> None:
 
 
 @contextmanager
-def _untraced(trainer: PairTrainer) -> Iterator[None]:
+def _untraced(trainer: PlannedTrainer) -> Iterator[None]:
     was_training = trainer.model.training
     trainer.model.train()
     devices = [torch.cuda.current_device()] if trainer.args.device.type == "cuda" else []
@@ -269,7 +251,7 @@ def _train(session: _Session, recipe: Recipe, on_progress: OnProgress) -> float:
     if resume_from:
         on_progress(TrainingResumed(int(resume_from.name), session.plan.steps, str(resume_from)))
     start = time.perf_counter()
-    if resume_from and _has_stopped(resume_from, recipe.patience):
+    if resume_from and _has_stopped(resume_from, recipe.patience, trainer.architecture):
         trainer.restore(resume_from)
     else:
         if resume_from and trainer.average:
@@ -278,23 +260,24 @@ def _train(session: _Session, recipe: Recipe, on_progress: OnProgress) -> float:
     return time.perf_counter() - start
 
 
-def _has_stopped(checkpoint: Path, patience: int | None) -> bool:
+def _has_stopped(checkpoint: Path, patience: int | None, architecture: Architecture) -> bool:
     """Whether the training ended at this checkpoint for want of improvement."""
     state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
-    return is_out_of_patience(dev_scores(state.log_history), patience)
+    return is_out_of_patience(dev_scores(state.log_history, architecture), patience)
 
 
 def _finish(
     session: _Session, job: TrainingJob, run_folder: RunFolder, seconds: float, on_progress: OnProgress
 ) -> FineTunedModel:
     """Save the kept weights with their decision, then the manifest."""
-    trainer, recipe = session.trainer, job.recipe
+    trainer, recipe, architecture = session.trainer, job.recipe, session.trainer.architecture
     evaluations, steps = trainer.evaluations(), int(trainer.state.global_step)
-    best = _best(session.store, evaluations) if recipe.keep == "best" and evaluations else None
+    best = _best(session.store, evaluations, architecture.deciding) if recipe.keep == "best" and evaluations else None
     if best:
         trainer.load_weights(best)
     with trainer.average.applied() if trainer.average else nullcontext():
         model, decision = _save(
+            architecture,
             trainer.trained_model,
             run_folder.model(job.base_model.name),
             job.base_model,
@@ -321,7 +304,7 @@ def _finish(
         token_budget=session.token_budget,
         truncated_questions=session.truncated_questions,
         dev_evaluations=[
-            DevEvaluation(epoch=epoch, step=step, average_precision=metrics["cosine"].ap)
+            DevEvaluation(epoch=epoch, step=step, average_precision=metrics[architecture.deciding].ap)
             for epoch, step, metrics in evaluations
         ],
         losses=trainer.losses(),
@@ -332,23 +315,24 @@ def _finish(
     return result
 
 
-def _best(store: CheckpointStore, evaluations: list[tuple[float, int, dict[str, SimilarityMetrics]]]) -> Path | None:
+def _best(store: CheckpointStore, evaluations: list[Evaluation], deciding: str) -> Path | None:
     """The checkpoint of the best evaluation, the first of equals.
 
     Raises:
         PipelineError: when it is damaged.
     """
-    _, step, _ = max(evaluations, key=lambda evaluation: evaluation[2]["cosine"].ap)
+    _, step, _ = max(evaluations, key=lambda evaluation: evaluation[2][deciding].ap)
     if (best := store.best()) is None or int(best.name) != step:
         raise lost_best(store.folder / str(step), "it is gone or has no readable manifest")
     return best
 
 
 def _save(
-    model: SentenceTransformer,
+    architecture: Architecture,
+    model: Any,
     folder: Path,
     base_model: ModelInfo,
-    evaluations: list[tuple[float, int, dict[str, SimilarityMetrics]]],
+    evaluations: list[Evaluation],
     dev: PairTable,
     on_progress: OnProgress,
 ) -> tuple[ModelInfo, Decision | None]:
@@ -358,23 +342,14 @@ def _save(
         shutil.rmtree(leftover, ignore_errors=True)
     model.save_pretrained(str(staged), create_model_card=False)
     if evaluations:
-        rows = [csv_row(metrics, epoch, step) for epoch, step, metrics in evaluations]
-        write_text(staged / "eval" / EPOCH_RESULTS_FILE_NAME, csv_text(rows))
+        architecture.add_results(staged, evaluations)
     version = model_folder_version(staged)
-    decision = decide(model, version, dev, on_progress)
+    decision = architecture.decide(model, version, dev, on_progress)
     if decision:
         write_decision(staged, decision)
     give_usual_permissions(staged)
     flush_files(staged)
     staged.rename(folder)
-    properties = base_model.properties and _properties_after(base_model.properties, model)
+    properties = architecture.properties(base_model.properties, model)
     saved = ModelInfo(kind="fine_tuned", name=folder.name, location=str(folder), version=version, properties=properties)
     return saved, decision
-
-
-def _properties_after(base: ModelProperties, model: SentenceTransformer) -> ModelProperties:
-    """A training leaves the properties of its base model as they are, but for what the recipe sets."""
-    limit = None if base.max_seq_length is None else model.max_seq_length
-    return base.model_copy(
-        update={"chosen_for": "", "max_seq_length": limit, "stated_length": None, "similarity": SIMILARITY}
-    )

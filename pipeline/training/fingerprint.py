@@ -9,7 +9,7 @@ from pipeline.training.recipe import Recipe
 NOT_DECISIVE = frozenset({"allow_slow", "keep_checkpoints"})
 """Knobs that change neither the weights nor what a checkpoint holds."""
 
-ADDED_KNOBS: Mapping[str, Any] = {}
+ADDED_KNOBS: Mapping[str, Any] = {"architecture": "bi_encoder", "swap_pairs": False}
 """Knobs that were added after the first release, and the value that gives the behaviour before. At that value a knob is
 left out of the hash, so that earlier trainings keep their fingerprints."""
 

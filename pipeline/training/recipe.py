@@ -8,6 +8,8 @@ from pydantic import Field, field_validator, model_validator
 from pipeline.core.values import FrozenModel
 from pipeline.models.options import Device, PrecisionChoice
 
+ArchitectureName = Literal["bi_encoder", "cross_encoder"]
+
 LossName = Literal[
     "online_contrastive",
     "contrastive",
@@ -17,11 +19,19 @@ LossName = Literal[
     "multiple_negatives_ranking",
 ]
 
+CROSS_ENCODER_LOSSES: tuple[LossName, ...] = ("binary_cross_entropy", "cosent")
+"""The losses that need a score for each pair and no embeddings."""
+
 
 class Recipe(FrozenModel):
     """How a model is fine-tuned. The defaults are the reference system's, but for one epoch instead of ten, the best
     checkpoint instead of the last, and the precision."""
 
+    architecture: ArchitectureName = Field(
+        default="bi_encoder",
+        description="`bi_encoder` embeds single questions; `cross_encoder` reads both questions of a pair at once and "
+        "can only score pairs.",
+    )
     epochs: int = Field(default=1, ge=1, le=1_000, description="Passes over the training pairs; the reference made 10.")
     batch_size: int = Field(
         default=32,
@@ -77,7 +87,11 @@ class Recipe(FrozenModel):
         description="Online contrastive loss: pairs among which the hard ones are picked, however large the batch.",
     )
     scale: float = Field(
-        default=20.0, gt=0, le=1_000, description="All other losses: cosines are multiplied by it (1 / temperature)."
+        default=20.0,
+        gt=0,
+        le=1_000,
+        description="All other losses: cosines are multiplied by it (1 / temperature). Of a cross-encoder, cosent "
+        "multiplies scores between 0 and 1.",
     )
     center: float = Field(
         default=0.75, ge=-1, le=1, description="Binary cross-entropy: cosine at which a pair is as likely as not."
@@ -86,7 +100,8 @@ class Recipe(FrozenModel):
         default=None,
         ge=4,
         le=8_192,
-        description="Tokens a question is cut to; empty keeps the base model's limit.",
+        description="Tokens a question is cut to, or both of a pair for a cross-encoder; empty keeps the base model's "
+        "limit.",
     )
     precision: PrecisionChoice = Field(
         default="auto", description="`auto`: bf16 where the hardware multiplies it, else fp32. Weights are fp32 always."
@@ -112,7 +127,13 @@ class Recipe(FrozenModel):
         description="Decay a step of an exponential moving average of the weights, which then is the model; empty: "
         "none.",
     )
-    seed: int = Field(default=42, ge=0, le=2**32 - 1, description="Seed of the shuffle and of dropout.")
+    swap_pairs: bool = Field(
+        default=False,
+        description="Cross-encoders: in each epoch a random half of the pairs is read second question first.",
+    )
+    seed: int = Field(
+        default=42, ge=0, le=2**32 - 1, description="Seed of the shuffle, of dropout and of a cross-encoder's head."
+    )
     device: Device = Field(default="auto", description="Where to train: `auto` takes a GPU where there is one.")
     checkpoint_steps: int = Field(
         default=500,
@@ -155,6 +176,23 @@ class Recipe(FrozenModel):
             raise ValueError(f"loss_weights weighs {self.loss}, which is the loss already: name other ones")
         return self
 
+    @model_validator(mode="after")
+    def _suits_the_architecture(self) -> "Recipe":
+        if self.architecture == "bi_encoder":
+            if self.swap_pairs:
+                raise ValueError(
+                    "swap_pairs is true, but a bi_encoder reads each question by itself: leave it out, or set "
+                    "architecture: cross_encoder"
+                )
+            return self
+        for name in self.all_losses:
+            if name not in CROSS_ENCODER_LOSSES:
+                raise ValueError(
+                    f"the loss {name} compares embeddings, and a cross_encoder makes none: choose "
+                    f"{' or '.join(CROSS_ENCODER_LOSSES)}"
+                )
+        return self
+
     @property
     def all_losses(self) -> dict[LossName, float]:
         """Every loss and its weight."""
@@ -190,6 +228,16 @@ class TrainingOrder(Recipe):
         default=False,
         description="On a remote compute: bring the fine-tuned model to this machine too, into the runs folder.",
     )
+
+    @field_validator("architecture")
+    @classmethod
+    def _embeds_single_questions(cls, architecture: ArchitectureName) -> ArchitectureName:
+        if architecture != "bi_encoder":
+            raise ValueError(
+                f"a {architecture} can only score pairs, and this model must embed single questions: leave it at "
+                "bi_encoder"
+            )
+        return architecture
 
     @property
     def recipe(self) -> Recipe:

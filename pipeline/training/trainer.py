@@ -1,7 +1,8 @@
-"""sentence-transformers' trainer, fed with planned batches of distinct questions; scores checkpoints on the dev split.
+"""sentence-transformers' trainers, fed with planned batches of pairs; score checkpoints on the dev split.
 
 The library's trainer keeps what it is good at: optimiser, schedule, accumulation, processes, callbacks, checkpoints.
-Replaced are the data path (`batches`), the loss's forward pass (`losses`) and the moments of evaluation.
+Replaced are the data path (`batches`), the loss's forward pass (`losses`, `score_losses`) and the moments of
+evaluation. What differs between embedding models and cross-encoders is in their `Architecture`.
 """
 
 import math
@@ -9,15 +10,17 @@ import time
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from sentence_transformers import (
-    SentenceTransformer,
+    CrossEncoderTrainer,
+    CrossEncoderTrainingArguments,
     SentenceTransformerTrainer,
     SentenceTransformerTrainingArguments,
 )
+from sentence_transformers.base.trainer import BaseTrainer
+from sentence_transformers.base.training_args import BaseTrainingArguments
 from sentence_transformers.sentence_transformer.evaluation import SentenceEvaluator
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback, TrainerCallback, TrainerState
@@ -34,17 +37,18 @@ from pipeline.core.progress import (
     TrainingAdvanced,
     TrainingStep,
 )
-from pipeline.evaluation.metric_values import SIMILARITIES, SimilarityMetrics
-from pipeline.evaluation.pair_metrics import evaluate_pairs
+from pipeline.evaluation.metric_values import SimilarityMetrics
 from pipeline.models.embedding import to_device
 from pipeline.models.precision import Hardware, has_tf32
 from pipeline.question_pairs.schema import PairTable
 from pipeline.training import distributed
+from pipeline.training.architecture import Architecture, Evaluation
 from pipeline.training.averaging import WeightAverage
-from pipeline.training.batches import BatchPlan, PairCollator, PairIndices, PlannedBatches
+from pipeline.training.batches import BatchPlan, Collator, PairIndices, PlannedBatches
+from pipeline.training.bi_encoder import BiEncoderTraining
 from pipeline.training.checkpoints import CheckpointStore
-from pipeline.training.losses import PairLoss
-from pipeline.training.recipe import Recipe
+from pipeline.training.cross_encoder import CrossEncoderTraining
+from pipeline.training.recipe import ArchitectureName, Recipe
 
 _LOGS = 100
 """Points of the loss curve: enough to draw it, few enough not to slow a GPU down."""
@@ -53,21 +57,26 @@ _CUDA_LOADERS = 2
 """Processes that prepare batches while a GPU computes; a CPU has nothing to overlap."""
 
 
-class PairTrainer(SentenceTransformerTrainer):
+class PlannedTrainer(BaseTrainer):
     """Trains on a plan's batches.
 
     Attributes:
+        architecture: the kind of model that it trains.
+        arguments_class: of the library's settings, for one GPU a process.
         plan: the batches of the whole training; for the trainer they are one epoch.
         trained_model: the model, which the trainer itself may wrap for several processes.
         average: the moving average of the weights, if there is one.
     """
 
+    architecture: ClassVar[Architecture]
+    arguments_class: ClassVar[type[BaseTrainingArguments]]
+
     def __init__(
         self,
-        model: SentenceTransformer,
+        model: Any,
         recipe: Recipe,
         plan: BatchPlan,
-        collator: PairCollator,
+        collator: Collator,
         hardware: Hardware,
         store: CheckpointStore,
         dev: PairTable,
@@ -80,9 +89,9 @@ class PairTrainer(SentenceTransformerTrainer):
         evaluations = plan.evaluation_steps(recipe.evaluations_per_epoch) if len(dev) else frozenset()
         super().__init__(
             model=model,
-            args=_arguments(recipe, store.staging, plan.steps, hardware),
-            loss=PairLoss(model, recipe, hardware.precision),
-            evaluator=_DevEvaluator(dev, plan, on_progress) if len(dev) else None,
+            args=_arguments(self.arguments_class, recipe, store.staging, plan.steps, hardware),
+            loss=self.architecture.loss(model, recipe, hardware.precision),
+            evaluator=_DevEvaluator(self.architecture, dev, plan, on_progress) if len(dev) else None,
             callbacks=[_Watcher(store, self, recipe, evaluations, on_progress)],
         )
         # It would print each log entry to standard output; the watcher reports them as events.
@@ -103,7 +112,7 @@ class PairTrainer(SentenceTransformerTrainer):
         return prepared
 
     def collect_features(self, inputs: dict[str, Any]) -> tuple[Any, Any]:
-        """What `PairLoss` is given: the features, and the rest of the batch."""
+        """What the loss is given: the features, and the rest of the batch."""
         return inputs["features"], inputs
 
     def largest_batch(self) -> np.ndarray:
@@ -119,13 +128,7 @@ class PairTrainer(SentenceTransformerTrainer):
 
     def load_weights(self, checkpoint: Path) -> None:
         """Take the weights of a checkpoint, and their average where there is one."""
-        saved = SentenceTransformer(
-            str(checkpoint),
-            device="cpu",
-            local_files_only=True,
-            model_kwargs={"use_safetensors": True, "dtype": torch.float32},
-        )
-        self.trained_model.load_state_dict(saved.state_dict())
+        self.trained_model.load_state_dict(self.architecture.reopened(checkpoint).state_dict())
         if self.average:
             self.average.load(checkpoint)
 
@@ -140,12 +143,12 @@ class PairTrainer(SentenceTransformerTrainer):
             metrics: dict[str, float] = super().evaluate(*args, **kwargs)
         return metrics
 
-    def evaluations(self) -> list[tuple[float, int, dict[str, SimilarityMetrics]]]:
+    def evaluations(self) -> list[Evaluation]:
         """(epoch, step, metrics on the dev split) of each evaluation, those before a resumption included."""
         return [
-            (self.plan.epoch_after(entry["step"]), entry["step"], _DevEvaluator.metrics_of(entry))
+            (self.plan.epoch_after(entry["step"]), entry["step"], _metrics_of(entry, self.architecture))
             for entry in self.state.log_history
-            if _DevEvaluator.KEY in entry
+            if deciding_key(self.architecture) in entry
         ]
 
     def losses(self) -> list[tuple[int, float]]:
@@ -153,19 +156,50 @@ class PairTrainer(SentenceTransformerTrainer):
         return [(int(e["step"]), float(e["loss"])) for e in self.state.log_history if "loss" in e]
 
 
-class _OneGpu(SentenceTransformerTrainingArguments):
+class _OneGpu:
     """The library would put several GPUs of one process under DataParallel, which can't cut these batches up.
     `torchrun` starts a process for each GPU."""
 
     @property
     def n_gpu(self) -> int:
         """How many GPUs this process uses."""
-        return min(int(super().n_gpu), 1)
+        several: Any = super()
+        return min(int(several.n_gpu), 1)
 
 
-def _arguments(recipe: Recipe, staging: Path, total_steps: int, hardware: Hardware) -> _OneGpu:
+class _EmbeddingArguments(_OneGpu, SentenceTransformerTrainingArguments):
+    pass
+
+
+class _CrossEncoderArguments(_OneGpu, CrossEncoderTrainingArguments):
+    pass
+
+
+class PairTrainer(PlannedTrainer, SentenceTransformerTrainer):
+    """Trains an embedding model; see `PlannedTrainer`."""
+
+    architecture = BiEncoderTraining()
+    arguments_class = _EmbeddingArguments
+
+
+class CrossEncoderPairTrainer(PlannedTrainer, CrossEncoderTrainer):
+    """Trains a cross-encoder; see `PlannedTrainer`."""
+
+    architecture = CrossEncoderTraining()
+    arguments_class = _CrossEncoderArguments
+
+
+TRAINERS: Mapping[ArchitectureName, type[PlannedTrainer]] = {
+    "bi_encoder": PairTrainer,
+    "cross_encoder": CrossEncoderPairTrainer,
+}
+
+
+def _arguments(
+    kind: type[BaseTrainingArguments], recipe: Recipe, staging: Path, total_steps: int, hardware: Hardware
+) -> BaseTrainingArguments:
     device, precision = hardware.device, hardware.precision
-    return _OneGpu(
+    return kind(
         output_dir=str(staging),
         # The plan holds all epochs.
         num_train_epochs=1,
@@ -177,7 +211,7 @@ def _arguments(recipe: Recipe, staging: Path, total_steps: int, hardware: Hardwa
         weight_decay=recipe.weight_decay,
         max_grad_norm=recipe.max_grad_norm,
         optim="adamw_torch_fused" if device in ("cpu", "cuda") else "adamw_torch",
-        # Autocast is `PairLoss`'s, around the training's forward pass alone: evaluation stays in fp32.
+        # Autocast is the loss's, around the training's forward pass alone: evaluation stays in fp32.
         tf32=True if precision != "fp32" and has_tf32(device) else None,
         seed=recipe.seed,
         data_seed=recipe.seed,
@@ -198,22 +232,21 @@ def _arguments(recipe: Recipe, staging: Path, total_steps: int, hardware: Hardwa
 class _DevEvaluator(SentenceEvaluator):
     """Evaluates the model in training on the dev split, with the metrics of the reports."""
 
-    KEY = "eval_cosine_ap"
-    """The metric that decides which checkpoint is the best, and when patience is exhausted."""
-
-    def __init__(self, dev: PairTable, plan: BatchPlan, on_progress: OnProgress) -> None:
+    def __init__(self, architecture: Architecture, dev: PairTable, plan: BatchPlan, on_progress: OnProgress) -> None:
         super().__init__()
-        self.primary_metric = "cosine_ap"
+        self.primary_metric = f"{architecture.deciding}_ap"
+        self._architecture = architecture
         self._dev = dev
         self._plan = plan
         self._on_progress = on_progress
 
     def __call__(
-        self, model: SentenceTransformer, output_path: str | None = None, epoch: float = -1, steps: int = -1
+        self, model: Any, output_path: str | None = None, epoch: float = -1, steps: int = -1
     ) -> dict[str, float]:
         # With several processes the library calls this in the first one, and broadcasts the result.
-        metrics = evaluate_pairs(model, self._dev, on_progress=self._advanced)
-        self._on_progress(DevEvaluated(self._plan.epoch_after(steps), steps, metrics["cosine"].ap))
+        metrics = self._architecture.evaluate(model, self._dev, self._advanced)
+        score = metrics[self._architecture.deciding].ap
+        self._on_progress(DevEvaluated(self._plan.epoch_after(steps), steps, score))
         return {
             f"{name}_{metric}": value
             for name, values in metrics.items()
@@ -224,20 +257,24 @@ class _DevEvaluator(SentenceEvaluator):
         if isinstance(event, Advanced):
             self._on_progress(DevEvaluationAdvanced(event.done, event.total))
 
-    @staticmethod
-    def metrics_of(entry: Mapping[str, Any]) -> dict[str, SimilarityMetrics]:
-        """The metrics in an entry of the trainer's log history, where each key bears the prefix `eval_`."""
-        return {
-            name: SimilarityMetrics(
-                **{metric: entry[f"eval_{name}_{metric}"] for metric in SimilarityMetrics.model_fields}
-            )
-            for name in SIMILARITIES
-        }
+
+def _metrics_of(entry: Mapping[str, Any], architecture: Architecture) -> dict[str, SimilarityMetrics]:
+    """The metrics in an entry of the trainer's log history, where each key bears the prefix `eval_`."""
+    return {
+        name: SimilarityMetrics(**{metric: entry[f"eval_{name}_{metric}"] for metric in SimilarityMetrics.model_fields})
+        for name in architecture.scores
+    }
 
 
-def dev_scores(log_history: list[dict[str, Any]]) -> list[float]:
+def deciding_key(architecture: Architecture) -> str:
+    """The metric that decides which checkpoint is the best, and when patience is exhausted, as the library logs it."""
+    return f"eval_{architecture.deciding}_ap"
+
+
+def dev_scores(log_history: list[dict[str, Any]], architecture: Architecture) -> list[float]:
     """Average precision on the dev split, evaluation after evaluation."""
-    return [float(entry[_DevEvaluator.KEY]) for entry in log_history if _DevEvaluator.KEY in entry]
+    key = deciding_key(architecture)
+    return [float(entry[key]) for entry in log_history if key in entry]
 
 
 def is_out_of_patience(scores: list[float], patience: int | None) -> bool:
@@ -252,7 +289,7 @@ class _Watcher(TrainerCallback):
     def __init__(
         self,
         store: CheckpointStore,
-        trainer: PairTrainer,
+        trainer: PlannedTrainer,
         recipe: Recipe,
         evaluation_steps: frozenset[int],
         on_progress: OnProgress,
@@ -278,7 +315,7 @@ class _Watcher(TrainerCallback):
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._clock.evaluated()
-        *before, score = dev_scores(state.log_history)
+        *before, score = dev_scores(state.log_history, self._trainer.architecture)
         if self._recipe.keep == "best" and score > max(before, default=-math.inf):
             control.should_save = True
         if is_out_of_patience([*before, score], self._recipe.patience):
@@ -303,8 +340,9 @@ class _Watcher(TrainerCallback):
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         step = int(state.global_step)
         staged = self._store.staging / f"checkpoint-{step}"
-        history = state.log_history
-        score = float(history[-1][_DevEvaluator.KEY]) if history and _is_evaluation(history[-1], step) else None
+        key = deciding_key(self._trainer.architecture)
+        last = state.log_history[-1] if state.log_history else {}
+        score = float(last[key]) if key in last and last["step"] == step else None
 
         def commit() -> Path:
             if self._trainer.average:
@@ -361,7 +399,3 @@ class _Clock:
     def seconds_of(self, steps: int, evaluations: int) -> float:
         """How long so many steps and evaluations take, as far as is known."""
         return steps * self._seconds / (self._step - self._first) + evaluations * self._evaluation_seconds
-
-
-def _is_evaluation(entry: Mapping[str, Any], step: int) -> bool:
-    return _DevEvaluator.KEY in entry and entry["step"] == step

@@ -8,6 +8,7 @@ import signal
 import time
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,16 +18,25 @@ from small_data import sample_pairs
 from pipeline.core.progress import TrainingStep, from_json_line, to_json_line
 
 KILLS = tries(4, 40)
-RECIPE = {
+RECIPE: dict[str, Any] = {
     "epochs": 2,
     "batch_size": 8,
     "learning_rate": 1e-3,
     "checkpoint_steps": 3,
     "evaluations_per_epoch": 2,
     "average_decay": 0.9,
-    "loss_weights": {"multiple_negatives_ranking": 0.1},
     "device": "cpu",
     "allow_slow": True,
+}
+RECIPES: dict[str, dict[str, Any]] = {
+    "bi_encoder": {**RECIPE, "loss_weights": {"multiple_negatives_ranking": 0.1}},
+    "cross_encoder": {
+        **RECIPE,
+        "architecture": "cross_encoder",
+        "loss": "binary_cross_entropy",
+        "loss_weights": {"cosent": 0.1},
+        "swap_pairs": True,
+    },
 }
 STEPS = 24
 
@@ -35,7 +45,7 @@ _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(["pipeline.training.fine_tune", "pipeline.models.base_model", "sklearn.metrics"])
 
 
-def train(model: str, runs: str, events: str) -> None:
+def train(recipe: dict[str, Any], model: str, runs: str, events: str) -> None:
     """In a process of its own: train, or go on training, and note each event."""
     import torch
 
@@ -50,22 +60,22 @@ def train(model: str, runs: str, events: str) -> None:
     pairs = sample_pairs()
     train_split, dev_split = pairs.take(np.arange(96)), pairs.take(np.arange(96, 144))
     base = resolve_base_model(BaseModelChoice(model=model))
-    job = TrainingJob(train_split, dev_split, base, Recipe.model_validate(RECIPE))
+    job = TrainingJob(train_split, dev_split, base, Recipe.model_validate(recipe))
     run_folder = RunFolder.claim(Path(runs), RunIdentity("run", 1700000000), job.fingerprint)
     with Path(events).open("a", encoding="utf-8", buffering=1) as file:
         fine_tune(job, run_folder, lambda event: print(to_json_line(event), file=file))
 
 
-def start(model: Path, runs: Path) -> ForkServerProcess:
-    process = _processes.Process(target=train, args=(str(model), str(runs), str(runs / "events.jsonl")))
+def start(recipe: dict[str, Any], model: Path, runs: Path) -> ForkServerProcess:
+    process = _processes.Process(target=train, args=(recipe, str(model), str(runs), str(runs / "events.jsonl")))
     runs.mkdir(exist_ok=True)
     process.start()
     return process
 
 
-def finish(model: Path, runs: Path) -> str:
+def finish(recipe: dict[str, Any], model: Path, runs: Path) -> str:
     """Train to the end; returns the SHA-256 of the weights."""
-    process = start(model, runs)
+    process = start(recipe, model, runs)
     process.join(120)
     assert process.exitcode == 0
     (weights,) = runs.glob("*/*-ft/model.safetensors")
@@ -79,12 +89,15 @@ def steps(runs: Path) -> list[int]:
 
 @exhaustive
 @pytest.mark.slow
-def test_killed_at_random_moments_and_resumed_the_weights_are_the_same(tmp_path: Path, tiny_model: Path) -> None:
-    model = tiny_model
+@pytest.mark.parametrize("architecture", RECIPES)
+def test_killed_at_random_moments_and_resumed_the_weights_are_the_same(
+    architecture: str, tmp_path: Path, tiny_model: Path
+) -> None:
+    recipe, model = RECIPES[architecture], tiny_model
     # The first start also pays for the server.
-    finish(model, tmp_path / "warm-up")
+    finish(recipe, model, tmp_path / "warm-up")
     began = time.monotonic()
-    expected = finish(model, tmp_path / "undisturbed")
+    expected = finish(recipe, model, tmp_path / "undisturbed")
     duration = time.monotonic() - began
     assert steps(tmp_path / "undisturbed") == list(range(1, STEPS + 1))
 
@@ -92,14 +105,18 @@ def test_killed_at_random_moments_and_resumed_the_weights_are_the_same(tmp_path:
     resumed_at = []
     for kill in range(KILLS):
         runs = tmp_path / f"kill-{kill}"
-        process = start(model, runs)
-        process.join(chance.uniform(0.1, 1.0) * duration)
+        process = start(recipe, model, runs)
+        # By steps, not by time alone: how long a training takes depends on what else the machine does.
+        after, pause = chance.randrange(STEPS), chance.uniform(0, 2 / STEPS) * duration
+        while process.is_alive() and len(steps(runs)) < after:
+            time.sleep(0.01)
+        process.join(pause)
         if process.exitcode is None:
             assert process.pid is not None
             os.kill(process.pid, signal.SIGKILL)
             process.join()
         before = len(steps(runs))
-        assert finish(model, runs) == expected, f"kill {kill}, after {before} steps"
+        assert finish(recipe, model, runs) == expected, f"kill {kill}, after {before} steps"
         later = steps(runs)[before:]
         resumed_at.append(later[0] if later else STEPS + 1)
         assert later == list(range(resumed_at[-1], STEPS + 1))

@@ -1,5 +1,7 @@
 """What a recipe allows, what it refuses, and what the files of configs/ make of it."""
 
+from typing import Any
+
 import pytest
 import torch
 from pydantic import ValidationError
@@ -11,7 +13,7 @@ from pipeline.orchestration.steps import load_settings
 from pipeline.settings.run_config import project_config
 from pipeline.training import fingerprint
 from pipeline.training.fingerprint import training_fingerprint
-from pipeline.training.recipe import Recipe
+from pipeline.training.recipe import Recipe, TrainingOrder
 
 
 @pytest.mark.parametrize(
@@ -25,6 +27,11 @@ from pipeline.training.recipe import Recipe
         ("token_budget=8", "fine_tuned_model.token_budget can't be '8': it must be a whole number at least 64"),
         ("precision=fp16", "fine_tuned_model.precision can't be 'fp16': it must be 'auto' or 'fp32' or 'bf16'"),
         ("average_decay=1", "fine_tuned_model.average_decay can't be '1'"),
+        (
+            "architecture=cross_encoder",
+            "a cross_encoder can only score pairs, and this model must embed single questions: leave it at bi_encoder",
+        ),
+        ("swap_pairs=true", "swap_pairs is true, but a bi_encoder reads each question by itself"),
     ],
 )
 def test_a_bad_value_is_refused_with_what_is_allowed(setting: str, said: str) -> None:
@@ -54,6 +61,32 @@ def test_the_reference_s_recipe_is_the_reference_system_s() -> None:
     # 363,861 pairs in batches of 32, ten times.
     assert recipe.warmup_steps(113_710) == 10_000
     assert (recipe.precision, recipe.keep, recipe.dropout, recipe.average_decay) == ("fp32", "last", None, None)
+
+
+@pytest.mark.parametrize(
+    "knobs",
+    [{}, {"loss": "angle"}, {"loss": "cosent", "loss_weights": {"multiple_negatives_ranking": 0.0}}],
+)
+def test_a_cross_encoder_takes_losses_of_scores_only(knobs: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="a cross_encoder makes none: choose binary_cross_entropy or cosent"):
+        Recipe(architecture="cross_encoder", **knobs)
+
+
+def test_a_cross_encoder_can_be_ordered_by_a_recipe_and_not_as_a_model_that_embeds() -> None:
+    knobs: dict[str, Any] = {"architecture": "cross_encoder", "loss": "binary_cross_entropy", "swap_pairs": True}
+    recipe = Recipe(**knobs, loss_weights={"cosent": 0.5})
+    assert recipe.all_losses == {"binary_cross_entropy": 1.0, "cosent": 0.5}
+    for order in (TrainingOrder, FineTuneConfig):
+        with pytest.raises(ValidationError, match="must embed single questions: leave it at bi_encoder"):
+            order(**knobs)
+    assert TrainingOrder().recipe.architecture == "bi_encoder"
+
+
+def test_a_cross_encoder_is_another_training() -> None:
+    bi_encoder = Recipe(loss="cosent")
+    joint = bi_encoder.model_copy(update={"architecture": "cross_encoder"})
+    swapped = joint.model_copy(update={"swap_pairs": True})
+    assert len({training_fingerprint(recipe, "t", "d", "b") for recipe in (bi_encoder, joint, swapped)}) == 3
 
 
 def test_the_fingerprint_tells_trainings_apart() -> None:
@@ -106,7 +139,7 @@ def test_an_added_knob_at_its_neutral_value_makes_no_other_training(monkeypatch:
     newer = NewerRecipe.model_validate(MANY_KNOBS.model_dump())
     # Without a neutral value, every earlier training would be another one.
     assert training_fingerprint(newer, "t", "d", "b") != older
-    monkeypatch.setattr(fingerprint, "ADDED_KNOBS", {"new_knob": None})
+    monkeypatch.setattr(fingerprint, "ADDED_KNOBS", {**fingerprint.ADDED_KNOBS, "new_knob": None})
     assert training_fingerprint(newer, "t", "d", "b") == older
     used = [newer.model_copy(update={"new_knob": value}) for value in (0.0, 0.5)]
     assert len({training_fingerprint(recipe, "t", "d", "b") for recipe in (newer, *used)}) == 3

@@ -24,6 +24,7 @@ from pipeline.compute.modal.messages import (
     LookMessage,
     MeasuringMessage,
     Outcome,
+    ScoringMessage,
     TrainingMessage,
 )
 from pipeline.compute.modal.settings import (
@@ -214,6 +215,26 @@ def embed_part(job_text: str) -> tuple[str, bytes]:
         return Outcome()
 
     return _attempt(work).model_dump_json(), b"".join(embedded)
+
+
+@app.function(**_worker)
+def score_part(job_text: str) -> tuple[str, bytes]:
+    """Score pairs where models are trained; takes a `ScoringMessage`, gives an `Outcome` and little-endian float32."""
+    job = ScoringMessage.from_json(job_text)
+    scored = []
+
+    def work() -> Outcome:
+        from pipeline.models.cross_encoder import load_cross_encoder
+        from pipeline.models.loading import quiet_libraries, resolve_device
+        from pipeline.models.pair_scoring import score_pairs, score_pairs_both_ways
+
+        quiet_libraries()
+        model = load_cross_encoder(_local(job.model), resolve_device("auto"))
+        score = score_pairs_both_ways if job.both_ways else score_pairs
+        scored.append(score(model, job.first, job.second, EvaluationOptions().token_budget).astype("<f4").tobytes())
+        return Outcome()
+
+    return _attempt(work).model_dump_json(), b"".join(scored)
 
 
 @app.function(

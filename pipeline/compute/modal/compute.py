@@ -11,7 +11,7 @@ import modal
 import numpy as np
 from modal import exception as modal_errors
 
-from pipeline.compute.base import Compute, EarlierWork, MeasuringJob, Usage, Work, WorkRecord
+from pipeline.compute.base import Compute, EarlierWork, MeasuringJob, PairTexts, Usage, Work, WorkRecord
 from pipeline.compute.interrupts import interrupts_held, interrupts_let_through
 from pipeline.compute.modal import app as modal_app
 from pipeline.compute.modal.calls import LogSpan, cancel, follow, is_running
@@ -23,6 +23,7 @@ from pipeline.compute.modal.messages import (
     LookMessage,
     MeasuringMessage,
     Outcome,
+    ScoringMessage,
     TrainingMessage,
 )
 from pipeline.compute.modal.prices import PriceTable, require_same_memory, which_gpu
@@ -64,7 +65,7 @@ ModalFunction = modal.Function[..., Any, Any]
 ResultT = TypeVar("ResultT")
 
 _PARTS_AT_ONCE = 16
-"""Containers that embed parts of a corpus side by side."""
+"""Containers that embed or score parts side by side."""
 
 _JOINS_AT_ONCE = 64
 """Joins of shards that are handed over before the first is waited for."""
@@ -237,6 +238,22 @@ class ModalCompute(Compute):
             for part, data in zip(parts, _side_by_side(function, messages, _PARTS_AT_ONCE), strict=True):
                 on_progress(Advanced("embedding questions", len(part), len(part)))
                 yield np.frombuffer(data, dtype="<f4").reshape(len(part), -1)
+
+    def score_pairs(
+        self, model: ModelInfo, parts: Sequence[PairTexts], on_progress: OnProgress, both_ways: bool = False
+    ) -> Iterator[np.ndarray]:
+        """See `Compute.score_pairs`: in a container for each part, so many at once."""
+        if not parts:
+            return
+        with one_line_modal_errors(f"scoring pairs with {model.name} on Modal"):
+            sent, function = _for_containers(model), self._function("score_part", _volume_of(model.location))
+            messages = (
+                ScoringMessage(model=sent, first=first, second=second, both_ways=both_ways).model_dump_json()
+                for first, second in parts
+            )
+            for part, data in zip(parts, _side_by_side(function, messages, _PARTS_AT_ONCE), strict=True):
+                on_progress(Advanced("scoring pairs", len(part[0]), len(part[0])))
+                yield np.frombuffer(data, dtype="<f4")
 
     def join_shards(self, jobs: Sequence[JoinJob], on_progress: OnProgress) -> Iterator[Joined]:
         """See `Compute.join_shards`: on CPUs, many at once. Shards of this machine are uploaded for that time."""

@@ -69,6 +69,20 @@ class EmbeddingMessage(_Message):
     questions: list[str]
 
 
+class ScoringMessage(_Message):
+    """Asks to score pairs by a cross-encoder, in fp32.
+
+    Attributes:
+        first, second: the questions of each pair.
+        both_ways: see `Compute.score_pairs`.
+    """
+
+    model: ModelInfo
+    first: list[str]
+    second: list[str]
+    both_ways: bool
+
+
 class Outcome(Stored):
     """What a container gives back. An older release's container may have written it.
 
