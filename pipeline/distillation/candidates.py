@@ -59,8 +59,8 @@ class Candidates:
         """
         if len(scores) != len(self):
             raise PipelineError(
-                f"there are {counted(len(scores), 'score')} for {counted(len(self), 'silver pair')}: score these very "
-                "pairs"
+                f"the teacher gave {counted(len(scores), 'score')} for {counted(len(self), 'silver pair')}: score "
+                "these very pairs"
             )
         first, second = self.texts()
         columns = {
@@ -134,15 +134,15 @@ def require_promises(candidates: Candidates, held_out: Mapping[str, PairTable]) 
     """
     questions, first, second = candidates.questions, candidates.first, candidates.second
     for is_wrong, what in (
-        (first == second, "pair a question with itself"),
+        (first == second, "join a question with itself"),
         (questions.fold[first] != questions.fold[second], "have questions of two folds"),
         (questions.fold[first] == NO_FOLD, "have questions that stand in no fold"),
         (np.isin(questions.numbers(first, second), questions.gold), "are labelled pairs of the train split"),
     ):
         if is_wrong.any():
             raise PipelineError(
-                f"{counted(int(is_wrong.sum()), 'silver pair')} {what}, though all of these were left out: that is a "
-                "mistake in the code; don't use these pairs, and report it"
+                f"silver pairs {what} ({int(is_wrong.sum()):,} of {len(candidates):,}), though all of these were left "
+                "out: that is a mistake in the code; don't use these pairs, and report it"
             )
     used = np.unique(np.concatenate([first, second]))
     require_unseen(pa.array(questions.texts, pa.large_string()).take(pa.array(used)), held_out)

@@ -75,7 +75,7 @@ def pairs_by_neighbours(
     """
     if len(vectors) != len(questions):
         raise PipelineError(
-            f"there are {counted(len(vectors), 'vector')} for {counted(len(questions), 'training question')}: embed "
+            f"{counted(len(vectors), 'vector')} can't stand for {counted(len(questions), 'training question')}: embed "
             "the texts of these very questions"
         )
     found = [np.empty((2, 0), dtype=np.int64)]

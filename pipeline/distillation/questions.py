@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.core.errors import PipelineError, counted, excerpt
+from pipeline.core.errors import PipelineError, excerpt
 from pipeline.core.progress import LogLine, OnProgress, ignore
 from pipeline.duplicates.corpus import Corpus
 from pipeline.question_pairs.questions import pair_numbers, question_keys
@@ -68,8 +68,8 @@ class TrainingQuestions:
             of_question[is_held] = NO_FOLD
             on_progress(
                 LogLine(
-                    f"{counted(int(is_held.sum()), 'question')} of the train split stand in {' or '.join(held_out)} "
-                    "too, and in no silver pair"
+                    f"questions of the train split that stand in {' or '.join(held_out)} too are in no silver pair: "
+                    f"{int(is_held.sum()):,}"
                 )
             )
         first, second = numbers[0::2], numbers[1::2]
@@ -142,9 +142,9 @@ def require_unseen(questions: pa.Array, held_out: Mapping[str, PairTable]) -> No
         found = np.flatnonzero(stand_in(questions, [table]))
         if len(found):
             raise PipelineError(
-                f"{counted(len(found), 'question')} of silver pairs stand in {name}, such as "
-                f"{excerpt(questions[int(found[0])].as_py())}, though all of these were left out: that is a mistake in "
-                "the code; don't use these pairs, and report it"
+                f"questions of silver pairs stand in {name} ({len(found):,}, such as "
+                f"{excerpt(questions[int(found[0])].as_py())}), though all of these were left out: that is a mistake "
+                "in the code; don't use these pairs, and report it"
             )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.core.errors import PipelineError, counted
+from pipeline.core.errors import PipelineError
 
 _BINS = 512
 """Scores are counted in so many bins before they are smoothed: a sum over all pairs of scores would take hours."""
@@ -62,7 +62,8 @@ def resample(silver: np.ndarray, gold: np.ndarray, wanted: int, seed: int) -> Re
             )
     if len(gold) < 2:
         raise PipelineError(
-            f"{counted(len(gold), 'gold score')} have no distribution: score the labelled pairs of the train split too"
+            f"a distribution takes two gold scores or more, not {len(gold)}: score the labelled pairs of the "
+            "train split too"
         )
     if wanted < 1:
         raise PipelineError(f"{wanted} silver pairs are wanted: ask for at least one, or leave silver pairs out")

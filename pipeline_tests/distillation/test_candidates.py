@@ -152,7 +152,7 @@ def test_a_held_out_question_that_slips_in_is_refused(found: Candidates, sample:
     texts = list(found.questions.texts)
     texts[second] = f"  {sample.eval.pairs['question2'].iloc[5].upper()}\n"
     broken = with_pair(found, first, second, texts=texts)
-    with pytest.raises(PipelineError, match=r"1 question of silver pairs stand in the eval split, such as .*report it"):
+    with pytest.raises(PipelineError, match=r"silver pairs stand in the eval split \(1, such as .*report it"):
         require_promises(broken, held_out(sample))
     require_promises(with_pair(found, first, second), held_out(sample))
 
@@ -181,9 +181,9 @@ def test_labelled_pairs_equal_questions_and_two_folds_are_refused_at_the_end(fou
     at = int(np.flatnonzero(one != other)[0])
     of_folds = [int(np.flatnonzero(questions.fold == fold)[0]) for fold in (0, 1)]
     for first, second, said in (
-        (int(one[at]), int(other[at]), "1 silver pair are labelled pairs of the train split"),
-        (3, 3, "1 silver pair pair a question with itself"),
-        (of_folds[0], of_folds[1], "1 silver pair have questions of two folds"),
+        (int(one[at]), int(other[at]), "silver pairs are labelled pairs of the train split"),
+        (3, 3, "silver pairs join a question with itself"),
+        (of_folds[0], of_folds[1], "silver pairs have questions of two folds"),
     ):
         with pytest.raises(PipelineError, match=said):
             require_promises(with_pair(found, first, second), held_out(sample))
@@ -208,8 +208,8 @@ def test_questions_of_reference_splits_that_stand_on_two_sides_are_left_out(samp
     assert int((asked.fold == NO_FOLD).sum()) == len(shared)
     assert log == [
         LogLine(
-            f"{len(shared):,} questions of the train split stand in the dev split or the eval split too, and in no "
-            "silver pair"
+            "questions of the train split that stand in the dev split or the eval split too are in no silver pair: "
+            f"{len(shared):,}"
         )
     ]
     assert_promises(find_candidates(asked, held_out(splits), SilverOptions()), splits)
@@ -302,6 +302,19 @@ def test_equal_scores_go_by_number() -> None:
     assert second[first == apple].tolist() == pears[:2]
 
 
+@pytest.mark.parametrize("tile", [2, 8_192])
+@pytest.mark.parametrize("top", [1, 2, 4])
+def test_equal_cosines_go_by_number(monkeypatch: pytest.MonkeyPatch, tile: int, top: int) -> None:
+    monkeypatch.setattr(neighbours, "_COLUMNS", tile)
+    train = table_of([(f"one {at}", f"other {at}", False) for at in range(5)])
+    asked = TrainingQuestions.of(train, np.zeros(5, dtype=np.int64), HELD)
+    same = ArrayVectors(np.repeat(word_vectors(["any"]).block(0, 1), 10, axis=0))
+    first, second = pairs_by_neighbours(asked, same, top)
+    for question in range(10):
+        others = [other for other in range(10) if other // 2 != question // 2]
+        assert second[first == question].tolist() == others[:top]
+
+
 def test_questions_without_a_common_word_have_no_pair_by_bm25() -> None:
     train = table_of([("??", "!", False), ("one", "two", True), ("three", "", True), ("...", "four", True)])
     asked = TrainingQuestions.of(train, np.zeros(4, dtype=np.int64), HELD)
@@ -376,12 +389,12 @@ def test_vectors_of_other_questions_are_refused(questions: TrainingQuestions, sa
     options = SilverOptions(sources="neighbours")
     with pytest.raises(PipelineError, match="need a vector of each training question"):
         find_candidates(questions, held_out(sample), options)
-    with pytest.raises(PipelineError, match=r"there are 2 vectors for [\d,]+ training questions"):
+    with pytest.raises(PipelineError, match=r"2 vectors can't stand for [\d,]+ training questions"):
         find_candidates(questions, held_out(sample), options, word_vectors(["a", "b"]))
 
 
 def test_another_number_of_scores_is_refused(found: Candidates) -> None:
-    with pytest.raises(PipelineError, match=r"there are 1 score for [\d,]+ silver pairs: score these very pairs"):
+    with pytest.raises(PipelineError, match=r"gave 1 score for [\d,]+ silver pairs: score these very pairs"):
         found.scored(np.zeros(1))
     with pytest.raises(PipelineError, match="the score nan"):
         found.scored(np.full(len(found), np.nan))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pipeline.core.errors import PipelineError
 from pipeline.distillation.options import SilverOptions
-from pipeline.distillation.resample import resample, score_distance
+from pipeline.distillation.resample import _density, resample, score_distance
 
 
 def scores_of(seed: int, size: int, positive: float, sharpness: float = 1.0) -> np.ndarray:
@@ -88,12 +88,20 @@ def test_scores_that_no_gold_pair_has_are_not_drawn() -> None:
     assert silver[drawn.kept].max() < 0.2
 
 
+def test_the_density_of_even_scores_is_even_up_to_0_and_1() -> None:
+    even = np.linspace(0, 1, 20_001)
+    for bandwidth in (0.01, 0.1):
+        np.testing.assert_allclose(_density(even, bandwidth), 1, atol=0.01)
+    # Scores at the very edge are in the density too, whole.
+    np.testing.assert_allclose(_density(np.zeros(9), 0.05).mean(), 1, atol=0.01)
+
+
 @pytest.mark.parametrize(
     ("silver", "gold", "wanted", "said"),
     [
         ([0.5, np.nan], [0.1, 0.2], 1, "silver pair 2 has the score nan, which is no probability"),
         ([0.5], [0.1, 1.5], 1, "gold pair 2 has the score 1.5"),
-        ([0.5], [0.1], 1, "1 gold score have no distribution"),
+        ([0.5], [0.1], 1, "takes two gold scores or more, not 1"),
         ([0.5], [0.1, 0.2], 0, "0 silver pairs are wanted"),
     ],
 )
