@@ -28,7 +28,7 @@ from pipeline.duplicates.corpus import Corpus, read_corpus
 from pipeline.duplicates.encoder import Encoder
 from pipeline.duplicates.exact import ExactSettings, ExactTiles
 from pipeline.duplicates.ivf import IvfIndex
-from pipeline.duplicates.mined import ScoredPairs
+from pipeline.duplicates.mined import CosinePairs
 from pipeline.duplicates.vectors import ArrayVectors
 from pipeline.models.base_model import resolve_base_model
 from pipeline.models.bundled import bundled_folder
@@ -87,7 +87,7 @@ class _NoModel:
         raise RuntimeError("nothing is to be embedded")
 
 
-def _of(pairs: ScoredPairs) -> dict[str, Any]:
+def _of(pairs: CosinePairs) -> dict[str, Any]:
     return _pairs(pairs.first.tolist(), pairs.second.tolist())
 
 

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from typing import ClassVar
 
 from pipeline.core.progress import OnProgress, ignore
-from pipeline.duplicates.mined import ScoredPairs
+from pipeline.duplicates.mined import CosinePairs
 from pipeline.duplicates.vectors import Vectors
 from pipeline.sharding.tiles import refuse_more_than
 
@@ -26,7 +26,7 @@ class Engine(ABC):
     recall: float | None = None
 
     @abstractmethod
-    def pairs(self, vectors: Vectors, floor: float, on_progress: OnProgress = ignore) -> ScoredPairs:
+    def pairs(self, vectors: Vectors, floor: float, on_progress: OnProgress = ignore) -> CosinePairs:
         """All pairs at or above the floor, or as many of them as the engine finds.
 
         Raises:

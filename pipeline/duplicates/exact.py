@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.core.progress import Advanced, OnProgress, ignore
 from pipeline.duplicates.engine import Engine, refuse_too_many
-from pipeline.duplicates.mined import ScoredPairs
+from pipeline.duplicates.mined import CosinePairs
 from pipeline.duplicates.vectors import Vectors
 from pipeline.sharding.tiles import Comparison, Found, joined
 
@@ -43,7 +43,7 @@ class ExactTiles(Engine):
     def __init__(self, settings: ExactSettings | None = None) -> None:
         self.settings = settings or ExactSettings()
 
-    def pairs(self, vectors: Vectors, floor: float, on_progress: OnProgress = ignore) -> ScoredPairs:
+    def pairs(self, vectors: Vectors, floor: float, on_progress: OnProgress = ignore) -> CosinePairs:
         """See `Engine.pairs`: every one of them."""
         cut, n = self.settings, len(vectors)
         comparison = Comparison.at(floor, cut.precision, cut.tile_rows)
@@ -65,7 +65,7 @@ class ExactTiles(Engine):
                 found.append((part[0] + top, part[1] + left, part[2]))
                 done += _above_diagonal(top, left, len(rows), len(columns))
                 on_progress(Advanced(STAGE, done, total))
-        return ScoredPairs.of(n, floor, *joined(found))
+        return CosinePairs.of(n, floor, *joined(found))
 
 
 def _above_diagonal(top: int, left: int, height: int, width: int) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import Advanced, OnProgress, ignore
 from pipeline.duplicates.engine import Engine, refuse_too_many
-from pipeline.duplicates.mined import ScoredPairs
+from pipeline.duplicates.mined import CosinePairs
 from pipeline.duplicates.recall import Sample, exact_sample, recall_of
 from pipeline.duplicates.vectors import Vectors
 
@@ -56,11 +56,11 @@ class IvfIndex(Engine):
     def __init__(self, settings: IvfSettings | None = None) -> None:
         self.settings = settings or IvfSettings()
 
-    def pairs(self, vectors: Vectors, floor: float, on_progress: OnProgress = ignore) -> ScoredPairs:
+    def pairs(self, vectors: Vectors, floor: float, on_progress: OnProgress = ignore) -> CosinePairs:
         """See `Engine.pairs`; `remark` says how many were missed, by a sample."""
         n, chosen = len(vectors), self.settings
         if n < 2:
-            return ScoredPairs.of(n, floor, *(np.empty(0, dtype=kind) for kind in (np.int64, np.int64, np.float32)))
+            return CosinePairs.of(n, floor, *(np.empty(0, dtype=kind) for kind in (np.int64, np.int64, np.float32)))
         random = np.random.default_rng(chosen.seed)
         drawn = random.permutation(n)[: 2 * chosen.sampled]
         tuning, test = (exact_sample(vectors, np.sort(part), floor, on_progress) for part in np.array_split(drawn, 2))
@@ -160,9 +160,9 @@ def _rescored(
     return first[kept] + start, second[kept], cosine[kept]
 
 
-def _once(n: int, floor: float, found: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> ScoredPairs:
+def _once(n: int, floor: float, found: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> CosinePairs:
     """Each pair once, though most were found from both ends."""
     first, second, cosine = (np.concatenate(column) for column in zip(*found, strict=True))
     low, high = np.minimum(first, second), np.maximum(first, second)
     once = np.unique(low * n + high, return_index=True)[1]
-    return ScoredPairs.of(n, floor, low[once], high[once], cosine[once])
+    return CosinePairs.of(n, floor, low[once], high[once], cosine[once])

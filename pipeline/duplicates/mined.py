@@ -9,7 +9,7 @@ from pipeline.core.errors import PipelineError
 
 
 @dataclass(frozen=True)
-class ScoredPairs:
+class CosinePairs:
     """All pairs of a corpus's questions at or above a cosine.
 
     Attributes:
@@ -31,13 +31,13 @@ class ScoredPairs:
     @classmethod
     def of(
         cls, questions: int, floor: float, first: np.ndarray, second: np.ndarray, cosine: np.ndarray
-    ) -> "ScoredPairs":
+    ) -> "CosinePairs":
         """Put pairs of any order into the one order, whatever engine found them."""
         low, high = np.minimum(first, second).astype(np.int64), np.maximum(first, second).astype(np.int64)
         order = np.lexsort((high, low, -cosine))
         return cls(questions, floor, low[order], high[order], cosine[order].astype(np.float32, copy=False))
 
-    def at(self, threshold: float) -> "ScoredPairs":
+    def at(self, threshold: float) -> "CosinePairs":
         """Those at or above another threshold.
 
         Raises:
@@ -49,7 +49,7 @@ class ScoredPairs:
                 "again with a lower floor"
             )
         kept = int(np.searchsorted(-self.cosine, -np.float32(threshold), side="right"))
-        return ScoredPairs(self.questions, threshold, self.first[:kept], self.second[:kept], self.cosine[:kept])
+        return CosinePairs(self.questions, threshold, self.first[:kept], self.second[:kept], self.cosine[:kept])
 
     @cached_property
     def degree(self) -> np.ndarray:
@@ -61,10 +61,10 @@ class ScoredPairs:
         """Share of the questions that stand in a pair; 0 for an empty corpus."""
         return float((self.degree > 0).mean()) if self.questions else 0.0
 
-    def least_similar(self, pairs: int = 10) -> "ScoredPairs":
+    def least_similar(self, pairs: int = 10) -> "CosinePairs":
         """The pairs just above the threshold, where mistakes are likeliest; least similar last."""
         start = max(0, len(self) - pairs)
-        return ScoredPairs(self.questions, self.floor, self.first[start:], self.second[start:], self.cosine[start:])
+        return CosinePairs(self.questions, self.floor, self.first[start:], self.second[start:], self.cosine[start:])
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Clusters:
         return last, float(self.cosine[last])
 
 
-def clusters_of(pairs: ScoredPairs) -> Clusters:
+def clusters_of(pairs: CosinePairs) -> Clusters:
     """Clusters of stars: a representative, and the questions that are paired with it.
 
     Representatives are chosen greedily: the question with most pairs, then the one with most among those that are

@@ -11,7 +11,7 @@ from pipeline.duplicates.chosen_model import ChosenModel
 from pipeline.duplicates.corpus import Corpus
 from pipeline.duplicates.engine import Engine
 from pipeline.duplicates.exact import ExactTiles
-from pipeline.duplicates.mined import Clusters, ScoredPairs, clusters_of
+from pipeline.duplicates.mined import Clusters, CosinePairs, clusters_of
 from pipeline.duplicates.options import MiningOptions
 from pipeline.duplicates.prior import Prior, estimated_prior, given_prior, prior_on_dev
 from pipeline.duplicates.vectors import Vectors
@@ -30,13 +30,13 @@ class MinedCorpus:
     """
 
     corpus: Corpus
-    candidates: ScoredPairs
+    candidates: CosinePairs
     threshold: float
     prior: Prior | None
     decision: Decision | None
 
     @cached_property
-    def pairs(self) -> ScoredPairs:
+    def pairs(self) -> CosinePairs:
         """The pairs that count as duplicates."""
         return self.candidates.at(self.threshold)
 

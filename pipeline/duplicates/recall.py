@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.core.progress import Advanced, OnProgress, ignore
-from pipeline.duplicates.mined import ScoredPairs
+from pipeline.duplicates.mined import CosinePairs
 from pipeline.duplicates.vectors import Vectors
 
 MEASURING = "comparing a sample with all questions"
@@ -61,7 +61,7 @@ def exact_sample(vectors: Vectors, numbers: np.ndarray, floor: float, on_progres
     return Sample(numbers, [np.concatenate(parts) if parts else empty for parts in partners])
 
 
-def recall_of(pairs: ScoredPairs, sample: Sample) -> float | None:
+def recall_of(pairs: CosinePairs, sample: Sample) -> float | None:
     """Share of a sample's pairs that are among all that were found; None where the sample has no pair."""
     n = pairs.questions
     wanted = sample.keys(n)

@@ -37,7 +37,7 @@ from pipeline.core.locks import held_alone
 from pipeline.core.progress import Advanced, LogLine, OnProgress, ignore
 from pipeline.duplicates import engine as limits
 from pipeline.duplicates.engine import Engine, refuse_too_many
-from pipeline.duplicates.mined import ScoredPairs
+from pipeline.duplicates.mined import CosinePairs
 from pipeline.duplicates.recall import Sample, exact_sample, recall_of
 from pipeline.duplicates.shard_plan import ShardPlan, ShardSettings, make_plan
 from pipeline.duplicates.vectors import Vectors
@@ -67,11 +67,11 @@ class ShardedJoin(Engine):
         """Take a folder or URL for the shards, and what joins them."""
         self.location, self.compute, self.settings = location, compute, settings or ShardSettings()
 
-    def pairs(self, vectors: Vectors, floor: float, on_progress: OnProgress = ignore) -> ScoredPairs:
+    def pairs(self, vectors: Vectors, floor: float, on_progress: OnProgress = ignore) -> CosinePairs:
         """See `Engine.pairs`; `remark` says how many were missed, by a sample."""
         n = len(vectors)
         if n < 2:
-            return ScoredPairs.of(n, floor, *NOTHING)
+            return CosinePairs.of(n, floor, *NOTHING)
         version = content_version([_FORM, _content(vectors, on_progress), floor, asdict(self.settings)])
         place = Place(self.location).below(version)
         with _alone(place):
@@ -363,8 +363,8 @@ class _Work:
         self._on_progress(LogLine(text))
 
 
-def _once(n: int, floor: float, found: list[Found]) -> ScoredPairs:
+def _once(n: int, floor: float, found: list[Found]) -> CosinePairs:
     """Each pair once, though some were found from both ends."""
     first, second, cosine = as_one(found)
     once = np.unique(first * n + second, return_index=True)[1]
-    return ScoredPairs.of(n, floor, first[once], second[once], cosine[once])
+    return CosinePairs.of(n, floor, first[once], second[once], cosine[once])

@@ -58,8 +58,6 @@ _KINDS = {"score": "f", "is_gold": "b", "is_duplicate": "b", "fold": "i"}
 class ScoredPairs:
     """Pairs of training questions with the scores of a teacher, and where the questions came from.
 
-    Not to be confused with `pipeline.duplicates.mined.ScoredPairs`, which are the pairs of a corpus by their cosine.
-
     Attributes:
         pairs: one row a pair, columns as in `SCORED_SCHEMA`, index 0..n-1. Treated as read-only. `is_duplicate` is the
             label of a gold pair. It is false for every silver pair and says nothing there: don't read it.

@@ -12,7 +12,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.progress import Advanced, ProgressEvent
 from pipeline.duplicates import engine
 from pipeline.duplicates.exact import ExactSettings, ExactTiles
-from pipeline.duplicates.mined import ScoredPairs
+from pipeline.duplicates.mined import CosinePairs
 from pipeline.duplicates.vectors import ArrayVectors
 from pipeline.models.precision import has_bf16
 from pipeline.models.unit_length import unit
@@ -33,7 +33,7 @@ def brute_force(vectors: np.ndarray, floor: float) -> set[tuple[int, int]]:
     return {(int(i), int(j)) for i, j in zip(*np.nonzero(similar >= floor), strict=True) if i < j}
 
 
-def as_set(pairs: ScoredPairs) -> set[tuple[int, int]]:
+def as_set(pairs: CosinePairs) -> set[tuple[int, int]]:
     return set(zip(pairs.first.tolist(), pairs.second.tolist(), strict=True))
 
 
@@ -70,7 +70,7 @@ def test_rounding_to_bf16_loses_no_pair_near_the_floor() -> None:
     assert surely <= as_set(bf16)
 
 
-def as_list(pairs: ScoredPairs) -> list[tuple[int, int]]:
+def as_list(pairs: CosinePairs) -> list[tuple[int, int]]:
     return list(zip(pairs.first.tolist(), pairs.second.tolist(), strict=True))
 
 

@@ -7,16 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.errors import PipelineError
-from pipeline.duplicates.mined import ScoredPairs, clusters_of
+from pipeline.duplicates.mined import CosinePairs, clusters_of
 
 EDGES = st.lists(st.tuples(st.integers(0, 14), st.integers(0, 14), st.integers(80, 100)), max_size=40)
 
 
-def pairs_of(edges: list[tuple[int, int, int]], questions: int = 15, floor: float = 0.8) -> ScoredPairs:
+def pairs_of(edges: list[tuple[int, int, int]], questions: int = 15, floor: float = 0.8) -> CosinePairs:
     once = {(min(a, b), max(a, b)): percent / 100 for a, b, percent in edges if a != b}
     first = np.array([a for a, _ in once], dtype=np.int64)
     second = np.array([b for _, b in once], dtype=np.int64)
-    return ScoredPairs.of(questions, floor, first, second, np.array(list(once.values()), dtype=np.float32))
+    return CosinePairs.of(questions, floor, first, second, np.array(list(once.values()), dtype=np.float32))
 
 
 def test_a_chain_is_no_cluster() -> None:
@@ -92,5 +92,5 @@ def test_a_corpus_without_a_pair_has_no_cluster_and_one_that_is_all_the_same_has
     assert (nothing.count, nothing.removable, nothing.largest_first.tolist()) == (0, 0, [])
     everything = clusters_of(pairs_of([(a, b, 100) for a in range(15) for b in range(a)]))
     assert (everything.count, everything.removable) == (1, 14)
-    empty = ScoredPairs.of(0, 0.8, *(np.empty(0) for _ in range(3)))
+    empty = CosinePairs.of(0, 0.8, *(np.empty(0) for _ in range(3)))
     assert (empty.duplicate_ratio, clusters_of(empty).count) == (0.0, 0)

@@ -24,7 +24,7 @@ from pipeline.core.progress import Advanced, LogLine, OnProgress, ProgressEvent
 from pipeline.duplicates import engine, shards
 from pipeline.duplicates.engines import engine_for, sharded_join
 from pipeline.duplicates.exact import ExactTiles
-from pipeline.duplicates.mined import ScoredPairs
+from pipeline.duplicates.mined import CosinePairs
 from pipeline.duplicates.recall import Sample
 from pipeline.duplicates.shard_plan import ShardPlan, ShardSettings, exact_margin, found_from, make_plan
 from pipeline.duplicates.shards import SORTING, STAGE, ShardedJoin
@@ -40,7 +40,7 @@ def engine_in(place: Path | str, chosen: ShardSettings = SMALL) -> ShardedJoin:
     return ShardedJoin(str(place), LocalCompute(Path("runs")), chosen)
 
 
-def off_the_edge(pairs: ScoredPairs, floor: float) -> set[tuple[int, int]]:
+def off_the_edge(pairs: CosinePairs, floor: float) -> set[tuple[int, int]]:
     """The pairs that no rounding can move across the floor."""
     return as_set(pairs.at(floor + 1e-5))
 
