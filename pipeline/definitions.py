@@ -9,7 +9,16 @@ import dagster as dg
 gc.freeze()
 
 from pipeline.orchestration import automation, checks, notifications, upkeep  # noqa: E402
-from pipeline.orchestration.assets import dataset, exporting, mining, model, production, publishing, reports  # noqa: E402
+from pipeline.orchestration.assets import (  # noqa: E402
+    dataset,
+    distilling,
+    exporting,
+    mining,
+    model,
+    production,
+    publishing,
+    reports,
+)
 from pipeline.orchestration.executor import step_executor  # noqa: E402
 from pipeline.orchestration.progress_logger import PROGRESS, progress_logger  # noqa: E402
 from pipeline.orchestration.resources import default_resources  # noqa: E402
@@ -19,9 +28,10 @@ defs = dg.Definitions(
         *dg.load_assets_from_modules([dataset, model, reports, production]),
         publishing.published_model,
         *mining.SPECS,
+        *distilling.SPECS,
         exporting.exported_model,
     ],
-    asset_checks=[*checks.CHECKS, mining.mined_checks, exporting.exported_checks],
+    asset_checks=[*checks.CHECKS, mining.mined_checks, exporting.exported_checks, distilling.teacher_checks],
     jobs=[
         automation.quickstart,
         automation.retrain,
@@ -29,6 +39,8 @@ defs = dg.Definitions(
         publishing.publish_job,
         mining.mine_job,
         exporting.export_job,
+        distilling.teacher_job,
+        distilling.silver_job,
         *upkeep.JOBS,
     ],
     schedules=[automation.weekly_retrain, *upkeep.SCHEDULES],

@@ -187,13 +187,14 @@ def evaluate_train_evaluate(
     splits = split_pairs(load_pairs(plan.pairs), plan.splits)
     base_model = distributed.from_main(lambda: find_base_model(plan.base_model, compute, looks))
     base_model.require_length(plan.training.max_seq_length)
+    # Before anything is measured: it refuses a recipe that lacks what it learns from.
+    job = TrainingJob(splits.train, splits.dev, base_model, plan.training.recipe)
     for remark in base_model.properties.remarks if base_model.properties else ():
         on_progress(LogLine(f"{base_model.name}: {remark}"))
     baseline = distributed.from_main(
         lambda: measure_base_model(compute, base_model, splits, plan.baseline, on_progress, caller)
     )
     on_baseline(baseline)
-    job = TrainingJob(splits.train, splits.dev, base_model, plan.training.recipe)
     model = fine_tune(compute, job, run, on_progress, caller, plan.training.orders)
     post_train = distributed.from_main(
         lambda: measure_fine_tuned(compute, model, baseline, splits, plan.post_train, on_progress, caller)

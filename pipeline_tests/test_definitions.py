@@ -24,7 +24,9 @@ LINEAGE = {
     "eval_split": {"raw_quora_dataset"},
     "base_model": set(),
     "baseline_eval_report": {"base_model", "eval_split", "dev_split", "train_split"},
-    "fine_tuned_model": {"base_model", "train_split", "dev_split"},
+    "fine_tuned_model": {"base_model", "train_split", "dev_split", "silver_pairs"},
+    "teacher_model": {"base_model", "train_split", "dev_split", "eval_split"},
+    "silver_pairs": {"teacher_model", "base_model", "train_split", "dev_split", "eval_split"},
     "post_train_eval_report": {
         "fine_tuned_model",
         "eval_split",
@@ -55,6 +57,8 @@ BY_JOBS_OF_THEIR_OWN = {
     "mined_duplicates",
     "question_index",
     "exported_model",
+    "teacher_model",
+    "silver_pairs",
 }
 """What *Materialize all*, `quickstart` and `retrain` leave out."""
 
@@ -64,6 +68,7 @@ GROUPS = {
     "reports": {"baseline_eval_report", "post_train_eval_report", "model_leaderboard"},
     "production": {"production_model", "published_model", "exported_model"},
     "mining": {"questions", "question_embeddings", "mined_duplicates", "question_index"},
+    "distillation": {"teacher_model", "silver_pairs"},
 }
 
 
@@ -124,7 +129,7 @@ def test_a_job_runs_everything_with_its_config_file(job: str, config: str) -> No
     definition = defs.resolve_job_def(job)
     selected = {key.to_user_string() for key in definition.asset_layer.selected_asset_keys}
     assert selected == set(LINEAGE) - BY_JOBS_OF_THEIR_OWN
-    assert not {node.name for node in definition.nodes} & {"mined_checks", "exported_checks"}
+    assert not {node.name for node in definition.nodes} & {"mined_checks", "exported_checks", "teacher_checks"}
     assert definition.run_config == load_settings(project_config(config)).run_config()
 
 
@@ -138,7 +143,8 @@ KINDS = {
     "huggingface": {"base_model", "production_model", "published_model"},
     "pytorch, huggingface": {"fine_tuned_model"},
     "onnx": {"exported_model"},
-    "parquet": {"questions", "mined_duplicates"},
+    "parquet": {"questions", "mined_duplicates", "silver_pairs"},
+    "pytorch": {"teacher_model"},
     "numpy": {"question_index"},
     "pytorch, numpy": {"question_embeddings"},
     "csv, scikitlearn": {"baseline_eval_report", "post_train_eval_report", "model_leaderboard"},
@@ -172,6 +178,7 @@ CHECKS = {
         "not_worse_than_current": False,
         "same_kind_of_data": False,
     },
+    "teacher_model": {"ahead_of_student": False},
     "mined_duplicates": {"recall_sample": False, "share_of_duplicates": False},
     "question_index": {"matches_model": False, "recall_sample": False},
     "exported_model": {"parity": True},
@@ -179,7 +186,18 @@ CHECKS = {
 """The checks of each asset, and whether they block. Those of `production_model` decide in its own step."""
 
 AUTOMATION = {
-    "jobs": {"quickstart", "retrain", "evaluate_only", "publish", "mine", "export", "prune_training_volumes", "prune"},
+    "jobs": {
+        "quickstart",
+        "retrain",
+        "evaluate_only",
+        "publish",
+        "mine",
+        "export",
+        "teacher",
+        "silver",
+        "prune_training_volumes",
+        "prune",
+    },
     "schedules": {
         "weekly_retrain": ("retrain", "0 3 * * 0", "UTC"),
         "weekly_prune": ("prune_training_volumes", "0 4 * * 0", "UTC"),

@@ -14,6 +14,7 @@ from pipeline.compute.local.compute import LocalCompute
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import Advanced, LogLine, ProgressEvent, ignore
 from pipeline.evaluation.options import EvaluationOptions
+from pipeline.evaluation.report import EvaluationReport
 from pipeline.evaluation.results_csv import read_results, results_file_name
 from pipeline.models.base_model import resolve_base_model
 from pipeline.models.options import BaseModelChoice
@@ -129,3 +130,20 @@ def test_a_limit_that_the_base_model_does_not_take_is_refused_before_anything_is
         evaluate_train_evaluate(asked, LocalCompute(tmp_path / "runs"), RUN, events.append)
     assert not any(isinstance(event, Advanced) for event in events)
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_recipe_that_learns_from_a_teacher_is_refused_before_anything_is_measured(
+    job: TrainingJob, tmp_path: Path
+) -> None:
+    plan = Plan(
+        pairs=PairSource(source="file", path=str(write_small_pairs(tmp_path / "pairs.tsv"))),
+        splits=SplitPlan(),
+        base_model=BaseModelChoice(model=job.base_model.location),
+        baseline=EvaluationOptions(),
+        training=TrainingOrder(loss="cosent", loss_weights={"distillation_mse": 1.0}),
+        post_train=EvaluationOptions(),
+    )
+    measured: list[EvaluationReport] = []
+    with pytest.raises(PipelineError, match="launch the jobs `teacher` and `silver`"):
+        evaluate_train_evaluate(plan, LocalCompute(tmp_path / "runs"), RUN, ignore, on_baseline=measured.append)
+    assert not measured

@@ -12,13 +12,6 @@ Source = Literal["bm25", "neighbours"]
 class SilverOptions(FrozenModel):
     """Which pairs of training questions are scored, and how many of them are kept."""
 
-    folds: int = Field(
-        default=3,
-        ge=2,
-        le=20,
-        description="Parts of the train split. A teacher is trained for each, on all others, and scores it: so it has "
-        "seen neither question of a pair that it scores.",
-    )
     sources: Literal["bm25", "neighbours", "both"] = Field(
         default="bm25",
         description="What finds the pairs: `bm25` by shared words (needs the extra `silver`), `neighbours` by the "
@@ -38,7 +31,11 @@ class SilverOptions(FrozenModel):
         description="Silver pairs that are kept for each labelled pair, as far as there are enough. They are drawn so "
         "that their scores are distributed as those of the labelled pairs.",
     )
-    seed: int = Field(default=42, ge=0, le=2**32 - 1, description="Seed of the folds and of the draw.")
+    seed: int = Field(default=42, ge=0, le=2**32 - 1, description="Seed of the draw.")
+    allow_any_teacher: bool = Field(
+        default=False,
+        description="Use a teacher that isn't far enough ahead of the student too, to measure what it gives.",
+    )
 
     @property
     def used_sources(self) -> tuple[Source, ...]:

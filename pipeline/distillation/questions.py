@@ -1,16 +1,15 @@
 """The questions that silver pairs are made of: those of the train split, each with the fold that it stands in."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline.core.errors import PipelineError, excerpt
 from pipeline.core.progress import LogLine, OnProgress, ignore
 from pipeline.duplicates.corpus import Corpus
-from pipeline.question_pairs.questions import pair_numbers, question_keys
+from pipeline.question_pairs.questions import pair_numbers, stand_in
 from pipeline.question_pairs.schema import DataOrigin, PairTable
 
 NO_FOLD = -1
@@ -146,14 +145,6 @@ def require_unseen(questions: pa.Array, held_out: Mapping[str, PairTable]) -> No
                 f"{excerpt(questions[int(found[0])].as_py())}), though all of these were left out: that is a mistake "
                 "in the code; don't use these pairs, and report it"
             )
-
-
-def stand_in(texts: pa.Array, tables: Iterable[PairTable]) -> np.ndarray:
-    """Which texts ask a question of some tables, letter case and outer blanks aside: bool of shape (texts,)."""
-    others = [pa.array(table.pairs[name], pa.large_string()) for table in tables for name in ("question1", "question2")]
-    known = question_keys(pa.concat_arrays([*others, pa.array([], pa.large_string())])).unique()
-    there: np.ndarray = pc.is_in(question_keys(texts), value_set=known).to_numpy(zero_copy_only=False)
-    return there
 
 
 def _partners(questions: int, first: np.ndarray, second: np.ndarray) -> Partners:

@@ -33,6 +33,7 @@ class FineTunedModel(StoredValue):
         recipe: every knob of the training, by the names that they had when it was trained.
         train_version: data version of the training split.
         dev_version: data version of the dev split.
+        scored_version: data version of the pairs of a teacher that it has learned from too; None where it has not.
         origin: where the training pairs came from.
         train_pairs: rows trained on in each epoch.
         pair_visits: rows trained on in all.
@@ -53,8 +54,11 @@ class FineTunedModel(StoredValue):
     """
 
     stored_name: ClassVar[str] = "FineTunedModel"
-    schema_number: ClassVar[int] = 2
-    upgrades: ClassVar[Mapping[int, Upgrade]] = {1: lambda fields: {**fields, "decision": None}}
+    schema_number: ClassVar[int] = 3
+    upgrades: ClassVar[Mapping[int, Upgrade]] = {
+        1: lambda fields: {**fields, "decision": None},
+        2: lambda fields: {**fields, "scored_version": None},
+    }
 
     model: ModelInfo
     base_model: ModelInfo
@@ -77,6 +81,7 @@ class FineTunedModel(StoredValue):
     losses: list[tuple[int, float]]
     cost: Cost | None = None
     decision: Decision | None = None
+    scored_version: str | None = None
 
     @property
     def data_version(self) -> str:

@@ -1,6 +1,7 @@
 """Stores the values of assets by version, and reads them: question pairs as Parquet, all else as JSON."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
@@ -10,6 +11,8 @@ from pipeline.core.files import bytes_sha256, free_name, write_bytes
 from pipeline.core.locks import locked
 from pipeline.core.store import Pointer, VersionStore, changed, register_together, stored_text, unreadable
 from pipeline.core.values import StoredValue
+from pipeline.distillation.stored import SilverPairs
+from pipeline.distillation.teacher import Teacher
 from pipeline.duplicates.stored import MinedDuplicates, QuestionEmbeddings, QuestionIndex, QuestionSet
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.exporting.exported import ExportedModel
@@ -38,6 +41,8 @@ _KINDS: dict[str, type[StoredValue]] = {
         MinedDuplicates,
         QuestionIndex,
         ExportedModel,
+        Teacher,
+        SilverPairs,
     )
 }
 
@@ -153,6 +158,15 @@ def stored_pairs(store: VersionStore, asset: str, version: str) -> PairTable | N
         except PipelineError:
             continue
     return None
+
+
+def stored_models(store: VersionStore) -> Iterator[FineTunedModel]:
+    """Every fine-tuned model that is stored and can be read, whichever run made it."""
+    folder = store.folder("fine_tuned_model")
+    for name in sorted(path.name for path in folder.glob("*.json")):
+        pointer = Pointer(version=name.partition(".")[0].partition("-")[0], file=name, run_id="")
+        with suppress(PipelineError):
+            yield store.read("fine_tuned_model", FineTunedModel, pointer)
 
 
 def _read_pairs(store: VersionStore, asset: str, pointer: Pointer) -> PairTable:

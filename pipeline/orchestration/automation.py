@@ -6,7 +6,7 @@ import dagster as dg
 
 from pipeline.core.errors import PipelineError, excerpt, reason_of
 from pipeline.core.values import Stored
-from pipeline.orchestration.assets import exporting, mining
+from pipeline.orchestration.assets import distilling, exporting, mining
 from pipeline.orchestration.assets.common import OWNERS
 from pipeline.orchestration.steps import load_settings, steps_of
 from pipeline.question_pairs.options import PairSource
@@ -15,7 +15,7 @@ from pipeline.settings.run_config import project_config
 
 # What jobs of their own make has checks too, which are no part of these runs.
 _EVERYTHING = dg.AssetSelection.all() - dg.AssetSelection.checks(
-    *mining.mined_checks.check_keys, *exporting.exported_checks.check_keys
+    *mining.mined_checks.check_keys, *exporting.exported_checks.check_keys, *distilling.teacher_checks.check_keys
 )
 _REPORTS = dg.AssetSelection.groups("reports")
 _OWNER = {"owner": OWNERS[0]}

@@ -4,6 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.distillation.options import SilverOptions
+from pipeline.distillation.teacher_options import TeacherOptions
 from pipeline.duplicates.options import IndexOptions, MiningJobOptions, QuestionSource
 from pipeline.evaluation.options import EvaluationOptions
 from pipeline.models.options import BaseModelChoice
@@ -27,6 +29,9 @@ QUESTIONS, EMBEDDINGS, MINED, INDEX = "questions", "question_embeddings", "mined
 
 EXPORTED = "exported_model"
 """What the job `export` makes."""
+
+TEACHER, SILVER = "teacher_model", "silver_pairs"
+"""What the jobs `teacher` and `silver` make."""
 
 CHECKS_SUFFIX = "_checks"
 """How the name of a step ends that only checks what another one makes."""
@@ -53,6 +58,9 @@ MINING_SETTINGS: StepSettings = {
     "build_question_index": IndexOptions,
 }
 """Those of the job `mine`, which config files don't have."""
+
+DISTILLATION_SETTINGS: StepSettings = {"train_teacher": TeacherOptions, "score_silver_pairs": SilverOptions}
+"""Those of the jobs `teacher` and `silver`, which config files don't have."""
 
 _SPLITS = {"train_split", "dev_split", "eval_split"}
 

@@ -30,14 +30,20 @@ class StepRecords(Caller):
         cost: of all work that was waited for; None where none was, or a price isn't known.
     """
 
-    def __init__(self, context: dg.AssetExecutionContext, kind: str) -> None:
-        """For the step of this context, of one asset, whose work is done by a compute of this kind."""
+    def __init__(
+        self, context: dg.AssetExecutionContext | dg.OpExecutionContext, kind: str, asset: dg.AssetKey | None = None
+    ) -> None:
+        """For the step of this context, whose work is done by a compute of this kind.
+
+        Args:
+            asset: that the step makes; None for that of the step itself, which an op has not.
+        """
         self.metadata: dict[str, Any] = {}
         self.cost: Cost | None = None
         self._took_nothing = True
         self._without_price = ""
         self._context = context
-        self._asset = context.asset_key
+        self._asset = asset or context.asset_key
         self._place = backend(kind)
 
     def record(self, work: WorkRecord) -> None:

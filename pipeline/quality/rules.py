@@ -12,7 +12,7 @@ from pipeline.models.info import ModelProperties
 from pipeline.quality.findings import Finding, skipped
 from pipeline.quality.options import DatasetLimits, ModelLimits, ReportLimits, SplitLimits
 from pipeline.question_pairs import sides
-from pipeline.question_pairs.schema import PAIR_SCHEMA, PairTable, Splits
+from pipeline.question_pairs.schema import DISJOINT, PAIR_SCHEMA, PairTable, Splits
 
 NO_DEV_SPLIT = "the dev split is empty (dev_fraction: 0)"
 
@@ -108,7 +108,7 @@ _AS_PUBLISHED = "the strategy {!r} leaves questions on both sides, as published 
 
 def pairs_on_two_sides(splits: Splits, strategy: str) -> Finding:
     """No pair stands on two sides: none with the same id and the same questions."""
-    if strategy not in sides.DISJOINT:
+    if strategy not in DISJOINT:
         return skipped(_AS_PUBLISHED.format(strategy), 0)
     leaked, pairs = sides.pairs_on_two_sides(splits)
     return Finding(not leaked, leaked, 0, f"{leaked:,} of {pairs:,} pairs stand on two sides")
@@ -116,7 +116,7 @@ def pairs_on_two_sides(splits: Splits, strategy: str) -> Finding:
 
 def questions_on_two_sides(splits: Splits, strategy: str) -> Finding:
     """No question stands on two sides."""
-    if strategy not in sides.DISJOINT:
+    if strategy not in DISJOINT:
         return skipped(_AS_PUBLISHED.format(strategy), 0)
     leaked, questions = sides.questions_on_two_sides(splits)
     return Finding(not leaked, leaked, 0, f"{leaked:,} of {questions:,} questions stand on two sides")

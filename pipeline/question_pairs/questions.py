@@ -5,6 +5,7 @@ leak checks, slices, repeated pairs, known duplicates. Only a model reads texts 
 `US` from `us`. So an index has two numberings: of the exact texts, and of the questions that they ask.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -86,6 +87,14 @@ class QuestionIndex:
         """
         groups = meaning_groups(self.questions, self.first_question, self.second_question, labels)
         return groups[self.question]
+
+
+def stand_in(texts: pa.Array, tables: Iterable[PairTable]) -> np.ndarray:
+    """Which texts ask a question of some tables, letter case and outer blanks aside: bool of shape (texts,)."""
+    others = [pa.array(table.pairs[name], pa.large_string()) for table in tables for name in ("question1", "question2")]
+    known = question_keys(pa.concat_arrays([*others, pa.array([], pa.large_string())])).unique()
+    there: np.ndarray = pc.is_in(question_keys(texts), value_set=known).to_numpy(zero_copy_only=False)
+    return there
 
 
 def pair_numbers(first: np.ndarray, second: np.ndarray, questions: int) -> np.ndarray:

@@ -41,6 +41,9 @@ PAIR_SCHEMA = pa.schema(
 )
 """Columns of a table of pairs, in order. Rows keep the order of their source."""
 
+DISJOINT = ("question_disjoint", "question_hash")
+"""The strategies of dividing pairs that keep every question on one side."""
+
 _ORIGIN_KEY = b"origin"
 
 

@@ -10,10 +10,7 @@ import pandas as pd
 
 from pipeline.core.errors import PipelineError
 from pipeline.question_pairs.questions import QuestionIndex
-from pipeline.question_pairs.schema import PairTable, Splits
-
-DISJOINT = ("question_disjoint", "question_hash")
-"""The strategies that keep every question on one side."""
+from pipeline.question_pairs.schema import DISJOINT, PairTable, Splits
 
 UNNAMED_DIVISION = (
     "the splits were made by a release that didn't write down how: they are used, as all name the same dataset; "

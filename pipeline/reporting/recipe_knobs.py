@@ -11,6 +11,8 @@ KNOBS_OF_LOSSES = {
     "angle": {"scale"},
     "binary_cross_entropy": {"scale", "center"},
     "multiple_negatives_ranking": {"scale"},
+    "distillation_mse": {"scale", "center"},
+    "distillation_cross_entropy": {"scale", "center"},
 }
 """What each loss reads of a recipe, by the names that recipes have for both."""
 
@@ -35,6 +37,12 @@ def knobs_that_counted(model: FineTunedModel) -> dict[str, Any]:
     if losses <= knobs.keys():
         read = set[str]().union(*(knobs[name] for name in losses))
         ignored |= set[str]().union(*KNOBS_OF_LOSSES.values()) - read
+    if not recipe.get("closure_cluster"):
+        ignored |= {"closure_cluster", "closure_others"}
+    if recipe.get("soup_size") == 1:
+        ignored.add("soup_size")
+    if recipe.get("learn_from") == "gold":
+        ignored.add("learn_from")
     if not model.dev_evaluations:
         ignored |= _OF_A_DEV_SPLIT
     return {knob: value for knob, value in recipe.items() if value not in (None, {}) and knob not in ignored}

@@ -15,7 +15,8 @@ from pipeline.models.decision import Decision
 from pipeline.models.info import ModelInfo, ModelProperties
 from pipeline.models.precision import Precision
 from pipeline.question_pairs.schema import PairTable
-from pipeline.training.batches import Collator, TrainingPairs
+from pipeline.training.batches import Collator
+from pipeline.training.pairs import TrainingPairs
 from pipeline.training.recipe import Recipe
 
 Evaluation = tuple[float, int, dict[str, SimilarityMetrics]]

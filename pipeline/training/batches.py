@@ -16,34 +16,7 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from pipeline.models.packing import QuestionTokens, pack
-from pipeline.question_pairs.questions import QuestionIndex
-from pipeline.question_pairs.schema import PairTable
-
-
-@dataclass(frozen=True)
-class TrainingPairs:
-    """The training pairs by distinct text.
-
-    Attributes:
-        index: their texts and questions.
-        labels: 0 or 1, int64 of shape (pairs,).
-    """
-
-    index: QuestionIndex
-    labels: np.ndarray
-
-    @classmethod
-    def of(cls, table: PairTable) -> "TrainingPairs":
-        """Index the questions of a table."""
-        return cls(QuestionIndex.of(table), table.labels)
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    @cached_property
-    def meanings(self) -> np.ndarray:
-        """Equal for texts that are known to mean the same: int64 of shape (texts,)."""
-        return self.index.meanings(self.labels)
+from pipeline.training.pairs import TrainingPairs
 
 
 @dataclass(frozen=True)
@@ -101,6 +74,11 @@ class BatchPlan:
             orders.append(order)
             ends.append(_whole_steps(cuts, parts) + epoch * len(lengths))
         return cls(np.concatenate(orders), np.concatenate(ends), parts, epochs)
+
+    @property
+    def pairs(self) -> int:
+        """Pairs of an epoch."""
+        return len(self.order) // self.epochs
 
     @property
     def steps(self) -> int:
@@ -213,7 +191,8 @@ class PairCollator:
 
         Returns:
             `features` for the model, in which question j is the j-th shortest; `first` and `second` (n,): positions
-            of each pair's questions among them; `label` (n,); `meaning` (q,): equal for known duplicates.
+            of each pair's questions among them; `label` (n,): 0, 1, or -1 for a pair without; `target` (n,): the
+            teacher's probability, NaN for a pair without; `meaning` (q,): equal for known duplicates.
         """
         rows = np.asarray(indices)
         both = np.concatenate([self.pairs.index.first[rows], self.pairs.index.second[rows]])
@@ -228,6 +207,7 @@ class PairCollator:
             "first": positions[: len(rows)],
             "second": positions[len(rows) :],
             "label": torch.from_numpy(self.pairs.labels[rows]),
+            "target": torch.from_numpy(self.pairs.targets[rows]),
             "meaning": torch.from_numpy(self.pairs.meanings[ordered]),
         }
 

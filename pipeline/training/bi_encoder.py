@@ -23,8 +23,9 @@ from pipeline.models.packing import packed_attention, tokenize, why_not_packed
 from pipeline.models.precision import Precision
 from pipeline.question_pairs.schema import PairTable
 from pipeline.training.architecture import Architecture, Evaluation, Prepared
-from pipeline.training.batches import Featurize, PairCollator, TrainingPairs, packed_features
+from pipeline.training.batches import Featurize, PairCollator, packed_features
 from pipeline.training.losses import PairLoss
+from pipeline.training.pairs import TrainingPairs
 from pipeline.training.recipe import Recipe
 
 

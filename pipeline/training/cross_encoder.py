@@ -21,7 +21,8 @@ from pipeline.models.pair_scoring import score_pairs
 from pipeline.models.precision import Precision
 from pipeline.question_pairs.schema import PairTable
 from pipeline.training.architecture import Architecture, Evaluation, Prepared
-from pipeline.training.batches import CrossEncoderCollator, Featurize, TrainingPairs, packed_features
+from pipeline.training.batches import CrossEncoderCollator, Featurize, packed_features
+from pipeline.training.pairs import TrainingPairs
 from pipeline.training.recipe import Recipe
 from pipeline.training.score_losses import ScoreLoss
 

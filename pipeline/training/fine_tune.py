@@ -20,7 +20,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import content_version, flush_files, give_usual_permissions
-from pipeline.core.progress import LogLine, OnProgress, TrainingResumed, ignore
+from pipeline.core.progress import DevEvaluated, LogLine, OnProgress, TrainingResumed, ignore
 from pipeline.models.base_model import model_folder_version
 from pipeline.models.decision import Decision, write_decision
 from pipeline.models.fine_tuned import DevEvaluation, FineTunedModel
@@ -28,12 +28,13 @@ from pipeline.models.info import ModelInfo
 from pipeline.models.loading import describe_device, quiet_libraries, resolve_device
 from pipeline.models.precision import Hardware, resolve_precision
 from pipeline.question_pairs.schema import PairTable
-from pipeline.training import distributed
+from pipeline.training import distributed, soup
 from pipeline.training.architecture import Architecture, Evaluation
-from pipeline.training.batches import BatchPlan, TrainingPairs
+from pipeline.training.batches import BatchPlan
 from pipeline.training.checkpoints import CheckpointStore, lost_best
 from pipeline.training.job import TrainingJob
 from pipeline.training.manifest import DamagedRunError
+from pipeline.training.pairs import TrainingPairs
 from pipeline.training.recipe import Recipe
 from pipeline.training.run_folder import RunFolder
 from pipeline.training.trainer import TRAINERS, PlannedTrainer, dev_scores, is_out_of_patience
@@ -61,19 +62,88 @@ def fine_tune(job: TrainingJob, run_folder: RunFolder, on_progress: OnProgress =
     same training goes on from the newest that is whole. On a CPU the same arguments give the same weights, bit for bit,
     on the same machine, whether the training was interrupted or not.
 
+    A recipe with a `soup_size` above 1 is several trainings, whose weights are averaged (`pipeline.training.soup`).
+
     Raises:
         PipelineError: when the data, the device or the memory doesn't suit, the training diverges, the folder holds
             another training, or a CPU would need more than 12 hours and `allow_slow` is not set.
     """
-    recipe = job.recipe
-    _require_enough_pairs(job)
+    if job.recipe.soup_size > 1:
+        return _fine_tune_soup(job, run_folder, on_progress)
+    return _fine_tune_once(job, run_folder, on_progress)
+
+
+def _fine_tune_soup(job: TrainingJob, run_folder: RunFolder, on_progress: OnProgress) -> FineTunedModel:
+    """Train several times, each time in a folder of its own, and save the average of the weights."""
     if finished := distributed.from_main(lambda: _finished(run_folder, job.fingerprint, on_progress)):
         on_progress(LogLine(f"this training is finished already: {run_folder.path}"))
         return finished
+    results, size = [], job.recipe.soup_size
+    for number, training in enumerate(soup.trainings(job)):
+        on_progress(LogLine(f"training {number + 1} of {size}, with seed {training.recipe.seed}"))
+        progress = soup.counted_through(on_progress, number, size, job.recipe.epochs)
+        results.append(_fine_tune_once(training, soup.folder_of(run_folder, number), progress, size))
+    return distributed.from_main(partial(_finish_soup, job, run_folder, results, on_progress))
+
+
+def _finish_soup(
+    job: TrainingJob, run_folder: RunFolder, results: list[FineTunedModel], on_progress: OnProgress
+) -> FineTunedModel:
+    """Save the averaged weights with their decision, then the manifest; the single models are not needed any more."""
+    recipe, architecture = job.recipe, TRAINERS[job.recipe.architecture].architecture
+    states = [architecture.reopened(Path(result.model.location)).state_dict() for result in results]
+    model = architecture.load(job.base_model, resolve_device(recipe.device), recipe)
+    model.load_state_dict(soup.averaged(states))
+    steps, epoch = sum(result.steps for result in results), float(recipe.epochs * recipe.soup_size)
+    evaluations: list[Evaluation] = []
+    if len(job.dev):
+        metrics = architecture.evaluate(model, job.dev, on_progress)
+        evaluations = [(epoch, steps, metrics)]
+        on_progress(DevEvaluated(epoch, steps, metrics[architecture.deciding].ap))
+    folder = run_folder.model(job.base_model.name)
+    saved, decision = _save(architecture, model, folder, job.base_model, evaluations, job.dev, on_progress)
+    result = results[0].model_copy(
+        update={
+            "model": saved,
+            "run_folder": str(run_folder.path),
+            "recipe": recipe.model_dump(),
+            "pair_visits": sum(each.pair_visits for each in results),
+            "steps": steps,
+            "kept_step": steps,
+            "seconds": sum(each.seconds for each in results),
+            "dev_evaluations": [
+                *soup.joined_evaluations(results, recipe.epochs),
+                *_dev_evaluations(evaluations, architecture),
+            ],
+            "losses": soup.joined_losses(results),
+            "decision": decision,
+        }
+    )
+    run_folder.finish(result, job.fingerprint)
+    shutil.rmtree(run_folder.path / soup.FOLDER, ignore_errors=True)
+    return result
+
+
+def _dev_evaluations(evaluations: list[Evaluation], architecture: Architecture) -> list[DevEvaluation]:
+    return [
+        DevEvaluation(epoch=epoch, step=step, average_precision=metrics[architecture.deciding].ap)
+        for epoch, step, metrics in evaluations
+    ]
+
+
+def _fine_tune_once(
+    job: TrainingJob, run_folder: RunFolder, on_progress: OnProgress, trainings: int = 1
+) -> FineTunedModel:
+    """One training, of so many that take as long."""
+    recipe = job.recipe
+    if finished := distributed.from_main(lambda: _finished(run_folder, job.fingerprint, on_progress)):
+        on_progress(LogLine(f"this training is finished already: {run_folder.path}"))
+        return finished
+    pairs = TrainingPairs.of_job(job)
+    _require_enough_pairs(job, len(pairs))
     quiet_libraries()
     device = resolve_device(recipe.device)
     hardware = Hardware(device, resolve_precision(recipe.precision, device))
-    pairs = TrainingPairs.of(job.train)
     for budget in _budgets(recipe.token_budget or _FIRST_BUDGET[device]):
         try:
             with _session(job, pairs, hardware, budget, run_folder, on_progress) as session:
@@ -84,7 +154,7 @@ def fine_tune(job: TrainingJob, run_folder: RunFolder, on_progress: OnProgress =
                         f"{budget:,} fits; set that, or leave token_budget empty (auto)"
                     )
                 if device == "cpu" and not recipe.allow_slow and session.plan.steps > _PROBE_FROM_STEPS:
-                    _refuse_if_slow(session.trainer)
+                    _refuse_if_slow(session.trainer, trainings)
                 seconds = _train(session, recipe, on_progress)
                 return distributed.from_main(partial(_finish, session, job, run_folder, seconds, on_progress))
         except RuntimeError as error:
@@ -114,17 +184,17 @@ def _finished(run_folder: RunFolder, fingerprint: str, on_progress: OnProgress) 
         return None
 
 
-def _require_enough_pairs(job: TrainingJob) -> None:
-    recipe, train, dev = job.recipe, job.train, job.dev
+def _require_enough_pairs(job: TrainingJob, pairs: int) -> None:
+    recipe, dev = job.recipe, job.dev
     if len(dev) and dev.positive_rate in (0, 1):
         raise PipelineError(
             f"all {len(dev):,} pairs of the dev split have the same label, so nothing can be measured on them: raise "
             "dev_fraction, or set it to 0"
         )
     parts = distributed.processes() * recipe.gradient_accumulation
-    if len(train) < max(recipe.batch_size, parts):
+    if pairs < max(recipe.batch_size, parts):
         raise PipelineError(
-            f"the training split has {len(train):,} pairs, fewer than one batch of {recipe.batch_size}: lower "
+            f"the training split has {pairs:,} pairs, fewer than one batch of {recipe.batch_size}: lower "
             "batch_size or bring more pairs"
         )
     if recipe.batch_size % parts:
@@ -217,19 +287,19 @@ def _try_largest_batch(trainer: PlannedTrainer) -> None:
         trainer.forward_backward(trainer.largest_batch())
 
 
-def _refuse_if_slow(trainer: PlannedTrainer) -> None:
-    """Time a few batches forwards and backwards."""
+def _refuse_if_slow(trainer: PlannedTrainer, trainings: int) -> None:
+    """Time a few batches forwards and backwards, of one of so many trainings."""
     seconds = []
     with _untraced(trainer):
         for index in range(min(_PROBE_BATCHES, len(trainer.plan.ends))):
             start = time.perf_counter()
             trainer.forward_backward(trainer.plan.batch(index))
             seconds.append(time.perf_counter() - start)
-    estimate = statistics.median(seconds) * len(trainer.plan.ends)
+    estimate = statistics.median(seconds) * len(trainer.plan.ends) * trainings
     if estimate > SLOW_SECONDS:
         raise PipelineError(
-            f"{trainer.plan.steps:,} steps on this CPU would take about {estimate / 3600:.0f} hours: use a GPU, set "
-            "train_limit or fewer epochs, or set allow_slow: true"
+            f"{trainer.plan.steps * trainings:,} steps on this CPU would take about {estimate / 3600:.0f} hours: use a "
+            "GPU, set train_limit or fewer epochs, or set allow_slow: true"
         )
 
 
@@ -293,7 +363,8 @@ def _finish(
         train_version=job.train.data_version,
         dev_version=job.dev.data_version,
         origin=job.train.origin,
-        train_pairs=len(job.train),
+        scored_version=job.scored_version,
+        train_pairs=session.plan.pairs,
         pair_visits=session.plan.pairs_after(steps),
         steps=steps,
         kept_step=int(best.name) if best else steps,
@@ -303,10 +374,7 @@ def _finish(
         layout=session.layout,
         token_budget=session.token_budget,
         truncated_questions=session.truncated_questions,
-        dev_evaluations=[
-            DevEvaluation(epoch=epoch, step=step, average_precision=metrics[architecture.deciding].ap)
-            for epoch, step, metrics in evaluations
-        ],
+        dev_evaluations=_dev_evaluations(evaluations, architecture),
         losses=trainer.losses(),
         decision=decision,
     )

@@ -9,16 +9,30 @@ from pipeline.training.recipe import Recipe
 NOT_DECISIVE = frozenset({"allow_slow", "keep_checkpoints"})
 """Knobs that change neither the weights nor what a checkpoint holds."""
 
-ADDED_KNOBS: Mapping[str, Any] = {"architecture": "bi_encoder", "swap_pairs": False}
+ADDED_KNOBS: Mapping[str, Any] = {
+    "architecture": "bi_encoder",
+    "swap_pairs": False,
+    "learn_from": "gold",
+    "closure_cluster": 0,
+    "closure_others": 1,
+    "soup_size": 1,
+}
 """Knobs that were added after the first release, and the value that gives the behaviour before. At that value a knob is
 left out of the hash, so that earlier trainings keep their fingerprints."""
 
 
-def training_fingerprint(recipe: Recipe, train_version: str, dev_version: str, base_model_version: str) -> str:
-    """Hash of all that decides the weights but the code: recipe, pairs and base model."""
+def training_fingerprint(
+    recipe: Recipe, train_version: str, dev_version: str, base_model_version: str, scored_version: str | None = None
+) -> str:
+    """Hash of all that decides the weights but the code: recipe, pairs and base model.
+
+    Args:
+        scored_version: of the pairs that a teacher has scored; None where the recipe reads none.
+    """
     knobs = {
         name: value
         for name, value in recipe.model_dump(exclude=set(NOT_DECISIVE)).items()
         if name not in ADDED_KNOBS or value != ADDED_KNOBS[name]
     }
-    return content_version([knobs, train_version, dev_version, base_model_version])
+    scored = [] if scored_version is None else [scored_version]
+    return content_version([knobs, train_version, dev_version, base_model_version, *scored])

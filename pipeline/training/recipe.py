@@ -17,7 +17,12 @@ LossName = Literal[
     "angle",
     "binary_cross_entropy",
     "multiple_negatives_ranking",
+    "distillation_mse",
+    "distillation_cross_entropy",
 ]
+
+DISTILLATION_LOSSES: tuple[LossName, ...] = ("distillation_mse", "distillation_cross_entropy")
+"""The losses that read a teacher's probability instead of a label."""
 
 CROSS_ENCODER_LOSSES: tuple[LossName, ...] = ("binary_cross_entropy", "cosent")
 """The losses that need a score for each pair and no embeddings."""
@@ -74,6 +79,25 @@ class Recipe(FrozenModel):
         default_factory=dict,
         description="Further losses by name, with their weights beside the first one's 1.",
     )
+    learn_from: Literal["gold", "silver", "both"] = Field(
+        default="gold",
+        description="Which pairs are trained on: `gold`, the labelled ones; `silver`, mined ones that a teacher has "
+        "scored; or `both`. Distillation losses read the scores, of labelled pairs too.",
+    )
+    closure_cluster: int = Field(
+        default=0,
+        ge=0,
+        le=1_000,
+        description="Train on pairs too that follow from the labels, in clusters of at most so many questions that ask "
+        "the same; 0: on none. Needs a division that keeps every question on one side.",
+    )
+    closure_others: int = Field(
+        default=1,
+        ge=0,
+        le=1_000,
+        description="With closure_cluster: at most so many pairs of different questions between two clusters of which "
+        "one such pair is labelled.",
+    )
     margin: float = Field(
         default=0.5,
         gt=0,
@@ -94,7 +118,10 @@ class Recipe(FrozenModel):
         "multiplies scores between 0 and 1.",
     )
     center: float = Field(
-        default=0.75, ge=-1, le=1, description="Binary cross-entropy: cosine at which a pair is as likely as not."
+        default=0.75,
+        ge=-1,
+        le=1,
+        description="Binary cross-entropy and distillation: cosine at which a pair is as likely as not.",
     )
     max_seq_length: int | None = Field(
         default=None,
@@ -130,6 +157,13 @@ class Recipe(FrozenModel):
     swap_pairs: bool = Field(
         default=False,
         description="Cross-encoders: in each epoch a random half of the pairs is read second question first.",
+    )
+    soup_size: int = Field(
+        default=1,
+        ge=1,
+        le=100,
+        description="Trainings with the seeds `seed`, `seed` + 1 and so on, each from the base model; their weights "
+        "are averaged (a model soup), and the result is as large and as quick as one of them.",
     )
     seed: int = Field(
         default=42, ge=0, le=2**32 - 1, description="Seed of the shuffle, of dropout and of a cross-encoder's head."
@@ -177,6 +211,12 @@ class Recipe(FrozenModel):
         return self
 
     @model_validator(mode="after")
+    def _has_seeds_for_all(self) -> "Recipe":
+        if self.seed + self.soup_size > 2**32:
+            raise ValueError(f"seed {self.seed} leaves no seeds for soup_size {self.soup_size}: lower it")
+        return self
+
+    @model_validator(mode="after")
     def _suits_the_architecture(self) -> "Recipe":
         if self.architecture == "bi_encoder":
             if self.swap_pairs:
@@ -192,6 +232,30 @@ class Recipe(FrozenModel):
                     f"{' or '.join(CROSS_ENCODER_LOSSES)}"
                 )
         return self
+
+    @model_validator(mode="after")
+    def _has_losses_for_its_pairs(self) -> "Recipe":
+        names = [name for name, weight in self.all_losses.items() if weight]
+        distils = [name for name in names if name in DISTILLATION_LOSSES]
+        if self.learn_from != "gold" and not distils:
+            raise ValueError(
+                f"learn_from is {self.learn_from}, and silver pairs have no labels for the loss {self.loss}: weigh "
+                f"{' or '.join(DISTILLATION_LOSSES)} in loss_weights"
+            )
+        if self.learn_from == "silver" and len(distils) < len(names):
+            wrong = next(name for name in names if name not in DISTILLATION_LOSSES)
+            raise ValueError(
+                f"learn_from is silver, and silver pairs have no labels for the loss {wrong}: choose "
+                f"{' or '.join(DISTILLATION_LOSSES)}, or learn_from: both"
+            )
+        if self.closure_cluster == 1:
+            raise ValueError("closure_cluster is 1, and nothing follows from one question: set it to 0 or to 2")
+        return self
+
+    @property
+    def needs_scored_pairs(self) -> bool:
+        """Whether it reads what a teacher has scored."""
+        return any(weight and name in DISTILLATION_LOSSES for name, weight in self.all_losses.items())
 
     @property
     def all_losses(self) -> dict[LossName, float]:

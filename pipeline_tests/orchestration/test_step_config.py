@@ -16,7 +16,7 @@ from pipeline.orchestration.assets.publishing import PublicationConfig
 from pipeline.orchestration.checks import CHECKS
 from pipeline.orchestration.resources import default_resources
 from pipeline.orchestration.step_config import StepConfig
-from pipeline.orchestration.steps import MINING_SETTINGS, STEP_SETTINGS
+from pipeline.orchestration.steps import DISTILLATION_SETTINGS, MINING_SETTINGS, STEP_SETTINGS
 from pipeline.orchestration.upkeep import JOBS, PruneConfig
 
 DATASET = ["raw_quora_dataset", "train_split", "dev_split", "eval_split"]
@@ -93,7 +93,7 @@ def test_a_job_of_one_step_refuses_its_bad_value_in_the_same_words() -> None:
 
 
 def test_settings_of_all_steps_are_known_to_the_first() -> None:
-    known = tuple({**STEP_SETTINGS, **MINING_SETTINGS}.values())
+    known = tuple({**STEP_SETTINGS, **MINING_SETTINGS, **DISTILLATION_SETTINGS}.values())
     alone = {PublicationConfig, PruneConfig, ExportConfig, ParityConfig}
     assert [cls for cls in StepConfig.__subclasses__() if cls not in alone and not issubclass(cls, known)] == []
 

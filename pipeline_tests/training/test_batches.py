@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.question_pairs.schema import DataOrigin, PairTable, ids_by_text
-from pipeline.training.batches import BatchPlan, CrossEncoderCollator, PairCollator, TrainingPairs
+from pipeline.training.batches import BatchPlan, CrossEncoderCollator, PairCollator
+from pipeline.training.pairs import TrainingPairs
 
 
 def table(rows: list[tuple[str, str, bool]]) -> PairTable:

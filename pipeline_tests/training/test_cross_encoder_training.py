@@ -26,10 +26,10 @@ from pipeline.models.pair_scoring import score_pairs
 from pipeline.models.precision import Hardware
 from pipeline.question_pairs.schema import PairTable
 from pipeline.reporting.recipe_knobs import KNOBS_OF_CROSS_ENCODER_LOSSES, knobs_that_counted
-from pipeline.training.batches import TrainingPairs
 from pipeline.training.fine_tune import _session, fine_tune
 from pipeline.training.job import TrainingJob
 from pipeline.training.manifest import read_manifest, verify_model
+from pipeline.training.pairs import TrainingPairs
 from pipeline.training.recipe import CROSS_ENCODER_LOSSES, LossName, Recipe
 from pipeline.training.run_folder import RunFolder
 from pipeline.training.score_losses import logit_loss

@@ -30,6 +30,7 @@ RECIPE: dict[str, Any] = {
 }
 RECIPES: dict[str, dict[str, Any]] = {
     "bi_encoder": {**RECIPE, "loss_weights": {"multiple_negatives_ranking": 0.1}},
+    "soup": {**RECIPE, "epochs": 1, "soup_size": 2},
     "cross_encoder": {
         **RECIPE,
         "architecture": "cross_encoder",
@@ -89,11 +90,11 @@ def steps(runs: Path) -> list[int]:
 
 @exhaustive
 @pytest.mark.slow
-@pytest.mark.parametrize("architecture", RECIPES)
+@pytest.mark.parametrize("training", RECIPES)
 def test_killed_at_random_moments_and_resumed_the_weights_are_the_same(
-    architecture: str, tmp_path: Path, tiny_model: Path
+    training: str, tmp_path: Path, tiny_model: Path
 ) -> None:
-    recipe, model = RECIPES[architecture], tiny_model
+    recipe, model = RECIPES[training], tiny_model
     # The first start also pays for the server.
     finish(recipe, model, tmp_path / "warm-up")
     began = time.monotonic()

@@ -14,8 +14,8 @@ from sentence_transformers.sentence_transformer.losses import (
 from torch.nn import functional
 
 from pipeline.reporting.recipe_knobs import KNOBS_OF_LOSSES
-from pipeline.training.losses import batch_loss
-from pipeline.training.recipe import LossName, Recipe
+from pipeline.training.losses import PairLoss, batch_loss
+from pipeline.training.recipe import DISTILLATION_LOSSES, LossName, Recipe
 
 RECIPE = Recipe(margin=0.6, scale=15, center=0.4, group_size=4)
 
@@ -137,3 +137,68 @@ def test_people_are_shown_the_knobs_that_a_loss_reads(name: LossName) -> None:
     recipe = _Noting()
     batch_loss(name, cast(SentenceTransformer, torch.nn.Identity()), cast(Recipe, recipe))
     assert KNOBS_OF_LOSSES[name] == recipe.read
+
+
+class _Embeds(torch.nn.Module):
+    """A model whose output is what the test says."""
+
+    truncate_dim = None
+
+    def __init__(self, embeddings: torch.Tensor) -> None:
+        super().__init__()
+        self._embeddings = embeddings
+
+    def forward(self, features: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        return {**features, "sentence_embedding": self._embeddings}
+
+
+def loss_of(embeddings: torch.Tensor, batch: dict[str, torch.Tensor], **knobs: Any) -> torch.Tensor:
+    """What a recipe's losses make of a batch, together."""
+    model = cast(SentenceTransformer, _Embeds(embeddings))
+    loss: torch.Tensor = PairLoss(model, Recipe(scale=15, center=0.4, **knobs), "fp32")(
+        {"input_ids": torch.zeros(1)}, batch
+    )
+    return loss
+
+
+@pytest.mark.parametrize("name", DISTILLATION_LOSSES)
+def test_distillation_is_the_error_against_the_teachers_probability(
+    name: LossName, embeddings: torch.Tensor, batch: dict[str, torch.Tensor]
+) -> None:
+    targets = torch.linspace(0.1, 0.9, 8)
+    scored = {**batch, "target": targets}
+    first, second = sides(embeddings, batch)
+    probability = torch.sigmoid(15 * (functional.cosine_similarity(first, second) - 0.4))
+    expected = {
+        "distillation_mse": ((probability - targets) ** 2).mean(),
+        "distillation_cross_entropy": functional.binary_cross_entropy(probability, targets),
+    }
+    assert float(loss_of(embeddings, scored, loss=name)) == pytest.approx(float(expected[name]), rel=1e-4)
+
+
+def test_each_loss_reads_the_pairs_that_have_what_it_needs(
+    embeddings: torch.Tensor, batch: dict[str, torch.Tensor]
+) -> None:
+    nothing = torch.full((8,), torch.nan)
+    labelled = {key: tensor[:5] if key != "meaning" else tensor for key, tensor in batch.items()}
+    mixed = {
+        **batch,
+        "label": torch.cat([batch["label"][:5], torch.full((3,), -1)]),
+        "target": torch.cat([nothing[:5], torch.tensor([0.2, 0.5, 0.7])]),
+    }
+    scored = {key: tensor[5:] if key != "meaning" else tensor for key, tensor in mixed.items()}
+    gold = loss_of(embeddings, {**labelled, "target": nothing[:5]}, loss="cosent")
+    silver = loss_of(embeddings, scored, loss="distillation_mse", learn_from="silver")
+    both = loss_of(embeddings, mixed, loss="cosent", loss_weights={"distillation_mse": 2.0}, learn_from="both")
+    assert float(both) == pytest.approx(float(gold + 2 * silver), rel=1e-5)
+
+
+def test_a_batch_without_such_pairs_costs_nothing_and_still_gives_gradients(
+    embeddings: torch.Tensor, batch: dict[str, torch.Tensor]
+) -> None:
+    embeddings.requires_grad_()
+    loss = loss_of(embeddings, {**batch, "target": torch.full((8,), torch.nan)}, loss="distillation_mse")
+    assert float(loss.detach()) == 0
+    loss.backward()
+    assert embeddings.grad is not None
+    assert not embeddings.grad.any()

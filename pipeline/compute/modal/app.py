@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import modal
 import pyarrow as pa
@@ -58,10 +58,13 @@ from pipeline.evaluation.options import EvaluationOptions
 from pipeline.models.bundled import bundled_folder
 from pipeline.models.info import ModelInfo
 from pipeline.question_pairs.schema import PairTable
+from pipeline.question_pairs.scored import ScoredPairs
 from pipeline.sharding.job import JoinJob
 from pipeline.training.job import TrainingJob
 from pipeline.training.manifest import read_manifest, verify_files
 from pipeline.training.run_folder import RunFolder
+
+TableT = TypeVar("TableT", PairTable, ScoredPairs)
 
 # --- what a container is made of --------------------------------------------------------------------------------
 
@@ -121,7 +124,8 @@ def fine_tune(job_text: str) -> tuple[str, bytes]:
         from pipeline.training.fine_tune import fine_tune as train
 
         splits = _split(job.train_version), _split(job.dev_version)
-        result = train(TrainingJob(*splits, _local(job.base_model), job.recipe), folder, report)
+        scored = _scored(job.scored_version) if job.scored_version else None
+        result = train(TrainingJob(*splits, _local(job.base_model), job.recipe, scored), folder, report)
         forget_attempts(folder)
         volume.commit()
         return Outcome(result=result)
@@ -326,9 +330,18 @@ def _say(line: str) -> None:
 
 def _split(version: str) -> PairTable:
     """A split that the client uploaded, checked by content."""
+    return _uploaded(PairTable, version)
+
+
+def _scored(version: str) -> ScoredPairs:
+    """As `_split`, pairs that a teacher has scored."""
+    return _uploaded(ScoredPairs, version)
+
+
+def _uploaded(kind: type[TableT], version: str) -> TableT:
     path = Path(INPUTS_MOUNT) / "pairs" / f"{version}.parquet"
     with suppress(OSError, ValueError, KeyError, pa.ArrowException, PipelineError):
-        if (table := PairTable.from_arrow(pq.read_table(path))).data_version == version:
+        if (table := kind.from_arrow(pq.read_table(path))).data_version == version:
             return table
     raise PipelineError(f"the pairs {version} in the Volume {INPUTS_VOLUME} are damaged: delete that file there")
 

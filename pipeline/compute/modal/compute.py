@@ -139,6 +139,8 @@ class ModalCompute(Compute):
         with one_line_modal_errors("fine-tuning on Modal"):
             with interrupts_let_through():
                 upload_pairs(job.train, job.dev)
+                if job.scored and job.scored_version:
+                    upload_pairs(job.scored)
                 base_model = _for_containers(job.base_model)
                 goes_on = earlier is not None and volume_exists(earlier.place)
                 volume = earlier.place if earlier and goes_on else create_run_volume(run.unix_time)
@@ -146,6 +148,7 @@ class ModalCompute(Compute):
                     volume=volume,
                     train_version=job.train.data_version,
                     dev_version=job.dev.data_version,
+                    scored_version=job.scored_version,
                     base_model=base_model,
                     recipe=job.recipe,
                     needs_gpu=bool(modal_app.settings.gpus),

@@ -17,6 +17,7 @@ from pipeline.models.base_model import model_folder_version
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.info import ModelInfo
 from pipeline.question_pairs.schema import PairTable
+from pipeline.question_pairs.scored import ScoredPairs
 from pipeline.training.manifest import MANIFEST_NAME, verify_model
 from pipeline.training.run_folder import STEM
 
@@ -49,8 +50,8 @@ def volume_exists(name: str) -> bool:
 # --- inputs -----------------------------------------------------------------------------------------------------
 
 
-def upload_pairs(*tables: PairTable) -> None:
-    """Put splits where containers find them by data version."""
+def upload_pairs(*tables: PairTable | ScoredPairs) -> None:
+    """Put splits, and scored pairs, where containers find them by data version."""
     _upload_missing({f"pairs/{table.data_version}.parquet": table for table in tables})
 
 
@@ -90,7 +91,7 @@ def _shards_folder(folder: Path) -> str:
     return "/".join(["shards", *folder.parts[-3:]])
 
 
-def _upload_missing(files: Mapping[str, Path | PairTable]) -> None:
+def _upload_missing(files: Mapping[str, Path | PairTable | ScoredPairs]) -> None:
     """Upload what isn't there under its name, which says the content."""
     volume = modal.Volume.from_name(INPUTS_VOLUME, create_if_missing=True, version=_VERSION)
     there = {entry.path.lstrip("/") for entry in volume.listdir("/", recursive=True)}
@@ -101,7 +102,7 @@ def _upload_missing(files: Mapping[str, Path | PairTable]) -> None:
                 batch.put_file(content if isinstance(content, Path) else _parquet(content), path)
 
 
-def _parquet(table: PairTable) -> io.BytesIO:
+def _parquet(table: PairTable | ScoredPairs) -> io.BytesIO:
     buffer = io.BytesIO()
     pq.write_table(table.to_arrow(), buffer, compression="zstd")
     buffer.seek(0)

@@ -5,7 +5,7 @@ nor `--select '*'` nor a retraining embeds a corpus. Only the job `mine` does, a
 starts it after a promotion.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -14,18 +14,17 @@ from pipeline.compute.base import Compute
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import OnProgress
 from pipeline.core.store import VersionStore
-from pipeline.core.values import StoredValue
 from pipeline.duplicates.options import IndexOptions, MiningJobOptions, QuestionSource
 from pipeline.models.info import ModelInfo
 from pipeline.orchestration.after_promotion import launched_after_promotion
 from pipeline.orchestration.ancestry import with_ancestors
-from pipeline.orchestration.asset_values import load_value, store_value
-from pipeline.orchestration.assets.common import OWNERS, finding_result, progress_into, readable
+from pipeline.orchestration.asset_values import load_value
+from pipeline.orchestration.assets.common import OWNERS, finding_result, progress_into
+from pipeline.orchestration.assets.job_values import keep_value, report_check
 from pipeline.orchestration.executor import COMPUTE_POOL
 from pipeline.orchestration.failures import one_line_failures
 from pipeline.orchestration.step_config import StepConfig, run_config
 from pipeline.orchestration.steps import EMBEDDINGS, INDEX, MINED, MINING_SETTINGS, PRODUCTION, QUESTIONS
-from pipeline.quality.findings import Finding
 from pipeline.question_pairs.schema import PairTable, Splits
 
 if TYPE_CHECKING:
@@ -97,7 +96,7 @@ def read_questions(
             corpus, synthetic = Corpus.of_pairs(table).require_questions(), table.origin.synthetic
         value, files = question_set(corpus, synthetic)
     metadata = {"dagster/row_count": value.questions, "source": value.source, "synthetic": synthetic}
-    _keep(context, store, QUESTIONS, value, {**metadata, "repeated": value.repeated, "blank": value.blank}, files)
+    keep_value(context, store, QUESTIONS, value, {**metadata, "repeated": value.repeated, "blank": value.blank}, files)
 
 
 @dg.op(ins=_after(), out=dg.Out(dg.Nothing), pool=COMPUTE_POOL)
@@ -122,7 +121,7 @@ def embed_questions(
         precision=PRECISION,
     )
     metadata = {"dagster/row_count": len(vectors), "dimensions": vectors.dimensions, **_model_metadata(chosen.info)}
-    _keep(context, store, EMBEDDINGS, value, metadata)
+    keep_value(context, store, EMBEDDINGS, value, metadata)
 
 
 @dg.op(ins=_after(), out=dg.Out(dg.Nothing), pool=COMPUTE_POOL)
@@ -160,11 +159,13 @@ def mine_questions(
         **value.model_dump(mode="json", exclude={"sha256", "schema", "corpus_version", "model_version", "pairs"}),
         **_model_metadata(embeddings.model),
     }
-    _keep(context, store, MINED, value, {name: entry for name, entry in metadata.items() if entry is not None}, files)
+    keep_value(
+        context, store, MINED, value, {name: entry for name, entry in metadata.items() if entry is not None}, files
+    )
     from pipeline.duplicates.findings import recall_of_pairs, share_change
 
-    _check(context, MINED, "recall_sample", recall_of_pairs(value))
-    _check(context, MINED, "share_of_duplicates", share_change(value, before, config.max_share_change))
+    report_check(context, MINED, "recall_sample", recall_of_pairs(value))
+    report_check(context, MINED, "share_of_duplicates", share_change(value, before, config.max_share_change))
 
 
 @dg.op(ins=_after(), out=dg.Out(dg.Nothing), pool=COMPUTE_POOL)
@@ -186,9 +187,11 @@ def build_question_index(
         folder = environment.vectors_folder() / "indexes"
         value = build_index(vectors, questions.corpus_version, chosen.info.version, folder, progress_into(context))
     metadata = {"dagster/row_count": value.questions, "kind": value.kind, "recall": value.recall}
-    _keep(context, store, INDEX, value, {**metadata, **_model_metadata(embeddings.model)})
-    _check(context, INDEX, "matches_model", index_matches(value, embeddings.corpus_version, embeddings.model.version))
-    _check(context, INDEX, "recall_sample", recall_of_index(value, config.min_recall))
+    keep_value(context, store, INDEX, value, {**metadata, **_model_metadata(embeddings.model)})
+    report_check(
+        context, INDEX, "matches_model", index_matches(value, embeddings.corpus_version, embeddings.model.version)
+    )
+    report_check(context, INDEX, "recall_sample", recall_of_index(value, config.min_recall))
 
 
 # --- what the ops share ----------------------------------------------------------------------------------------
@@ -261,47 +264,8 @@ def _embed(compute: Compute, on_progress: OnProgress) -> "Callable[[ModelInfo], 
     return of
 
 
-def _keep(
-    context: dg.OpExecutionContext,
-    store: VersionStore,
-    asset: str,
-    value: StoredValue,
-    metadata: Mapping[str, Any],
-    files: Mapping[str, bytes] | None = None,
-) -> None:
-    """Store a value and its tables, and tell Dagster of it."""
-    from pipeline.duplicates.stored import write_files
-
-    write_files(store, asset, value.data_version, files or {})
-    pointer = store_value(store, asset, value, context.run_id)
-    context.log_event(
-        dg.AssetMaterialization(
-            asset,
-            metadata={**readable(metadata), "dagster/uri": str(store.folder(asset) / pointer.file)},
-            tags={"dagster/data_version": value.data_version},
-        )
-    )
-
-
 def _model_metadata(model: ModelInfo) -> dict[str, Any]:
     return {"model": dg.MetadataValue.path(model.location), "model_version": model.version}
-
-
-def _check(context: dg.OpExecutionContext, asset: str, name: str, finding: Finding) -> None:
-    """Tell Dagster what was found, as a check of the asset."""
-    metadata: dict[str, Any] = {"threshold": finding.threshold}
-    if finding.value is not None:
-        metadata["value"] = finding.value
-    found = dg.AssetCheckEvaluation(
-        asset_key=dg.AssetKey(asset),
-        check_name=name,
-        passed=finding.passed,
-        metadata=readable(metadata),
-        severity=dg.AssetCheckSeverity.WARN,
-        description=finding.said,
-    )
-    # It takes such an event, though its annotation doesn't say so.
-    context.log_event(found)  # type: ignore[arg-type]
 
 
 @dg.job(

@@ -1,24 +1,32 @@
 """The models: the one to start from, and the one that comes out."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from pipeline.compute.base import Compute
 from pipeline.compute.choice import backend
+from pipeline.core.errors import PipelineError
 from pipeline.core.store import VersionStore
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.info import ModelInfo
 from pipeline.models.options import BaseModelChoice
+from pipeline.orchestration.asset_values import load_value
 from pipeline.orchestration.assets.common import OWNERS, properties_metadata, readable, training_progress_into
 from pipeline.orchestration.executor import COMPUTE_POOL
 from pipeline.orchestration.failures import one_line_failures
+from pipeline.orchestration.root_run import run_identity
 from pipeline.orchestration.step_config import StepConfig
+from pipeline.orchestration.steps import SILVER
 from pipeline.orchestration.work_records import StepRecords
 from pipeline.question_pairs.schema import PairTable
+from pipeline.question_pairs.scored import ScoredPairs
 from pipeline.settings import environment
-from pipeline.training.job import RunIdentity, TrainingJob
+from pipeline.training.job import TrainingJob
 from pipeline.training.recipe import TrainingOrder
+
+if TYPE_CHECKING:
+    from pipeline.distillation.stored import SilverPairs
 
 GROUP = "model"
 
@@ -65,11 +73,13 @@ def base_model(
     owners=OWNERS,
     code_version="1",
     pool=COMPUTE_POOL,
+    deps=[SILVER],
 )
 def fine_tuned_model(
     context: dg.AssetExecutionContext,
     config: FineTuneConfig,
     compute: dg.ResourceParam[Compute],
+    store: dg.ResourceParam[VersionStore],
     train_split: PairTable,
     dev_split: PairTable,
     base_model: ModelInfo,
@@ -83,10 +93,11 @@ def fine_tuned_model(
     """
     from pipeline.workflow import fine_tune
 
-    records, job = StepRecords(context, compute.kind), TrainingJob(train_split, dev_split, base_model, config.recipe)
-    progress = training_progress_into(context)
+    records, recipe, progress = StepRecords(context, compute.kind), config.recipe, training_progress_into(context)
     with one_line_failures():
-        result = fine_tune(compute, job, _identity(context), progress, records, config.orders)
+        scored = _scored_pairs(store, train_split) if recipe.needs_scored_pairs else None
+        job = TrainingJob(train_split, dev_split, base_model, recipe, scored)
+        result = fine_tune(compute, job, run_identity(context), progress, records, config.orders)
     result = result.model_copy(update={"cost": records.cost})
     return dg.MaterializeResult(
         value=result,
@@ -95,14 +106,26 @@ def fine_tuned_model(
     )
 
 
-def _identity(context: dg.AssetExecutionContext) -> RunIdentity:
-    """The root run names the folder, so that a re-execution finds it again."""
-    run = context.run
-    root = run.root_run_id or run.run_id
-    record = context.instance.get_run_record_by_id(root) or context.instance.get_run_record_by_id(run.run_id)
-    if record is None:
-        raise RuntimeError(f"Dagster has no record of the run {run.run_id} that this step belongs to")
-    return RunIdentity(owner=root, unix_time=int(record.create_timestamp.timestamp()))
+def _scored_pairs(store: VersionStore, train_split: PairTable) -> ScoredPairs:
+    """What a teacher has scored, for a recipe that asks for it.
+
+    Raises:
+        PipelineError: when there is nothing, or it is of another train split.
+    """
+    from pipeline.distillation.stored import read_scored
+
+    if not store.has(SILVER):
+        raise PipelineError(
+            f"the recipe learns from {SILVER}, which were never made: launch the jobs `teacher` and `silver`, or leave "
+            "distillation losses out"
+        )
+    value: SilverPairs = load_value(store, SILVER)
+    if value.train_version != train_split.data_version:
+        raise PipelineError(
+            f"{SILVER} are of the train split {value.train_version}, not of the current {train_split.data_version}: "
+            "launch the jobs `teacher` and `silver` again"
+        )
+    return read_scored(store, SILVER, value)
 
 
 def _training_metadata(result: FineTunedModel) -> dict[str, Any]:
@@ -118,6 +141,7 @@ def _training_metadata(result: FineTunedModel) -> dict[str, Any]:
         "synthetic": result.origin.synthetic,
         "device": result.device,
         "train_pairs": result.train_pairs,
+        **({"scored_pairs_version": result.scored_version} if result.scored_version else {}),
         "steps": result.steps,
         "training_seconds": result.seconds,
         "pair_visits": result.pair_visits,

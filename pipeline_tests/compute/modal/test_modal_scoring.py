@@ -4,17 +4,21 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from modal_loopback import LoopbackModal
-from modal_training import VOLUME, Training
+from modal_training import UNIX_TIME, VOLUME, Training
 from sentence_transformers import CrossEncoder
 
 from pipeline.compute.base import PairTexts
+from pipeline.compute.driver import train
 from pipeline.compute.local.compute import LocalCompute
 from pipeline.compute.modal.compute import ModalCompute
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import file_sha256
 from pipeline.core.progress import Advanced, ProgressEvent, ignore
+from pipeline.question_pairs.scored import ScoredPairs
+from pipeline.training.job import RunIdentity, TrainingJob
 from pipeline.training.recipe import Recipe
 
 pytestmark = pytest.mark.slow
@@ -74,6 +78,35 @@ def test_it_is_trained_and_scores_there_as_here(
         np.testing.assert_allclose(one, other, atol=1e-6)
     assert list(modal_compute.score_pairs(there.model, [], ignore)) == []
     assert list(local.score_pairs(here.model, [], ignore)) == []
+
+
+def test_a_student_learns_there_from_scored_pairs_as_here(
+    training: Training, modal_compute: ModalCompute, modal_loopback: LoopbackModal, tmp_path: Path
+) -> None:
+    gold = training.train.pairs
+    scored = ScoredPairs(
+        pd.DataFrame(
+            {
+                "question1": gold["question1"].iloc[:20],
+                "question2": gold["question2"].iloc[20:40].to_numpy(),
+                "score": np.linspace(0, 1, 20),
+                "is_gold": False,
+                "is_duplicate": False,
+                "fold": 0,
+                "found_by": "bm25",
+            }
+        ).reset_index(drop=True),
+        training.train.origin,
+    )
+    knobs = {"learn_from": "both", "loss": "cosent", "loss_weights": {"distillation_mse": 1.0}, "epochs": 1}
+    recipe = Recipe.model_validate(training.recipe.model_dump() | knobs)
+    job = TrainingJob(training.train, training.dev, training.base_model, recipe, scored)
+    run = RunIdentity("run", UNIX_TIME)
+    there = train(modal_compute, job, run, ignore)
+    here = train(LocalCompute(tmp_path / "local"), job, run, ignore)
+    assert there.scored_version == here.scored_version == scored.data_version
+    assert there.model.version == here.model.version
+    assert there.train_pairs == len(training.train) + 20
 
 
 def test_a_model_without_a_head_is_refused_in_one_line(

@@ -13,8 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.core.errors import PipelineError
-from pipeline.distillation.questions import stand_in
-from pipeline.question_pairs.questions import QuestionIndex, meaning_groups, pair_numbers, question_keys
+from pipeline.question_pairs.questions import QuestionIndex, meaning_groups, pair_numbers, question_keys, stand_in
 from pipeline.question_pairs.schema import PAIR_SCHEMA, PairTable
 
 _AT_ONCE = 4_000_000

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from small_silver import keys_of, pair_keys, real_splits, sample_splits, table_of
 
 from pipeline.core.errors import PipelineError
-from pipeline.distillation import closure
-from pipeline.distillation.closure import closed_pairs
+from pipeline.question_pairs import closure
+from pipeline.question_pairs.closure import closed_pairs
 from pipeline.question_pairs.questions import question_key
 from pipeline.question_pairs.schema import PairTable
 

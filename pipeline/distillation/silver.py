@@ -1,0 +1,104 @@
+"""Makes the pairs that a student learns from: labelled and mined pairs of training questions, scored out of fold."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pipeline.core.errors import PipelineError
+from pipeline.core.progress import LogLine, OnProgress
+from pipeline.distillation.candidates import find_candidates, found_by_counts
+from pipeline.distillation.folds import fold_of_pairs
+from pipeline.distillation.options import SilverOptions
+from pipeline.distillation.questions import TrainingQuestions
+from pipeline.distillation.resample import resample
+from pipeline.distillation.scores import PairScorer, texts_of
+from pipeline.distillation.stored import SCORED_TABLE, SilverPairs
+from pipeline.distillation.teacher import Teacher
+from pipeline.duplicates.stored import as_parquet, hashes
+from pipeline.models.info import ModelInfo
+from pipeline.question_pairs.schema import Splits
+from pipeline.question_pairs.scored import scored_gold
+
+_MUCH = 0.05
+"""Share of the labelled pairs from which on it is said that silver pairs with such scores are too few."""
+
+
+def make_silver(
+    splits: Splits,
+    teacher: Teacher,
+    base_model: ModelInfo,
+    options: SilverOptions,
+    scorer: PairScorer,
+    on_progress: OnProgress,
+) -> tuple[SilverPairs, dict[str, bytes]]:
+    """Find pairs of training questions, and have the teacher score them and the labelled ones out of fold.
+
+    Args:
+        base_model: embeds the questions where near neighbours are searched for.
+        scorer: what was scored before an interruption is not scored again.
+
+    Returns:
+        The value and its table, by its name.
+
+    Raises:
+        PipelineError: when the teacher is of other splits, or isn't far enough ahead of the student.
+    """
+    _require_usable(teacher, splits, options)
+    train, held_out = splits.train, {"the dev split": splits.dev, "the eval split": splits.eval}
+    fold = fold_of_pairs(train, teacher.folds, teacher.fold_seed)
+    questions = TrainingQuestions.of(train, fold, held_out, on_progress)
+    vectors = None
+    if "neighbours" in options.used_sources:
+        vectors = scorer.vectors(base_model, questions.texts)
+    candidates = find_candidates(questions, held_out, options, vectors, on_progress)
+    first, second = (texts.to_pylist() for texts in candidates.texts())
+    gold = scored_gold(train, _out_of_fold(teacher, scorer, fold, *texts_of(train)), fold)
+    silver = candidates.scored(_out_of_fold(teacher, scorer, candidates.fold, first, second))
+    kept = resample(silver.scores, gold.scores, options.wanted_pairs(len(gold)), options.seed)
+    chosen = silver.take(kept.kept)
+    if kept.exhausted > _MUCH:
+        on_progress(
+            LogLine(
+                f"there are too few mined pairs with the scores that {kept.exhausted:.0%} of the labelled pairs have: "
+                "all of those are taken"
+            )
+        )
+    table = gold.followed_by(chosen)
+    files = {SCORED_TABLE: as_parquet(table.to_arrow())}
+    value = SilverPairs(
+        teacher_version=teacher.data_version,
+        train_version=train.data_version,
+        origin=train.origin,
+        scored_version=table.data_version,
+        gold=len(gold),
+        silver=len(chosen),
+        candidates=len(silver),
+        found_by={str(source): number for source, number in found_by_counts(chosen).items()},
+        distance=kept.distance,
+        sha256=hashes(files),
+    )
+    return value, files
+
+
+def _require_usable(teacher: Teacher, splits: Splits, options: SilverOptions) -> None:
+    if teacher.train_version != splits.train.data_version:
+        raise PipelineError(
+            "the teacher was trained on another train split than the current one: launch the job `teacher` again"
+        )
+    if not (teacher.is_ahead or options.allow_any_teacher):
+        raise PipelineError(
+            f"{teacher.said}; train another teacher, or set allow_any_teacher: true to measure what this one gives"
+        )
+
+
+def _out_of_fold(
+    teacher: Teacher, scorer: PairScorer, fold: np.ndarray, first: Sequence[str], second: Sequence[str]
+) -> np.ndarray:
+    """Probabilities by the members that were trained without each pair's fold: float64 of shape (pairs,)."""
+    found = np.empty(len(fold))
+    for number in range(teacher.folds):
+        rows = np.flatnonzero(fold == number)
+        if len(rows):
+            texts = ([questions[row] for row in rows.tolist()] for questions in (first, second))
+            found[rows] = scorer.probability(teacher.of_fold(number), *texts)
+    return found
