@@ -154,7 +154,7 @@ def _student(store: VersionStore, splits: Splits) -> "FineTunedModel":
 
 def _teacher_metadata(teacher: "Teacher") -> dict[str, Any]:
     return {
-        "said": teacher.said,
+        "verdict": teacher.said,
         "architecture": teacher.architecture,
         "folds": teacher.folds,
         "members": len(teacher.members),
