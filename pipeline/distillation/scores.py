@@ -72,6 +72,21 @@ class PairScorer:
         mean: np.ndarray = np.mean(each, axis=0)
         return mean
 
+    def out_of_fold(
+        self, members: Sequence[Member], fold: np.ndarray, first: Sequence[str], second: Sequence[str]
+    ) -> np.ndarray:
+        """Probabilities by the members that were trained without each pair's fold: float64 of shape (pairs,).
+
+        Args:
+            fold: of each pair, int64 of shape (pairs,).
+        """
+        found = np.empty(len(fold))
+        for number in np.unique(fold):
+            rows = np.flatnonzero(fold == number)
+            texts = ([questions[row] for row in rows.tolist()] for questions in (first, second))
+            found[rows] = self.probability([member for member in members if member.fold == number], *texts)
+        return found
+
     def _logits(self, model: ModelInfo, first: Sequence[str], second: Sequence[str]) -> np.ndarray:
         folder = self._scores / model.version
         parts = [slice(start, start + _PART) for start in range(0, len(first), _PART)]

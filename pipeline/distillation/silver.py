@@ -1,9 +1,5 @@
 """Makes the pairs that a student learns from: labelled and mined pairs of training questions, scored out of fold."""
 
-from collections.abc import Sequence
-
-import numpy as np
-
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import LogLine, OnProgress
 from pipeline.distillation.candidates import find_candidates, found_by_counts
@@ -52,8 +48,8 @@ def make_silver(
         vectors = scorer.vectors(base_model, questions.texts)
     candidates = find_candidates(questions, held_out, options, vectors, on_progress)
     first, second = (texts.to_pylist() for texts in candidates.texts())
-    gold = scored_gold(train, _out_of_fold(teacher, scorer, fold, *texts_of(train)), fold)
-    silver = candidates.scored(_out_of_fold(teacher, scorer, candidates.fold, first, second))
+    gold = scored_gold(train, scorer.out_of_fold(teacher.members, fold, *texts_of(train)), fold)
+    silver = candidates.scored(scorer.out_of_fold(teacher.members, candidates.fold, first, second))
     kept = resample(silver.scores, gold.scores, options.wanted_pairs(len(gold)), options.seed)
     chosen = silver.take(kept.kept)
     if kept.exhausted > _MUCH:
@@ -89,16 +85,3 @@ def _require_usable(teacher: Teacher, splits: Splits, options: SilverOptions) ->
         raise PipelineError(
             f"{teacher.said}; train another teacher, or set allow_any_teacher: true to measure what this one gives"
         )
-
-
-def _out_of_fold(
-    teacher: Teacher, scorer: PairScorer, fold: np.ndarray, first: Sequence[str], second: Sequence[str]
-) -> np.ndarray:
-    """Probabilities by the members that were trained without each pair's fold: float64 of shape (pairs,)."""
-    found = np.empty(len(fold))
-    for number in range(teacher.folds):
-        rows = np.flatnonzero(fold == number)
-        if len(rows):
-            texts = ([questions[row] for row in rows.tolist()] for questions in (first, second))
-            found[rows] = scorer.probability(teacher.of_fold(number), *texts)
-    return found

@@ -122,7 +122,3 @@ class Teacher(StoredValue):
             f"{self.student.dev_ap:.4f}: it is {abs(self.lead.estimate):.4f} {than} it "
             f"({self.lead.low:+.4f} to {self.lead.high:+.4f}), and {self.min_lead:g} is asked for"
         )
-
-    def of_fold(self, fold: int) -> tuple[Member, ...]:
-        """The members that were trained without a fold."""
-        return tuple(member for member in self.members if member.fold == fold)

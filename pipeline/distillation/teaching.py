@@ -99,16 +99,15 @@ def _measured(
 ) -> Teacher:
     train, dev, evaluation = splits.train, splits.dev, splits.eval
     draws = Bootstrap.draw(question_components(dev.pairs))
-    of_folds = [_mean(scorer, [m for m in members if m.fold == number], dev) for number in range(options.folds)]
+    of_members = np.stack([_mean(scorer, [member], dev) for member in members])
+    # The members of a fold stand together.
+    of_folds = of_members.reshape(options.folds, options.members, len(dev)).mean(axis=1)
     fold_ap = float(np.mean([_average_precision(scores, dev) for scores in of_folds]))
     cosine = scorer.cosines(student.model, *texts_of(dev))
     student_ap = _average_precision(cosine, dev)
     resampled = np.mean([draws.average_precision(scores, dev.labels) for scores in of_folds], axis=0)
     lead = interval(fold_ap - student_ap, resampled - draws.average_precision(cosine, dev.labels))
-    out_of_fold = np.empty(len(train))
-    for number in range(options.folds):
-        rows = np.flatnonzero(fold == number)
-        out_of_fold[rows] = _mean(scorer, [m for m in members if m.fold == number], train.take(rows))
+    out_of_fold = scorer.out_of_fold(members, fold, *texts_of(train))
     return Teacher(
         architecture=options.architecture,
         recipe=options.recipe_of(0).model_dump(exclude={"seed"}),
@@ -120,7 +119,7 @@ def _measured(
         eval_version=evaluation.data_version,
         strategy=dev.origin.division.strategy if dev.origin.division else "",
         origin=train.origin,
-        dev_ap=_with_interval(_mean(scorer, members, dev), dev, draws),
+        dev_ap=_with_interval(of_members.mean(axis=0), dev, draws),
         eval_ap=_with_interval(
             _mean(scorer, members, evaluation), evaluation, Bootstrap.draw(question_components(evaluation.pairs))
         ),

@@ -68,21 +68,28 @@ def fine_tune(job: TrainingJob, run_folder: RunFolder, on_progress: OnProgress =
         PipelineError: when the data, the device or the memory doesn't suit, the training diverges, the folder holds
             another training, or a CPU would need more than 12 hours and `allow_slow` is not set.
     """
+    return _finish_or_train(job, run_folder, on_progress)
+
+
+def _finish_or_train(
+    job: TrainingJob, run_folder: RunFolder, on_progress: OnProgress, trainings: int = 1
+) -> FineTunedModel:
+    """The result of a finished folder, else that of a training, which is one of so many that take as long."""
+    if finished := distributed.from_main(lambda: _finished(run_folder, job.fingerprint, on_progress)):
+        on_progress(LogLine(f"this training is finished already: {run_folder.path}"))
+        return finished
     if job.recipe.soup_size > 1:
         return _fine_tune_soup(job, run_folder, on_progress)
-    return _fine_tune_once(job, run_folder, on_progress)
+    return _fine_tune_once(job, run_folder, on_progress, trainings)
 
 
 def _fine_tune_soup(job: TrainingJob, run_folder: RunFolder, on_progress: OnProgress) -> FineTunedModel:
     """Train several times, each time in a folder of its own, and save the average of the weights."""
-    if finished := distributed.from_main(lambda: _finished(run_folder, job.fingerprint, on_progress)):
-        on_progress(LogLine(f"this training is finished already: {run_folder.path}"))
-        return finished
     results, size = [], job.recipe.soup_size
     for number, training in enumerate(soup.trainings(job)):
         on_progress(LogLine(f"training {number + 1} of {size}, with seed {training.recipe.seed}"))
         progress = soup.counted_through(on_progress, number, size, job.recipe.epochs)
-        results.append(_fine_tune_once(training, soup.folder_of(run_folder, number), progress, size))
+        results.append(_finish_or_train(training, soup.folder_of(run_folder, number), progress, size))
     return distributed.from_main(partial(_finish_soup, job, run_folder, results, on_progress))
 
 
@@ -131,14 +138,8 @@ def _dev_evaluations(evaluations: list[Evaluation], architecture: Architecture) 
     ]
 
 
-def _fine_tune_once(
-    job: TrainingJob, run_folder: RunFolder, on_progress: OnProgress, trainings: int = 1
-) -> FineTunedModel:
-    """One training, of so many that take as long."""
+def _fine_tune_once(job: TrainingJob, run_folder: RunFolder, on_progress: OnProgress, trainings: int) -> FineTunedModel:
     recipe = job.recipe
-    if finished := distributed.from_main(lambda: _finished(run_folder, job.fingerprint, on_progress)):
-        on_progress(LogLine(f"this training is finished already: {run_folder.path}"))
-        return finished
     pairs = TrainingPairs.of_job(job)
     _require_enough_pairs(job, len(pairs))
     quiet_libraries()

@@ -19,6 +19,7 @@ from pipeline.exporting.parity import Verdict, judge
 from pipeline.orchestration.after_promotion import launched_after_promotion
 from pipeline.orchestration.asset_values import load_value, store_value, stored_pairs
 from pipeline.orchestration.assets.common import OWNERS, finding_result, progress_into, readable
+from pipeline.orchestration.assets.job_values import check_evaluation
 from pipeline.orchestration.assets.production import GROUP
 from pipeline.orchestration.executor import COMPUTE_POOL
 from pipeline.orchestration.failures import one_line_failures
@@ -78,7 +79,7 @@ def export_production_model(
         if made.verdict.passed:
             yield _take_up(context, store, current, source.info, made, folder)
         # Yielded, as what a step has logged is lost when it fails.
-        yield _evaluation(made.verdict)
+        yield check_evaluation(_finding(made.verdict), EXPORTED, PARITY.name, blocking=True)
         if not made.verdict.passed:
             raise PipelineError(
                 f"the {config.precision} export of {source.info.name} is not taken up: {made.verdict.said}; the one "
@@ -173,20 +174,6 @@ def _metadata(made: "Export") -> dict[str, Any]:
 
 def _finding(verdict: Verdict) -> Finding:
     return Finding(verdict.passed, verdict.value, verdict.threshold, verdict.said)
-
-
-def _evaluation(verdict: Verdict) -> dg.AssetCheckEvaluation:
-    """What was found, as a check of the asset."""
-    result = finding_result(_finding(verdict), EXPORTED, PARITY.name)
-    return dg.AssetCheckEvaluation(
-        asset_key=dg.AssetKey(EXPORTED),
-        check_name=PARITY.name,
-        passed=result.passed,
-        metadata=result.metadata,
-        severity=dg.AssetCheckSeverity.ERROR,
-        description=verdict.said,
-        blocking=True,
-    )
 
 
 @dg.job(

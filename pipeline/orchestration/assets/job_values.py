@@ -8,7 +8,7 @@ import dagster as dg
 from pipeline.core.store import VersionStore
 from pipeline.core.values import StoredValue
 from pipeline.orchestration.asset_values import store_value
-from pipeline.orchestration.assets.common import readable
+from pipeline.orchestration.assets.common import finding_result, readable
 from pipeline.quality.findings import Finding
 
 
@@ -34,20 +34,23 @@ def keep_value(
     )
 
 
-def report_check(
-    context: dg.OpExecutionContext, asset: str, name: str, finding: Finding, is_warning: bool = True
-) -> None:
-    """Tell Dagster what was found, as a check of the asset."""
-    metadata: dict[str, Any] = {"threshold": finding.threshold}
-    if finding.value is not None:
-        metadata["value"] = finding.value
-    found = dg.AssetCheckEvaluation(
+def check_evaluation(
+    finding: Finding, asset: str, name: str, is_warning: bool = False, blocking: bool = False
+) -> dg.AssetCheckEvaluation:
+    """What was found, as an op tells of it; see `finding_result`."""
+    result = finding_result(finding, asset, name, is_warning)
+    return dg.AssetCheckEvaluation(
         asset_key=dg.AssetKey(asset),
         check_name=name,
-        passed=finding.passed,
-        metadata=readable(metadata),
-        severity=dg.AssetCheckSeverity.WARN if is_warning else dg.AssetCheckSeverity.ERROR,
+        passed=result.passed,
+        metadata=result.metadata,
+        severity=result.severity,
         description=finding.said,
+        blocking=blocking,
     )
+
+
+def report_check(context: dg.OpExecutionContext, asset: str, name: str, finding: Finding) -> None:
+    """Tell Dagster what was found, as a check of the asset that only warns."""
     # It takes such an event, though its annotation doesn't say so.
-    context.log_event(found)  # type: ignore[arg-type]
+    context.log_event(check_evaluation(finding, asset, name, is_warning=True))  # type: ignore[arg-type]
