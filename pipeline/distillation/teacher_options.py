@@ -2,6 +2,7 @@
 
 from pydantic import Field, model_validator
 
+from pipeline.models.options import BaseModelChoice
 from pipeline.training.recipe import LossName, Orders, Recipe
 
 
@@ -17,6 +18,15 @@ class TeacherOptions(Recipe):
         default=0.0, ge=0, lt=1, description="Dropout of all layers; empty keeps the base model's (BERT: 0.1)."
     )
 
+    base_model: str | None = Field(
+        default=None,
+        min_length=1,
+        description="What the members start from, named as in base_model's `model`; one that is larger than the "
+        "student's knows more. Empty: the student's base model.",
+    )
+    base_model_revision: str | None = Field(
+        default=None, description="Branch, tag or commit of a Hugging Face model; by default its newest commit."
+    )
     folds: int = Field(
         default=3,
         ge=2,
@@ -48,10 +58,25 @@ class TeacherOptions(Recipe):
             raise ValueError(f"seed {self.seed} leaves no seeds for {self.members} members: lower it")
         return self
 
+    @model_validator(mode="after")
+    def _revision_is_of_a_model(self) -> "TeacherOptions":
+        if self.base_model_revision is not None and self.base_model is None:
+            raise ValueError(
+                f"base_model_revision is {self.base_model_revision!r}, but no base_model is named: name its model"
+            )
+        return self
+
     def recipe_of(self, member: int) -> Recipe:
         """The recipe of one member of each fold; members differ by their seeds."""
         knobs = self.model_dump(include=set(Recipe.model_fields))
         return Recipe.model_validate({**knobs, "seed": self.seed + member})
+
+    @property
+    def base_model_choice(self) -> BaseModelChoice | None:
+        """What the members start from; None for the student's base model."""
+        if self.base_model is None:
+            return None
+        return BaseModelChoice(model=self.base_model, revision=self.base_model_revision)
 
     @property
     def orders(self) -> Orders:

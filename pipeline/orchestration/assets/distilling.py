@@ -86,10 +86,12 @@ def train_teacher(
     from pipeline.distillation.scores import PairScorer
     from pipeline.distillation.teaching import teach
     from pipeline.settings import environment
+    from pipeline.workflow import find_base_model
 
     records, progress = StepRecords(context, compute.kind, dg.AssetKey(TEACHER)), progress_into(context)
     with one_line_failures():
-        base: ModelInfo = load_value(store, "base_model")
+        choice = config.base_model_choice
+        base: ModelInfo = find_base_model(choice, compute, store) if choice else load_value(store, "base_model")
         splits, run = _splits(store), run_identity(context)
         student = _student(store, splits)
         scorer = PairScorer(compute, environment.vectors_folder(), progress)
@@ -156,6 +158,7 @@ def _teacher_metadata(teacher: "Teacher") -> dict[str, Any]:
     return {
         "verdict": teacher.said,
         "architecture": teacher.architecture,
+        "base_model": teacher.members[0].model.base_model.name,
         "folds": teacher.folds,
         "members": len(teacher.members),
         "dev_average_precision": teacher.dev_ap.estimate,

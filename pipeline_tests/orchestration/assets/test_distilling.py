@@ -125,6 +125,19 @@ def test_a_teacher_that_is_not_ahead_is_used_only_when_told_so(home: Path, insta
 
 
 @pytest.mark.slow
+def test_a_teacher_can_start_from_another_base_model_than_the_student(
+    home: Path, instance: dg.DagsterInstance, deciding_model: Path
+) -> None:
+    launch(home, instance, teacher_job, {**MEMBER, "base_model": str(deciding_model)})
+    store = VersionStore(str(home))
+    teacher: Teacher = load_value(store, TEACHER)
+    assert {each.model.base_model.location for each in teacher.members} == {str(deciding_model)}
+    assert load_value(store, "fine_tuned_model").base_model.location != str(deciding_model)
+    refused = launch(home, instance, teacher_job, {**MEMBER, "base_model": "no-such-model"}, raises=False)
+    assert "no base model 'no-such-model'" in failures(refused)["train_teacher"]
+
+
+@pytest.mark.slow
 def test_nothing_is_asked_of_a_teacher_that_was_never_made(
     home: Path, instance: dg.DagsterInstance, disjoint_config: Path
 ) -> None:
