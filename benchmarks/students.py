@@ -41,6 +41,7 @@ from pipeline.question_pairs.schema import Splits
 from pipeline.question_pairs.scored import ScoredPairs
 from pipeline.question_pairs.sources import load_pairs
 from pipeline.question_pairs.splits import split_pairs
+from pipeline.question_pairs.target_vectors import TargetVectors
 from pipeline.settings.run_config import project_config
 from pipeline.training.fine_tune import fine_tune
 from pipeline.training.job import RunIdentity, TrainingJob
@@ -80,7 +81,8 @@ def main() -> None:
 @click.option("--seed", default=42, show_default=True, help="Of the division and of the training.")
 @click.option("--limit", type=int, help="Train on so many pairs only.")
 @click.option("--config", default="best", show_default=True, help="Name of a file in configs/.")
-@click.option("--scored", type=click.Path(path_type=Path), help="The table that the job `silver` has left.")
+@click.option("--scored", type=click.Path(path_type=Path), help="The table of pairs that the job `silver` has left.")
+@click.option("--vectors", type=click.Path(path_type=Path), help="Likewise its table of vectors.")
 @click.option("--set", "settings", multiple=True, help="A knob of the recipe, such as epochs=3.")
 def train(
     name: str,
@@ -91,6 +93,7 @@ def train(
     limit: int | None,
     config: str,
     scored: Path | None,
+    vectors: Path | None,
     settings: tuple[str, ...],
 ) -> None:
     """Train, and note the figures of the training."""
@@ -99,7 +102,8 @@ def train(
     recipe = load_settings(project_config(config), overrides).of("fine_tuned_model", TrainingOrder).recipe
     base = resolve_base_model(BaseModelChoice())
     table = ScoredPairs.from_arrow(pq.read_table(scored)) if scored else None
-    job = TrainingJob(splits.train, splits.dev, base, recipe, table)
+    targets = TargetVectors.from_arrow(pq.read_table(vectors)) if vectors else None
+    job = TrainingJob(splits.train, splits.dev, base, recipe, table, targets)
     run_folder = RunFolder.claim(folder / name, RunIdentity(name, 1), job.fingerprint)
     said = LogLines(click.echo)
     model = fine_tune(job, run_folder, lambda e: said(e) if isinstance(e, DevEvaluated | CheckpointSaved) else None)

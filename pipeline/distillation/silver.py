@@ -1,4 +1,8 @@
-"""Makes the pairs that a student learns from: labelled and mined pairs of training questions, scored out of fold."""
+"""Makes what a student learns from: labelled and mined pairs of training questions, scored out of fold, and vectors."""
+
+from collections.abc import Sequence
+
+import numpy as np
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import LogLine, OnProgress
@@ -8,7 +12,8 @@ from pipeline.distillation.options import SilverOptions
 from pipeline.distillation.questions import TrainingQuestions
 from pipeline.distillation.resample import resample
 from pipeline.distillation.scores import PairScorer, texts_of
-from pipeline.distillation.stored import SCORED_TABLE, SilverPairs
+from pipeline.distillation.stored import SCORED_TABLE, VECTORS_TABLE, SilverPairs
+from pipeline.distillation.targets import target_vectors
 from pipeline.distillation.teacher import Teacher
 from pipeline.duplicates.stored import as_parquet, hashes
 from pipeline.models.info import ModelInfo
@@ -29,12 +34,14 @@ def make_silver(
 ) -> tuple[SilverPairs, dict[str, bytes]]:
     """Find pairs of training questions, and have the teacher score them and the labelled ones out of fold.
 
+    A teacher whose members embed gives a vector for each question too.
+
     Args:
-        base_model: embeds the questions where near neighbours are searched for.
+        base_model: of the student; its vectors find near neighbours, and the teacher's are brought into its space.
         scorer: what was scored before an interruption is not scored again.
 
     Returns:
-        The value and its table, by its name.
+        The value and its tables, by their names.
 
     Raises:
         PipelineError: when the teacher is of other splits, or isn't far enough ahead of the student.
@@ -43,10 +50,11 @@ def make_silver(
     train, held_out = splits.train, {"the dev split": splits.dev, "the eval split": splits.eval}
     fold = fold_of_pairs(train, teacher.folds, teacher.fold_seed)
     questions = TrainingQuestions.of(train, fold, held_out, on_progress)
-    vectors = None
-    if "neighbours" in options.used_sources:
-        vectors = scorer.vectors(base_model, questions.texts)
-    candidates = find_candidates(questions, held_out, options, vectors, on_progress)
+    embeds = teacher.architecture == "bi_encoder"
+    base_vectors = None
+    if embeds or "neighbours" in options.used_sources:
+        base_vectors = scorer.vectors(base_model, questions.texts)
+    candidates = find_candidates(questions, held_out, options, base_vectors, on_progress)
     first, second = (texts.to_pylist() for texts in candidates.texts())
     gold = scored_gold(train, scorer.out_of_fold(teacher.members, fold, *texts_of(train)), fold)
     silver = candidates.scored(scorer.out_of_fold(teacher.members, candidates.fold, first, second))
@@ -61,11 +69,21 @@ def make_silver(
         )
     table = gold.followed_by(chosen)
     files = {SCORED_TABLE: as_parquet(table.to_arrow())}
+    vectors = None
+    if embeds and base_vectors is not None:
+
+        def vectors_of(number: int, texts: Sequence[str]) -> list[np.ndarray]:
+            members = [member.model.model for member in teacher.members if member.fold == number]
+            return [scorer.vectors(model, texts).block(0, len(texts)) for model in members]
+
+        vectors = target_vectors(questions, vectors_of, base_model, base_vectors)
+        files[VECTORS_TABLE] = as_parquet(vectors.to_arrow())
     value = SilverPairs(
         teacher_version=teacher.data_version,
         train_version=train.data_version,
         origin=train.origin,
         scored_version=table.data_version,
+        vectors_version=vectors.data_version if vectors else None,
         gold=len(gold),
         silver=len(chosen),
         candidates=len(silver),

@@ -34,6 +34,7 @@ class FineTunedModel(StoredValue):
         train_version: data version of the training split.
         dev_version: data version of the dev split.
         scored_version: data version of the pairs of a teacher that it has learned from too; None where it has not.
+        vectors_version: data version of the vectors of a teacher, likewise.
         origin: where the training pairs came from.
         train_pairs: rows trained on in each epoch.
         pair_visits: rows trained on in all.
@@ -54,10 +55,11 @@ class FineTunedModel(StoredValue):
     """
 
     stored_name: ClassVar[str] = "FineTunedModel"
-    schema_number: ClassVar[int] = 3
+    schema_number: ClassVar[int] = 4
     upgrades: ClassVar[Mapping[int, Upgrade]] = {
         1: lambda fields: {**fields, "decision": None},
         2: lambda fields: {**fields, "scored_version": None},
+        3: lambda fields: {**fields, "vectors_version": None},
     }
 
     model: ModelInfo
@@ -82,6 +84,7 @@ class FineTunedModel(StoredValue):
     cost: Cost | None = None
     decision: Decision | None = None
     scored_version: str | None = None
+    vectors_version: str | None = None
 
     @property
     def data_version(self) -> str:

@@ -13,6 +13,7 @@ KNOBS_OF_LOSSES = {
     "multiple_negatives_ranking": {"scale"},
     "distillation_mse": {"scale", "center"},
     "distillation_cross_entropy": {"scale", "center"},
+    "distillation_embeddings": set(),
 }
 """What each loss reads of a recipe, by the names that recipes have for both."""
 

@@ -192,7 +192,8 @@ class PairCollator:
         Returns:
             `features` for the model, in which question j is the j-th shortest; `first` and `second` (n,): positions
             of each pair's questions among them; `label` (n,): 0, 1, or -1 for a pair without; `target` (n,): the
-            teacher's probability, NaN for a pair without; `meaning` (q,): equal for known duplicates.
+            teacher's probability, NaN for a pair without; `meaning` (q,): equal for known duplicates; and where the
+            pairs have a teacher's vectors, `vector` (q, dimensions): NaN for a question without.
         """
         rows = np.asarray(indices)
         both = np.concatenate([self.pairs.index.first[rows], self.pairs.index.second[rows]])
@@ -202,7 +203,7 @@ class PairCollator:
         place[by_length] = np.arange(len(by_length))
         positions = torch.from_numpy(place[inverse])
         ordered = distinct[by_length]
-        return {
+        batch = {
             "features": self.featurize(ordered),
             "first": positions[: len(rows)],
             "second": positions[len(rows) :],
@@ -210,6 +211,9 @@ class PairCollator:
             "target": torch.from_numpy(self.pairs.targets[rows]),
             "meaning": torch.from_numpy(self.pairs.meanings[ordered]),
         }
+        if self.pairs.vectors is not None:
+            batch["vector"] = torch.from_numpy(self.pairs.vectors[ordered].astype(np.float32))
+        return batch
 
 
 @dataclass(frozen=True)

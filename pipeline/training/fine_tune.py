@@ -365,6 +365,7 @@ def _finish(
         dev_version=job.dev.data_version,
         origin=job.train.origin,
         scored_version=job.scored_version,
+        vectors_version=job.vectors_version,
         train_pairs=session.plan.pairs,
         pair_visits=session.plan.pairs_after(steps),
         steps=steps,

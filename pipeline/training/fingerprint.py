@@ -22,12 +22,18 @@ left out of the hash, so that earlier trainings keep their fingerprints."""
 
 
 def training_fingerprint(
-    recipe: Recipe, train_version: str, dev_version: str, base_model_version: str, scored_version: str | None = None
+    recipe: Recipe,
+    train_version: str,
+    dev_version: str,
+    base_model_version: str,
+    scored_version: str | None = None,
+    vectors_version: str | None = None,
 ) -> str:
     """Hash of all that decides the weights but the code: recipe, pairs and base model.
 
     Args:
         scored_version: of the pairs that a teacher has scored; None where the recipe reads none.
+        vectors_version: of a teacher's vectors, likewise.
     """
     knobs = {
         name: value
@@ -35,4 +41,6 @@ def training_fingerprint(
         if name not in ADDED_KNOBS or value != ADDED_KNOBS[name]
     }
     scored = [] if scored_version is None else [scored_version]
-    return content_version([knobs, train_version, dev_version, base_model_version, *scored])
+    # Named, so that it is never taken for the version of scored pairs.
+    vectors = [] if vectors_version is None else [{"target_vectors": vectors_version}]
+    return content_version([knobs, train_version, dev_version, base_model_version, *scored, *vectors])

@@ -6,8 +6,9 @@ from pipeline.core.errors import PipelineError
 from pipeline.models.info import ModelInfo
 from pipeline.question_pairs.schema import PairTable
 from pipeline.question_pairs.scored import ScoredPairs
+from pipeline.question_pairs.target_vectors import TargetVectors
 from pipeline.training.fingerprint import training_fingerprint
-from pipeline.training.recipe import Recipe
+from pipeline.training.recipe import EMBEDDING_DISTILLATION, Recipe
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,11 @@ class TrainingJob:
         train: pairs to learn from.
         dev: pairs to watch and select on; may be empty.
         scored: pairs of training questions that a teacher has scored; None where the recipe asks for none.
+        target_vectors: of the training questions, by a teacher; None where the recipe asks for none.
 
     Raises:
-        PipelineError: when the recipe asks for scored pairs and there are none.
+        PipelineError: when the recipe asks for what a teacher gives and it isn't there, or the vectors lie in the space
+            of another base model.
     """
 
     train: PairTable
@@ -41,6 +44,7 @@ class TrainingJob:
     base_model: ModelInfo
     recipe: Recipe
     scored: ScoredPairs | None = None
+    target_vectors: TargetVectors | None = None
 
     def __post_init__(self) -> None:
         if self.recipe.needs_scored_pairs and self.scored is None:
@@ -49,11 +53,28 @@ class TrainingJob:
                 f"{', '.join(self.recipe.all_losses)}), and there are no scored pairs: launch the jobs `teacher` and "
                 "`silver`, or choose other losses"
             )
+        if not self.recipe.needs_target_vectors:
+            return
+        if self.target_vectors is None:
+            raise PipelineError(
+                f"the recipe has the loss {EMBEDDING_DISTILLATION}, and there are no vectors of a teacher: launch the "
+                "jobs `teacher`, with architecture: bi_encoder, and `silver`, or choose other losses"
+            )
+        if self.target_vectors.base_model_version != self.base_model.version:
+            raise PipelineError(
+                f"the teacher's vectors lie in the space of the base model {self.target_vectors.base_model_version}, "
+                f"and {self.base_model.name} is {self.base_model.version}: launch the job `silver` again"
+            )
 
     @property
     def scored_version(self) -> str | None:
         """Data version of the scored pairs that the recipe reads; None where it reads none."""
         return self.scored.data_version if self.scored and self.recipe.needs_scored_pairs else None
+
+    @property
+    def vectors_version(self) -> str | None:
+        """Data version of the teacher's vectors that the recipe reads; None where it reads none."""
+        return self.target_vectors.data_version if self.target_vectors and self.recipe.needs_target_vectors else None
 
     @property
     def fingerprint(self) -> str:
@@ -64,4 +85,5 @@ class TrainingJob:
             self.dev.data_version,
             self.base_model.version,
             self.scored_version,
+            self.vectors_version,
         )

@@ -17,11 +17,11 @@ from torch.nn import functional
 
 from pipeline.models.embedding import embeddings_of
 from pipeline.models.precision import Precision
-from pipeline.training.recipe import DISTILLATION_LOSSES, LossName, Recipe
+from pipeline.training.recipe import DISTILLATION_LOSSES, EMBEDDING_DISTILLATION, LossName, Recipe
 
 Batch = Mapping[str, torch.Tensor]
-"""Of n pairs with q distinct questions: `first`, `second`, `label`, `target` (n,) and `meaning` (q,); see
-`PairCollator`."""
+"""Of n pairs with q distinct questions: `first`, `second`, `label`, `target` (n,), `meaning` (q,) and, where a loss
+reads it, `vector` (q, dimensions); see `PairCollator`."""
 
 BatchLoss = Callable[[torch.Tensor, Batch], torch.Tensor]
 """(embeddings of shape (q, dimensions) in fp32, batch) → scalar."""
@@ -76,10 +76,15 @@ def batch_loss(name: LossName, model: SentenceTransformer, recipe: Recipe) -> Ba
             return _distillation(recipe.scale, recipe.center, _squared_error)
         case "distillation_cross_entropy":
             return _distillation(recipe.scale, recipe.center, functional.binary_cross_entropy_with_logits)
+        case "distillation_embeddings":
+            return _embedding_distillation
 
 
 def _of_its_pairs(name: LossName, loss: BatchLoss) -> BatchLoss:
     """The loss on those pairs of a batch that have what it reads: a label, or a teacher's probability."""
+
+    if name == EMBEDDING_DISTILLATION:
+        return loss
 
     def compute(embeddings: torch.Tensor, batch: Batch) -> torch.Tensor:
         has = torch.isfinite(batch["target"]) if name in DISTILLATION_LOSSES else batch["label"] >= 0
@@ -108,6 +113,18 @@ def _distillation(
         return error(scale * (pairwise_cos_sim(first, second) - center), batch["target"])
 
     return compute
+
+
+def _embedding_distillation(embeddings: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """1 − cosine of each question's embedding and the teacher's vector of it, the mean over those that have one.
+
+    Half the squared distance of both at length 1: the error that sentence-transformers' `MSELoss` takes (Reimers and
+    Gurevych 2020, arXiv:2004.09813), but for lengths, which cosines don't have.
+    """
+    has = torch.isfinite(batch["vector"]).all(dim=1)
+    if not has.any():
+        return embeddings.sum() * 0
+    return (1 - pairwise_cos_sim(embeddings[has], batch["vector"][has])).mean()
 
 
 def _pairs(embeddings: torch.Tensor, batch: Batch) -> tuple[list[torch.Tensor], torch.Tensor]:

@@ -1,6 +1,6 @@
 """The pairs that a training learns from, by distinct text: labelled ones, and what a teacher has scored."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -11,6 +11,7 @@ from pipeline.question_pairs.questions import QuestionIndex, pair_numbers
 from pipeline.question_pairs.schema import DISJOINT, PairTable
 from pipeline.question_pairs.scored import ScoredPairs
 from pipeline.training.job import TrainingJob
+from pipeline.training.recipe import Recipe
 
 UNLABELLED = -1
 """The label of a pair that has none."""
@@ -24,11 +25,14 @@ class TrainingPairs:
         index: their texts and questions.
         labels: 0, 1, or -1 for a pair without a label; int64 of shape (pairs,).
         targets: the probability that a teacher gives each pair, NaN for a pair without; float32 of shape (pairs,).
+        vectors: where a teacher puts each text, NaN for a text without: float16 of shape (texts, dimensions); None
+            where nothing reads them.
     """
 
     index: QuestionIndex
     labels: np.ndarray
     targets: np.ndarray
+    vectors: np.ndarray | None = None
 
     @classmethod
     def of(cls, table: PairTable) -> "TrainingPairs":
@@ -45,15 +49,24 @@ class TrainingPairs:
         recipe, labelled = job.recipe, job.train
         if recipe.closure_cluster:
             labelled = labelled.followed_by(_closure(job))
-        if job.scored is None or not recipe.needs_scored_pairs:
-            return cls.of(labelled)
-        silver = job.scored.take(~job.scored.is_gold)
+        pairs = (
+            cls.of(labelled)
+            if job.scored is None or not recipe.needs_scored_pairs
+            else cls._with_scores(labelled, job.scored, recipe)
+        )
+        if job.target_vectors is None or not recipe.needs_target_vectors:
+            return pairs
+        return replace(pairs, vectors=job.target_vectors.of(pairs.index.texts))
+
+    @classmethod
+    def _with_scores(cls, labelled: PairTable, scored: ScoredPairs, recipe: Recipe) -> "TrainingPairs":
+        silver = scored.take(~scored.is_gold)
         if recipe.learn_from == "gold":
             silver = silver.take(np.arange(0))
         if recipe.learn_from == "silver":
             labelled = labelled.take(np.arange(0))
         labels = np.concatenate([labelled.labels, np.full(len(silver), UNLABELLED, dtype=np.int64)])
-        targets = np.concatenate([_scores_of(labelled, job.scored), silver.scores]).astype(np.float32)
+        targets = np.concatenate([_scores_of(labelled, scored), silver.scores]).astype(np.float32)
         return cls(_joint_index(labelled, silver), labels, targets)
 
     def __len__(self) -> int:

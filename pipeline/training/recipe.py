@@ -19,10 +19,14 @@ LossName = Literal[
     "multiple_negatives_ranking",
     "distillation_mse",
     "distillation_cross_entropy",
+    "distillation_embeddings",
 ]
 
 DISTILLATION_LOSSES: tuple[LossName, ...] = ("distillation_mse", "distillation_cross_entropy")
 """The losses that read a teacher's probability instead of a label."""
+
+EMBEDDING_DISTILLATION: LossName = "distillation_embeddings"
+"""The loss that reads a teacher's vectors of single questions."""
 
 CROSS_ENCODER_LOSSES: tuple[LossName, ...] = ("binary_cross_entropy", "cosent")
 """The losses that need a score for each pair and no embeddings."""
@@ -242,8 +246,8 @@ class Recipe(FrozenModel):
                 f"learn_from is {self.learn_from}, and silver pairs have no labels for the loss {self.loss}: weigh "
                 f"{' or '.join(DISTILLATION_LOSSES)} in loss_weights"
             )
-        if self.learn_from == "silver" and len(distils) < len(names):
-            wrong = next(name for name in names if name not in DISTILLATION_LOSSES)
+        wrong = next((name for name in names if name not in (*DISTILLATION_LOSSES, EMBEDDING_DISTILLATION)), None)
+        if self.learn_from == "silver" and wrong:
             raise ValueError(
                 f"learn_from is silver, and silver pairs have no labels for the loss {wrong}: choose "
                 f"{' or '.join(DISTILLATION_LOSSES)}, or learn_from: both"
@@ -256,6 +260,11 @@ class Recipe(FrozenModel):
     def needs_scored_pairs(self) -> bool:
         """Whether it reads what a teacher has scored."""
         return any(weight and name in DISTILLATION_LOSSES for name, weight in self.all_losses.items())
+
+    @property
+    def needs_target_vectors(self) -> bool:
+        """Whether it reads a teacher's vectors of the training questions."""
+        return bool(self.all_losses.get(EMBEDDING_DISTILLATION))
 
     @property
     def all_losses(self) -> dict[LossName, float]:

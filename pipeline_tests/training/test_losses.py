@@ -176,6 +176,29 @@ def test_distillation_is_the_error_against_the_teachers_probability(
     assert float(loss_of(embeddings, scored, loss=name)) == pytest.approx(float(expected[name]), rel=1e-4)
 
 
+def test_distillation_of_embeddings_is_half_the_squared_distance_of_what_has_a_target(
+    embeddings: torch.Tensor, batch: dict[str, torch.Tensor]
+) -> None:
+    vectors = torch.randn(12, 6, generator=torch.Generator().manual_seed(2))
+    vectors[3] = torch.nan
+    loss = loss_of(embeddings, {**batch, "vector": vectors}, loss="distillation_embeddings")
+    has = [row for row in range(12) if row != 3]
+    distance = functional.normalize(embeddings[has]) - functional.normalize(vectors[has])
+    assert float(loss) == pytest.approx(float((distance**2).sum(dim=1).mean() / 2), rel=1e-5)
+
+
+def test_without_target_vectors_a_batch_costs_nothing_and_still_gives_gradients(
+    embeddings: torch.Tensor, batch: dict[str, torch.Tensor]
+) -> None:
+    embeddings.requires_grad_()
+    vectors = torch.full((12, 6), torch.nan)
+    loss = loss_of(embeddings, {**batch, "vector": vectors}, loss="distillation_embeddings")
+    loss.backward()
+    assert float(loss.detach()) == 0
+    assert embeddings.grad is not None
+    assert not embeddings.grad.any()
+
+
 def test_each_loss_reads_the_pairs_that_have_what_it_needs(
     embeddings: torch.Tensor, batch: dict[str, torch.Tensor]
 ) -> None:

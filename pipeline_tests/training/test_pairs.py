@@ -12,6 +12,7 @@ from pipeline.models.info import ModelInfo
 from pipeline.question_pairs.questions import question_key
 from pipeline.question_pairs.schema import Division, PairTable
 from pipeline.question_pairs.scored import SCORED_SCHEMA, ScoredPairs
+from pipeline.question_pairs.target_vectors import TargetVectors
 from pipeline.training.fingerprint import training_fingerprint
 from pipeline.training.job import TrainingJob
 from pipeline.training.pairs import UNLABELLED, TrainingPairs
@@ -19,6 +20,10 @@ from pipeline.training.recipe import Recipe
 
 BASE = ModelInfo(kind="folder", name="tiny", location="/tiny", version="0" * 16)
 MSE: dict[str, Any] = {"loss": "cosent", "loss_weights": {"distillation_mse": 1.0}}
+EMBEDDINGS: dict[str, Any] = {"loss": "cosent", "loss_weights": {"distillation_embeddings": 20.0}}
+VECTORS = TargetVectors(
+    ["how old is it?", "Who is she?"], np.array([[1, 0], [0.6, 0.8]], dtype=np.float16), BASE.version
+)
 GOLD = table_of([("How old is it?", "What is its age?", True), ("Who is she?", "Where is he?", False)])
 SCORED = ScoredPairs(
     pd.DataFrame(
@@ -77,6 +82,38 @@ def test_scores_that_are_read_decide_what_a_training_is() -> None:
 def test_a_recipe_that_learns_from_a_teacher_needs_scored_pairs() -> None:
     with pytest.raises(PipelineError, match="launch the jobs `teacher` and `silver`"):
         job(None, **MSE)
+
+
+def taught(vectors: TargetVectors | None, base: ModelInfo = BASE, **knobs: Any) -> TrainingJob:
+    return TrainingJob(GOLD, GOLD.take(np.arange(0)), base, Recipe(batch_size=2, **knobs), SCORED, vectors)
+
+
+def test_texts_have_the_teachers_vectors_where_it_has_given_them_one() -> None:
+    pairs = TrainingPairs.of_job(taught(VECTORS, **EMBEDDINGS))
+    row_of = {text: row for row, text in enumerate(pairs.index.texts)}
+    assert pairs.vectors is not None
+    np.testing.assert_array_equal(pairs.vectors[row_of["How old is it?"]], VECTORS.vectors[0])
+    assert np.isnan(pairs.vectors[row_of["Where is he?"]]).all()
+
+
+def test_without_a_loss_that_reads_vectors_they_change_nothing() -> None:
+    plain, with_vectors = taught(None, loss="cosent"), taught(VECTORS, loss="cosent")
+    assert TrainingPairs.of_job(with_vectors).vectors is None
+    assert with_vectors.vectors_version is None
+    assert with_vectors.fingerprint == plain.fingerprint
+
+
+def test_vectors_that_are_read_decide_what_a_training_is() -> None:
+    other = TargetVectors(VECTORS.texts, VECTORS.vectors[::-1].copy(), BASE.version)
+    jobs = [taught(VECTORS, **EMBEDDINGS), taught(other, **EMBEDDINGS), taught(None, loss="cosent")]
+    assert len({job.fingerprint for job in jobs}) == 3
+
+
+def test_a_recipe_that_reads_vectors_needs_them_in_the_space_of_its_base_model() -> None:
+    with pytest.raises(PipelineError, match="there are no vectors of a teacher"):
+        taught(None, **EMBEDDINGS)
+    with pytest.raises(PipelineError, match="in the space of the base model 0000000000000000, and tiny is 1111"):
+        taught(VECTORS, BASE.model_copy(update={"version": "1" * 16}), **EMBEDDINGS)
 
 
 @pytest.mark.parametrize(

@@ -59,12 +59,13 @@ from pipeline.models.bundled import bundled_folder
 from pipeline.models.info import ModelInfo
 from pipeline.question_pairs.schema import PairTable
 from pipeline.question_pairs.scored import ScoredPairs
+from pipeline.question_pairs.target_vectors import TargetVectors
 from pipeline.sharding.job import JoinJob
 from pipeline.training.job import TrainingJob
 from pipeline.training.manifest import read_manifest, verify_files
 from pipeline.training.run_folder import RunFolder
 
-TableT = TypeVar("TableT", PairTable, ScoredPairs)
+TableT = TypeVar("TableT", PairTable, ScoredPairs, TargetVectors)
 
 # --- what a container is made of --------------------------------------------------------------------------------
 
@@ -124,8 +125,9 @@ def fine_tune(job_text: str) -> tuple[str, bytes]:
         from pipeline.training.fine_tune import fine_tune as train
 
         splits = _split(job.train_version), _split(job.dev_version)
-        scored = _scored(job.scored_version) if job.scored_version else None
-        result = train(TrainingJob(*splits, _local(job.base_model), job.recipe, scored), folder, report)
+        scored = _uploaded(ScoredPairs, job.scored_version) if job.scored_version else None
+        vectors = _uploaded(TargetVectors, job.vectors_version) if job.vectors_version else None
+        result = train(TrainingJob(*splits, _local(job.base_model), job.recipe, scored, vectors), folder, report)
         forget_attempts(folder)
         volume.commit()
         return Outcome(result=result)
@@ -331,11 +333,6 @@ def _say(line: str) -> None:
 def _split(version: str) -> PairTable:
     """A split that the client uploaded, checked by content."""
     return _uploaded(PairTable, version)
-
-
-def _scored(version: str) -> ScoredPairs:
-    """As `_split`, pairs that a teacher has scored."""
-    return _uploaded(ScoredPairs, version)
 
 
 def _uploaded(kind: type[TableT], version: str) -> TableT:

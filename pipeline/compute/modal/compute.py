@@ -42,8 +42,8 @@ from pipeline.compute.modal.volumes import (
     remove_shards,
     upload_files,
     upload_model,
-    upload_pairs,
     upload_shards,
+    upload_tables,
     volume_exists,
 )
 from pipeline.core.errors import PipelineError
@@ -138,9 +138,11 @@ class ModalCompute(Compute):
             require_same_memory(modal_app.settings.gpus, PriceTable.load())
         with one_line_modal_errors("fine-tuning on Modal"):
             with interrupts_let_through():
-                upload_pairs(job.train, job.dev)
+                upload_tables(job.train, job.dev)
                 if job.scored and job.scored_version:
-                    upload_pairs(job.scored)
+                    upload_tables(job.scored)
+                if job.target_vectors and job.vectors_version:
+                    upload_tables(job.target_vectors)
                 base_model = _for_containers(job.base_model)
                 goes_on = earlier is not None and volume_exists(earlier.place)
                 volume = earlier.place if earlier and goes_on else create_run_volume(run.unix_time)
@@ -149,6 +151,7 @@ class ModalCompute(Compute):
                     train_version=job.train.data_version,
                     dev_version=job.dev.data_version,
                     scored_version=job.scored_version,
+                    vectors_version=job.vectors_version,
                     base_model=base_model,
                     recipe=job.recipe,
                     needs_gpu=bool(modal_app.settings.gpus),
@@ -163,7 +166,7 @@ class ModalCompute(Compute):
         """See `Compute.start_measuring`. A measurement ends with its caller; it is recorded so that it can be ended."""
         with one_line_modal_errors(f"evaluating {job.model.name} on Modal"):
             with interrupts_let_through():
-                upload_pairs(job.eval_split, job.dev_split)
+                upload_tables(job.eval_split, job.dev_split)
                 message = MeasuringMessage(
                     model=_for_containers(job.model),
                     eval_version=job.eval_split.data_version,

@@ -23,6 +23,7 @@ class TrainingMessage(_Message):
         volume: the run's Volume; its root is the run folder.
         train_version, dev_version: data versions of splits that lie in the inputs' Volume.
         scored_version: likewise, of pairs that a teacher has scored; None where the recipe reads none.
+        vectors_version: likewise, of a teacher's vectors.
         needs_gpu: whether to refuse to work on a CPU.
         for_people: print progress for people who read the log; else as events for a client that follows it.
     """
@@ -35,6 +36,7 @@ class TrainingMessage(_Message):
     needs_gpu: bool
     for_people: bool
     scored_version: str | None = None
+    vectors_version: str | None = None
 
 
 class MeasuringMessage(_Message):

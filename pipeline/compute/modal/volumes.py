@@ -18,6 +18,7 @@ from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.info import ModelInfo
 from pipeline.question_pairs.schema import PairTable
 from pipeline.question_pairs.scored import ScoredPairs
+from pipeline.question_pairs.target_vectors import TargetVectors
 from pipeline.training.manifest import MANIFEST_NAME, verify_model
 from pipeline.training.run_folder import STEM
 
@@ -50,8 +51,8 @@ def volume_exists(name: str) -> bool:
 # --- inputs -----------------------------------------------------------------------------------------------------
 
 
-def upload_pairs(*tables: PairTable | ScoredPairs) -> None:
-    """Put splits, and scored pairs, where containers find them by data version."""
+def upload_tables(*tables: PairTable | ScoredPairs | TargetVectors) -> None:
+    """Put splits, and what a teacher gives, where containers find them by data version."""
     _upload_missing({f"pairs/{table.data_version}.parquet": table for table in tables})
 
 
@@ -91,7 +92,7 @@ def _shards_folder(folder: Path) -> str:
     return "/".join(["shards", *folder.parts[-3:]])
 
 
-def _upload_missing(files: Mapping[str, Path | PairTable | ScoredPairs]) -> None:
+def _upload_missing(files: Mapping[str, Path | PairTable | ScoredPairs | TargetVectors]) -> None:
     """Upload what isn't there under its name, which says the content."""
     volume = modal.Volume.from_name(INPUTS_VOLUME, create_if_missing=True, version=_VERSION)
     there = {entry.path.lstrip("/") for entry in volume.listdir("/", recursive=True)}
@@ -102,7 +103,7 @@ def _upload_missing(files: Mapping[str, Path | PairTable | ScoredPairs]) -> None
                 batch.put_file(content if isinstance(content, Path) else _parquet(content), path)
 
 
-def _parquet(table: PairTable | ScoredPairs) -> io.BytesIO:
+def _parquet(table: PairTable | ScoredPairs | TargetVectors) -> io.BytesIO:
     buffer = io.BytesIO()
     pq.write_table(table.to_arrow(), buffer, compression="zstd")
     buffer.seek(0)

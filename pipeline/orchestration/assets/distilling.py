@@ -55,8 +55,8 @@ SPECS = [
         [TEACHER, *_SIDES, "base_model"],
         {"parquet"},
         "Labelled and mined pairs of training questions, scored by the teacher's models that have seen neither "
-        "question. *Materialize all* leaves it out. **Next:** launch the job `silver`, then train a student: "
-        "`learn_from: both`.",
+        "question, and their vectors of the questions. *Materialize all* leaves it out. **Next:** launch the job "
+        "`silver`, then train a student.",
     ),
 ]
 AHEAD = dg.AssetCheckSpec(
@@ -143,6 +143,7 @@ def _student(store: VersionStore, splits: Splits) -> "FineTunedModel":
         for model in stored_models(store)
         if (model.train_version, model.dev_version) == (splits.train.data_version, splits.dev.data_version)
         and model.scored_version is None
+        and model.vectors_version is None
         and model.dev_evaluations
     ]
     if not found:

@@ -21,9 +21,10 @@ from pipeline.orchestration.steps import SILVER
 from pipeline.orchestration.work_records import StepRecords
 from pipeline.question_pairs.schema import PairTable
 from pipeline.question_pairs.scored import ScoredPairs
+from pipeline.question_pairs.target_vectors import TargetVectors
 from pipeline.settings import environment
 from pipeline.training.job import TrainingJob
-from pipeline.training.recipe import TrainingOrder
+from pipeline.training.recipe import Recipe, TrainingOrder
 
 if TYPE_CHECKING:
     from pipeline.distillation.stored import SilverPairs
@@ -95,8 +96,8 @@ def fine_tuned_model(
 
     records, recipe, progress = StepRecords(context, compute.kind), config.recipe, training_progress_into(context)
     with one_line_failures():
-        scored = _scored_pairs(store, train_split) if recipe.needs_scored_pairs else None
-        job = TrainingJob(train_split, dev_split, base_model, recipe, scored)
+        lessons = _lessons(store, train_split, recipe)
+        job = TrainingJob(train_split, dev_split, base_model, recipe, *lessons)
         result = fine_tune(compute, job, run_identity(context), progress, records, config.orders)
     result = result.model_copy(update={"cost": records.cost})
     return dg.MaterializeResult(
@@ -106,13 +107,17 @@ def fine_tuned_model(
     )
 
 
-def _scored_pairs(store: VersionStore, train_split: PairTable) -> ScoredPairs:
-    """What a teacher has scored, for a recipe that asks for it.
+def _lessons(
+    store: VersionStore, train_split: PairTable, recipe: Recipe
+) -> tuple[ScoredPairs | None, TargetVectors | None]:
+    """What a teacher has scored, and its vectors, as far as a recipe asks for them.
 
     Raises:
         PipelineError: when there is nothing, or it is of another train split.
     """
-    from pipeline.distillation.stored import read_scored
+    if not (recipe.needs_scored_pairs or recipe.needs_target_vectors):
+        return None, None
+    from pipeline.distillation.stored import read_scored, read_vectors
 
     if not store.has(SILVER):
         raise PipelineError(
@@ -125,7 +130,10 @@ def _scored_pairs(store: VersionStore, train_split: PairTable) -> ScoredPairs:
             f"{SILVER} are of the train split {value.train_version}, not of the current {train_split.data_version}: "
             "launch the jobs `teacher` and `silver` again"
         )
-    return read_scored(store, SILVER, value)
+    return (
+        read_scored(store, SILVER, value) if recipe.needs_scored_pairs else None,
+        read_vectors(store, SILVER, value) if recipe.needs_target_vectors else None,
+    )
 
 
 def _training_metadata(result: FineTunedModel) -> dict[str, Any]:
@@ -142,6 +150,7 @@ def _training_metadata(result: FineTunedModel) -> dict[str, Any]:
         "device": result.device,
         "train_pairs": result.train_pairs,
         **({"scored_pairs_version": result.scored_version} if result.scored_version else {}),
+        **({"target_vectors_version": result.vectors_version} if result.vectors_version else {}),
         "steps": result.steps,
         "training_seconds": result.seconds,
         "pair_visits": result.pair_visits,

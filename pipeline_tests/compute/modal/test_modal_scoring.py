@@ -9,6 +9,7 @@ import pytest
 from modal_loopback import LoopbackModal
 from modal_training import UNIX_TIME, VOLUME, Training
 from sentence_transformers import CrossEncoder
+from tiny_model import WIDTH
 
 from pipeline.compute.base import PairTexts
 from pipeline.compute.driver import train
@@ -18,6 +19,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.files import file_sha256
 from pipeline.core.progress import Advanced, ProgressEvent, ignore
 from pipeline.question_pairs.scored import ScoredPairs
+from pipeline.question_pairs.target_vectors import TargetVectors
 from pipeline.training.job import RunIdentity, TrainingJob
 from pipeline.training.recipe import Recipe
 
@@ -80,7 +82,7 @@ def test_it_is_trained_and_scores_there_as_here(
     assert list(local.score_pairs(here.model, [], ignore)) == []
 
 
-def test_a_student_learns_there_from_scored_pairs_as_here(
+def test_a_student_learns_there_from_scored_pairs_and_vectors_as_here(
     training: Training, modal_compute: ModalCompute, modal_loopback: LoopbackModal, tmp_path: Path
 ) -> None:
     gold = training.train.pairs
@@ -98,13 +100,19 @@ def test_a_student_learns_there_from_scored_pairs_as_here(
         ).reset_index(drop=True),
         training.train.origin,
     )
-    knobs = {"learn_from": "both", "loss": "cosent", "loss_weights": {"distillation_mse": 1.0}, "epochs": 1}
+    texts = sorted({text.strip().lower() for text in gold["question1"]})
+    vectors = np.eye(len(texts), WIDTH, dtype=np.float16)
+    vectors[WIDTH:, 0] = 1
+    targets = TargetVectors(texts, vectors, training.base_model.version)
+    weights = {"distillation_mse": 1.0, "distillation_embeddings": 1.0}
+    knobs = {"learn_from": "both", "loss": "cosent", "loss_weights": weights, "epochs": 1}
     recipe = Recipe.model_validate(training.recipe.model_dump() | knobs)
-    job = TrainingJob(training.train, training.dev, training.base_model, recipe, scored)
+    job = TrainingJob(training.train, training.dev, training.base_model, recipe, scored, targets)
     run = RunIdentity("run", UNIX_TIME)
     there = train(modal_compute, job, run, ignore)
     here = train(LocalCompute(tmp_path / "local"), job, run, ignore)
     assert there.scored_version == here.scored_version == scored.data_version
+    assert there.vectors_version == here.vectors_version == targets.data_version
     assert there.model.version == here.model.version
     assert there.train_pairs == len(training.train) + 20
 

@@ -8,11 +8,12 @@ import dagster as dg
 import numpy as np
 import pytest
 from dagster_runs import failures, run
+from sentence_transformers import SentenceTransformer
 from small_silver import keys_of
 
 from pipeline.core.store import VersionStore
 from pipeline.distillation.folds import fold_of_pairs
-from pipeline.distillation.stored import SilverPairs, read_scored
+from pipeline.distillation.stored import SilverPairs, read_scored, read_vectors
 from pipeline.distillation.teacher import Teacher
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.orchestration.asset_values import load_value
@@ -73,6 +74,54 @@ def launch(
         },
         raise_on_error=raises,
     )
+
+
+LEARNS_FROM_VECTORS = ("fine_tuned_model.loss=cosent", "fine_tuned_model.loss_weights={distillation_embeddings: 20.0}")
+
+
+@pytest.mark.slow
+def test_a_student_learns_from_the_vectors_of_a_teacher_that_embeds(
+    home: Path, instance: dg.DagsterInstance, disjoint_config: Path
+) -> None:
+    store = VersionStore(str(home))
+    assert launch(home, instance, teacher_job, {**MEMBER, "learning_rate": 1e-2}).success
+    assert launch(home, instance, silver_job, {}).success
+    vectors = read_vectors(store, SILVER, load_value(store, SILVER))
+    held_out = keys_of(load_value(store, "dev_split")) | keys_of(load_value(store, "eval_split"))
+    asked = {question_key(text) for text in vectors.texts}
+    assert asked <= keys_of(load_value(store, "train_split")) - held_out
+    assert vectors.base_model_version == load_value(store, "base_model").version
+    # Their angles are those of the member that has not seen the fold.
+    teacher: Teacher = load_value(store, TEACHER)
+    train: PairTable = load_value(store, "train_split")
+    fold = fold_of_pairs(train, teacher.folds, teacher.fold_seed)
+    for member in teacher.members:
+        texts = train.pairs["question1"][fold == member.fold].unique().tolist()
+        given = vectors.of(texts).astype(np.float32)
+        errors = {
+            each.fold: np.abs(given @ given.T - embedded @ embedded.T).max()
+            for each in teacher.members
+            for embedded in [SentenceTransformer(each.model.model.location).encode(texts)]
+        }
+        assert errors.pop(member.fold) < 0.01
+        assert min(errors.values()) > 0.02
+
+    before: FineTunedModel = load_value(store, "fine_tuned_model")
+    assert run(home, disjoint_config, instance, STUDENT, LEARNS_FROM_VECTORS).success
+    after: FineTunedModel = load_value(store, "fine_tuned_model")
+    assert (after.vectors_version, after.scored_version) == (vectors.data_version, None)
+    assert before.vectors_version is None
+    assert after.model.version != before.model.version
+    assert after.train_pairs == before.train_pairs
+    # A teacher is held against students that had none.
+    launch(home, instance, teacher_job, MEMBER)
+    assert load_value(store, TEACHER).student.version == before.model.version
+
+    assert launch(home, instance, teacher_job, CROSS_ENCODER).success
+    assert launch(home, instance, silver_job, {}).success
+    assert load_value(store, SILVER).vectors_version is None
+    refused = run(home, disjoint_config, instance, STUDENT, LEARNS_FROM_VECTORS, raise_on_error=False)
+    assert "silver_pairs have no vectors" in failures(refused)["fine_tuned_model"]
 
 
 @pytest.mark.slow
