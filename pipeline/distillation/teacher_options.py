@@ -62,7 +62,7 @@ class TeacherOptions(Recipe):
     def _revision_is_of_a_model(self) -> "TeacherOptions":
         if self.base_model_revision is not None and self.base_model is None:
             raise ValueError(
-                f"base_model_revision is {self.base_model_revision!r}, but no base_model is named: name its model"
+                f"base_model_revision is {self.base_model_revision!r}, and no model is named that it is of: name one"
             )
         return self
 

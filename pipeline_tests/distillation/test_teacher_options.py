@@ -13,7 +13,7 @@ def test_members_start_from_the_base_model_of_the_student_unless_another_is_name
 
 
 def test_a_revision_needs_the_model_that_it_is_of() -> None:
-    with pytest.raises(ValueError, match="base_model_revision is 'main', but no base_model is named"):
+    with pytest.raises(ValueError, match="base_model_revision is 'main', and no model is named"):
         TeacherOptions(base_model_revision="main")
 
 
