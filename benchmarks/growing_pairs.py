@@ -3,7 +3,7 @@
     python benchmarks/growing_pairs.py --pairs path/to/quora_pairs.parquet --output docs/images/growing-pairs
 
 Real pairs come in parts, a part a month; each month all that have come so far are one file, and the assets are
-materialised on it as `retrain` does (configs/best.yaml for one epoch, with the bundled model). The part of one month
+materialised on it as `retrain` does (configs/best.yaml with one training, and the bundled model). The part of one month
 comes with shuffled labels, which is put right a month later. Each month's model challenges the one in production.
 
 The peer is a promotion that goes by the gain over the month's own baseline alone, which takes every model that gains.
@@ -91,7 +91,7 @@ def materialised(config: str, environment: Mapping[str, str], path: Path) -> dic
         "base_model.model=bundled",
         # A few hundred eval pairs would tell little.
         "splits.eval_fraction=0.2",
-        "fine_tuned_model.epochs=1",
+        "fine_tuned_model.soup_size=1",
         "fine_tuned_model.allow_slow=true",
     )
     command = [sys.executable, "-m", "pipeline", "materialize", "--config", config]

@@ -140,8 +140,8 @@ def main(
 ) -> None:
     """Train, print the table, draw the curves."""
     quiet_libraries()
-    # One pass, the last model: the length of the training is what is varied.
-    fixed = {"epochs": 1, "keep": "last", "patience": None, "checkpoint_steps": 10**7, "allow_slow": True}
+    # One training of one pass, its last model: the length of the training is what is varied.
+    fixed = {"epochs": 1, "soup_size": 1, "keep": "last", "checkpoint_steps": 10**7, "allow_slow": True}
     reference, best = (
         load_settings(project_config(name)).of("fine_tuned_model", Recipe).model_copy(update=fixed)
         for name in ("reference", "best")

@@ -1,9 +1,9 @@
 """What recipes give at length on real pairs: trained on all rows, chosen on dev pairs, measured on eval pairs once.
 
-    python benchmarks/students.py train best-1 --pairs path/to/quora_pairs.parquet --set epochs=1
-    python benchmarks/students.py train best-3 --pairs path/to/quora_pairs.parquet --set epochs=3
-    python benchmarks/students.py measure best-1 best-3 --pairs path/to/quora_pairs.parquet
-    python benchmarks/students.py table best-1 best-3
+    python benchmarks/students.py train best --pairs path/to/quora_pairs.parquet
+    python benchmarks/students.py train single --pairs path/to/quora_pairs.parquet --set soup_size=1
+    python benchmarks/students.py measure single best --pairs path/to/quora_pairs.parquet
+    python benchmarks/students.py table single best
 
 Each name is a training of the bundled model with the recipe of configs/best.yaml and the settings that are given, by
 this project's engine, on the train split of a division (`--strategy`, `--seed`; a tenth for eval, a tenth of the rest
