@@ -1,6 +1,7 @@
 """Makes what a student learns from: labelled and mined pairs of training questions, scored out of fold, and vectors."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -71,12 +72,7 @@ def make_silver(
     files = {SCORED_TABLE: as_parquet(table.to_arrow())}
     vectors = None
     if embeds and base_vectors is not None:
-
-        def vectors_of(number: int, texts: Sequence[str]) -> list[np.ndarray]:
-            members = [member.model.model for member in teacher.members if member.fold == number]
-            return [scorer.vectors(model, texts).block(0, len(texts)) for model in members]
-
-        vectors = target_vectors(questions, vectors_of, base_model, base_vectors)
+        vectors = target_vectors(questions, partial(_out_of_fold, teacher, scorer), base_model, base_vectors)
         files[VECTORS_TABLE] = as_parquet(vectors.to_arrow())
     value = SilverPairs(
         teacher_version=teacher.data_version,
@@ -92,6 +88,12 @@ def make_silver(
         sha256=hashes(files),
     )
     return value, files
+
+
+def _out_of_fold(teacher: Teacher, scorer: PairScorer, fold: int, texts: Sequence[str]) -> list[np.ndarray]:
+    """The vectors of questions of a fold, by each of the members that were trained without it."""
+    members = [member.model.model for member in teacher.members if member.fold == fold]
+    return [scorer.vectors(model, texts).block(0, len(texts)) for model in members]
 
 
 def _require_usable(teacher: Teacher, splits: Splits, options: SilverOptions) -> None:

@@ -118,6 +118,17 @@ def test_two_processes_and_accumulated_batches_train_the_same_model(
 
 
 @pytest.mark.slow
+def test_so_are_several_trainings_whose_weights_are_averaged(pipeline_home: Path, config: Path, tmp_path: Path) -> None:
+    settings = yaml.safe_load(config.read_text())
+    settings["ops"]["fine_tuned_model"]["config"] |= {"soup_size": 2, "evaluations_per_epoch": 1}
+    config.write_text(yaml.safe_dump(settings))
+    alone = finetune(tmp_path / "alone", config)
+    together = finetune_in_two_processes(tmp_path / "together", config)
+    assert_same_training(alone, together)
+    assert not list(together.glob("soup/*"))
+
+
+@pytest.mark.slow
 def test_a_cross_encoder_is_the_same_too(tmp_path: Path) -> None:
     model, script = make_transformer(tmp_path / "small", "bert", model_max_length=48), tmp_path / "train.py"
     script.write_text(CROSS_ENCODER)
