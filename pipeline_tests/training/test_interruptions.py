@@ -84,7 +84,9 @@ def finish(recipe: dict[str, Any], model: Path, runs: Path) -> str:
 
 
 def steps(runs: Path) -> list[int]:
-    lines = (runs / "events.jsonl").read_text().splitlines() if (runs / "events.jsonl").exists() else []
+    text = (runs / "events.jsonl").read_text() if (runs / "events.jsonl").exists() else ""
+    # Of a line that is being written, a part may be there.
+    *lines, _ = text.split("\n")
     return [event.step for line in lines if isinstance(event := from_json_line(line), TrainingStep)]
 
 
