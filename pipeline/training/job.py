@@ -67,6 +67,13 @@ class TrainingJob:
             )
 
     @property
+    def lessons(self) -> tuple[ScoredPairs | TargetVectors, ...]:
+        """What of a teacher the recipe reads."""
+        scored = self.scored if self.recipe.needs_scored_pairs else None
+        vectors = self.target_vectors if self.recipe.needs_target_vectors else None
+        return tuple(each for each in (scored, vectors) if each is not None)
+
+    @property
     def scored_version(self) -> str | None:
         """Data version of the scored pairs that the recipe reads; None where it reads none."""
         return self.scored.data_version if self.scored and self.recipe.needs_scored_pairs else None

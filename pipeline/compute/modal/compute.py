@@ -138,11 +138,8 @@ class ModalCompute(Compute):
             require_same_memory(modal_app.settings.gpus, PriceTable.load())
         with one_line_modal_errors("fine-tuning on Modal"):
             with interrupts_let_through():
-                upload_tables(job.train, job.dev)
-                if job.scored and job.scored_version:
-                    upload_tables(job.scored)
-                if job.target_vectors and job.vectors_version:
-                    upload_tables(job.target_vectors)
+                # In one call: each looks at all that lies there.
+                upload_tables(job.train, job.dev, *job.lessons)
                 base_model = _for_containers(job.base_model)
                 goes_on = earlier is not None and volume_exists(earlier.place)
                 volume = earlier.place if earlier and goes_on else create_run_volume(run.unix_time)
