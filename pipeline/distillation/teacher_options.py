@@ -3,7 +3,7 @@
 from pydantic import Field, model_validator
 
 from pipeline.models.options import BaseModelChoice
-from pipeline.training.recipe import LossName, Orders, Recipe
+from pipeline.training.recipe import DISTILLATION_LOSSES, EMBEDDING_DISTILLATION, LossName, Orders, Recipe
 
 
 class TeacherOptions(Recipe):
@@ -63,6 +63,15 @@ class TeacherOptions(Recipe):
         if self.base_model_revision is not None and self.base_model is None:
             raise ValueError(
                 f"base_model_revision is {self.base_model_revision!r}, and no model is named that it is of: name one"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _learns_from_labels(self) -> "TeacherOptions":
+        if self.needs_scored_pairs or self.needs_target_vectors:
+            raise ValueError(
+                "a teacher learns from labels, not from another teacher: leave out vector_epochs and the losses "
+                f"{', '.join((*DISTILLATION_LOSSES, EMBEDDING_DISTILLATION))}"
             )
         return self
 

@@ -42,6 +42,8 @@ def knobs_that_counted(model: FineTunedModel) -> dict[str, Any]:
         ignored |= {"closure_cluster", "closure_others"}
     if recipe.get("soup_size") == 1:
         ignored.add("soup_size")
+    if not recipe.get("vector_epochs"):
+        ignored.add("vector_epochs")
     if recipe.get("learn_from") == "gold":
         ignored.add("learn_from")
     if not model.dev_evaluations:

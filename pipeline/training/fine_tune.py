@@ -7,7 +7,7 @@ import statistics
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,13 +28,14 @@ from pipeline.models.info import ModelInfo
 from pipeline.models.loading import describe_device, quiet_libraries, resolve_device
 from pipeline.models.precision import Hardware, resolve_precision
 from pipeline.question_pairs.schema import PairTable
-from pipeline.training import distributed, soup
+from pipeline.training import distributed, parts
 from pipeline.training.architecture import Architecture, Evaluation
 from pipeline.training.batches import BatchPlan
 from pipeline.training.checkpoints import CheckpointStore, lost_best
 from pipeline.training.job import TrainingJob
 from pipeline.training.manifest import DamagedRunError
 from pipeline.training.pairs import TrainingPairs
+from pipeline.training.parts import Part
 from pipeline.training.recipe import Recipe
 from pipeline.training.run_folder import RunFolder
 from pipeline.training.trainer import TRAINERS, PlannedTrainer, dev_scores, is_out_of_patience
@@ -62,7 +63,7 @@ def fine_tune(job: TrainingJob, run_folder: RunFolder, on_progress: OnProgress =
     same training goes on from the newest that is whole. On a CPU the same arguments give the same weights, bit for bit,
     on the same machine, whether the training was interrupted or not.
 
-    A recipe with a `soup_size` above 1 is several trainings, whose weights are averaged (`pipeline.training.soup`).
+    A recipe with a `soup_size` above 1 is several trainings, whose weights are averaged (`pipeline.training.parts`).
 
     Raises:
         PipelineError: when the data, the device or the memory doesn't suit, the training diverges, the folder holds
@@ -72,36 +73,43 @@ def fine_tune(job: TrainingJob, run_folder: RunFolder, on_progress: OnProgress =
 
 
 def _finish_or_train(
-    job: TrainingJob, run_folder: RunFolder, on_progress: OnProgress, trainings: int = 1
+    job: TrainingJob, run_folder: RunFolder, on_progress: OnProgress, share: float = 1.0
 ) -> FineTunedModel:
-    """The result of a finished folder, else that of a training, which is one of so many that take as long."""
+    """The result of a finished folder, else that of a training, which is such a share of all that is to be done."""
     if finished := distributed.from_main(lambda: _finished(run_folder, job.fingerprint, on_progress)):
         on_progress(LogLine(f"this training is finished already: {run_folder.path}"))
         return finished
-    if job.recipe.soup_size > 1:
-        return _fine_tune_soup(job, run_folder, on_progress)
-    return _fine_tune_once(job, run_folder, on_progress, trainings)
+    if plan := parts.parts(job.recipe):
+        return _fine_tune_in_parts(job, plan, run_folder, on_progress)
+    return _fine_tune_once(job, run_folder, on_progress, share)
 
 
-def _fine_tune_soup(job: TrainingJob, run_folder: RunFolder, on_progress: OnProgress) -> FineTunedModel:
+def _fine_tune_in_parts(
+    job: TrainingJob, plan: list[Part], run_folder: RunFolder, on_progress: OnProgress
+) -> FineTunedModel:
     """Train several times, each time in a folder of its own, and save the average of the weights."""
-    results, size = [], job.recipe.soup_size
-    for number, training in enumerate(soup.trainings(job)):
-        on_progress(LogLine(f"training {number + 1} of {size}, with seed {training.recipe.seed}"))
-        progress = soup.counted_through(on_progress, number, size, job.recipe.epochs)
-        results.append(_finish_or_train(training, soup.folder_of(run_folder, number), progress, size))
-    return distributed.from_main(partial(_finish_soup, job, run_folder, results, on_progress))
+    results: list[FineTunedModel] = []
+    starts_from = None
+    for part in plan:
+        on_progress(LogLine(part.description))
+        progress = parts.counted_through(on_progress, part, sum(result.steps for result in results))
+        training = replace(job, recipe=part.recipe, starts_from=starts_from)
+        results.append(_finish_or_train(training, part.folder_in(run_folder), progress, part.share))
+        if part.comes_first:
+            starts_from = results[-1].model
+    return distributed.from_main(partial(_finish_parts, job, plan, run_folder, results, on_progress))
 
 
-def _finish_soup(
-    job: TrainingJob, run_folder: RunFolder, results: list[FineTunedModel], on_progress: OnProgress
+def _finish_parts(
+    job: TrainingJob, plan: list[Part], run_folder: RunFolder, results: list[FineTunedModel], on_progress: OnProgress
 ) -> FineTunedModel:
     """Save the averaged weights with their decision, then the manifest; the single models are not needed any more."""
     recipe, architecture = job.recipe, TRAINERS[job.recipe.architecture].architecture
-    states = [architecture.reopened(Path(result.model.location)).state_dict() for result in results]
+    members = [result for part, result in zip(plan, results, strict=True) if not part.comes_first]
+    states = [architecture.reopened(Path(result.model.location)).state_dict() for result in members]
     model = architecture.load(job.base_model, resolve_device(recipe.device), recipe)
-    model.load_state_dict(soup.averaged(states))
-    steps, epoch = sum(result.steps for result in results), float(recipe.epochs * recipe.soup_size)
+    model.load_state_dict(parts.averaged(states))
+    steps, epoch = sum(result.steps for result in results), float(sum(part.recipe.epochs for part in plan))
     evaluations: list[Evaluation] = []
     if len(job.dev):
         metrics = architecture.evaluate(model, job.dev, on_progress)
@@ -109,25 +117,27 @@ def _finish_soup(
         on_progress(DevEvaluated(epoch, steps, metrics[architecture.deciding].ap))
     folder = run_folder.model(job.base_model.name)
     saved, decision = _save(architecture, model, folder, job.base_model, evaluations, job.dev, on_progress)
-    result = results[0].model_copy(
+    result = members[0].model_copy(
         update={
             "model": saved,
             "run_folder": str(run_folder.path),
             "recipe": recipe.model_dump(),
+            "vectors_version": job.vectors_version,
             "pair_visits": sum(each.pair_visits for each in results),
             "steps": steps,
             "kept_step": steps,
             "seconds": sum(each.seconds for each in results),
             "dev_evaluations": [
-                *soup.joined_evaluations(results, recipe.epochs),
+                *parts.joined_evaluations(plan, results),
                 *_dev_evaluations(evaluations, architecture),
             ],
-            "losses": soup.joined_losses(results),
+            "losses": parts.joined_losses(results),
             "decision": decision,
         }
     )
     run_folder.finish(result, job.fingerprint)
-    shutil.rmtree(run_folder.path / soup.FOLDER, ignore_errors=True)
+    for part in plan:
+        shutil.rmtree(run_folder.path / Path(part.folder).parts[0], ignore_errors=True)
     return result
 
 
@@ -138,7 +148,7 @@ def _dev_evaluations(evaluations: list[Evaluation], architecture: Architecture) 
     ]
 
 
-def _fine_tune_once(job: TrainingJob, run_folder: RunFolder, on_progress: OnProgress, trainings: int) -> FineTunedModel:
+def _fine_tune_once(job: TrainingJob, run_folder: RunFolder, on_progress: OnProgress, share: float) -> FineTunedModel:
     recipe = job.recipe
     pairs = TrainingPairs.of_job(job)
     _require_enough_pairs(job, len(pairs))
@@ -155,7 +165,7 @@ def _fine_tune_once(job: TrainingJob, run_folder: RunFolder, on_progress: OnProg
                         f"{budget:,} fits; set that, or leave token_budget empty (auto)"
                     )
                 if device == "cpu" and not recipe.allow_slow and session.plan.steps > _PROBE_FROM_STEPS:
-                    _refuse_if_slow(session.trainer, trainings)
+                    _refuse_if_slow(session.trainer, share)
                 seconds = _train(session, recipe, on_progress)
                 return distributed.from_main(partial(_finish, session, job, run_folder, seconds, on_progress))
         except RuntimeError as error:
@@ -250,7 +260,7 @@ def _session(
     on_progress: OnProgress,
 ) -> Iterator[_Session]:
     recipe, kind = job.recipe, TRAINERS[job.recipe.architecture]
-    model = kind.architecture.load(job.base_model, hardware.device, recipe)
+    model = kind.architecture.load(job.starts_from or job.base_model, hardware.device, recipe)
     if recipe.dropout is not None:
         set_dropout(model, recipe.dropout)
     with kind.architecture.prepared(model, pairs, recipe) as prepared:
@@ -288,19 +298,19 @@ def _try_largest_batch(trainer: PlannedTrainer) -> None:
         trainer.forward_backward(trainer.largest_batch())
 
 
-def _refuse_if_slow(trainer: PlannedTrainer, trainings: int) -> None:
-    """Time a few batches forwards and backwards, of one of so many trainings."""
+def _refuse_if_slow(trainer: PlannedTrainer, share: float) -> None:
+    """Time a few batches forwards and backwards, of a training that is such a share of all that is to be done."""
     seconds = []
     with _untraced(trainer):
         for index in range(min(_PROBE_BATCHES, len(trainer.plan.ends))):
             start = time.perf_counter()
             trainer.forward_backward(trainer.plan.batch(index))
             seconds.append(time.perf_counter() - start)
-    estimate = statistics.median(seconds) * len(trainer.plan.ends) * trainings
+    estimate = statistics.median(seconds) * len(trainer.plan.ends) / share
     if estimate > SLOW_SECONDS:
         raise PipelineError(
-            f"{trainer.plan.steps * trainings:,} steps on this CPU would take about {estimate / 3600:.0f} hours: use a "
-            "GPU, set train_limit or fewer epochs, or set allow_slow: true"
+            f"{round(trainer.plan.steps / share):,} steps on this CPU would take about {estimate / 3600:.0f} hours: "
+            "use a GPU, set train_limit or fewer epochs, or set allow_slow: true"
         )
 
 

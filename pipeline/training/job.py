@@ -33,6 +33,7 @@ class TrainingJob:
         dev: pairs to watch and select on; may be empty.
         scored: pairs of training questions that a teacher has scored; None where the recipe asks for none.
         target_vectors: of the training questions, by a teacher; None where the recipe asks for none.
+        starts_from: a model that was trained from the base model, whose weights are the first ones instead.
 
     Raises:
         PipelineError: when the recipe asks for what a teacher gives and it isn't there, or the vectors lie in the space
@@ -45,6 +46,7 @@ class TrainingJob:
     recipe: Recipe
     scored: ScoredPairs | None = None
     target_vectors: TargetVectors | None = None
+    starts_from: ModelInfo | None = None
 
     def __post_init__(self) -> None:
         if self.recipe.needs_scored_pairs and self.scored is None:
@@ -56,9 +58,10 @@ class TrainingJob:
         if not self.recipe.needs_target_vectors:
             return
         if self.target_vectors is None:
+            asked = "vector_epochs" if self.recipe.vector_epochs else f"the loss {EMBEDDING_DISTILLATION}"
             raise PipelineError(
-                f"the recipe has the loss {EMBEDDING_DISTILLATION}, and there are no vectors of a teacher: launch the "
-                "jobs `teacher`, with architecture: bi_encoder, and `silver`, or choose other losses"
+                f"the recipe has {asked}, and there are no vectors of a teacher: launch the jobs `teacher`, with "
+                "architecture: bi_encoder, and `silver`, or leave that out"
             )
         if self.target_vectors.base_model_version != self.base_model.version:
             raise PipelineError(
@@ -93,4 +96,5 @@ class TrainingJob:
             self.base_model.version,
             self.scored_version,
             self.vectors_version,
+            self.starts_from.version if self.starts_from else None,
         )

@@ -102,6 +102,13 @@ class Recipe(FrozenModel):
         description="With closure_cluster: at most so many pairs of different questions between two clusters of which "
         "one such pair is labelled.",
     )
+    vector_epochs: int = Field(
+        default=0,
+        ge=0,
+        le=1_000,
+        description="Epochs before all others, in which the model learns a teacher's vectors of the training questions "
+        "and no labels; 0: none.",
+    )
     margin: float = Field(
         default=0.5,
         gt=0,
@@ -166,8 +173,8 @@ class Recipe(FrozenModel):
         default=1,
         ge=1,
         le=100,
-        description="Trainings with the seeds `seed`, `seed` + 1 and so on, each from the base model; their weights "
-        "are averaged (a model soup), and the result is as large and as quick as one of them.",
+        description="Trainings with the seeds `seed`, `seed` + 1 and so on, each from the same weights; their "
+        "weights are averaged (a model soup), and the result is as large and as quick as one of them.",
     )
     seed: int = Field(
         default=42, ge=0, le=2**32 - 1, description="Seed of the shuffle, of dropout and of a cross-encoder's head."
@@ -229,6 +236,11 @@ class Recipe(FrozenModel):
                     "architecture: cross_encoder"
                 )
             return self
+        if self.vector_epochs:
+            raise ValueError(
+                f"vector_epochs is {self.vector_epochs}, but a cross_encoder makes no vectors: leave it out, or set "
+                "architecture: bi_encoder"
+            )
         for name in self.all_losses:
             if name not in CROSS_ENCODER_LOSSES:
                 raise ValueError(
@@ -264,7 +276,7 @@ class Recipe(FrozenModel):
     @property
     def needs_target_vectors(self) -> bool:
         """Whether it reads a teacher's vectors of the training questions."""
-        return bool(self.all_losses.get(EMBEDDING_DISTILLATION))
+        return self.vector_epochs > 0 or bool(self.all_losses.get(EMBEDDING_DISTILLATION))
 
     @property
     def all_losses(self) -> dict[LossName, float]:

@@ -1,5 +1,7 @@
 """What a teacher's settings mean, and what of them is refused."""
 
+from typing import Any
+
 import pytest
 
 from pipeline.distillation.teacher_options import TeacherOptions
@@ -25,3 +27,13 @@ def test_members_differ_by_their_seeds_alone() -> None:
 def test_seeds_beyond_the_largest_are_refused() -> None:
     with pytest.raises(ValueError, match="leaves no seeds for 2 members"):
         TeacherOptions(seed=2**32 - 1, members=2)
+
+
+@pytest.mark.parametrize(
+    "knobs",
+    [{"vector_epochs": 1}, {"loss": "distillation_mse"}, {"loss_weights": {"distillation_embeddings": 1.0}}],
+    ids=["vector_epochs", "scores", "vectors"],
+)
+def test_a_teacher_has_no_teacher(knobs: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="a teacher learns from labels, not from another teacher"):
+        TeacherOptions(**knobs)

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 from effort import exhaustive, tries
-from small_data import sample_pairs
+from small_data import random_vectors, sample_pairs
+from tiny_model import WIDTH
 
 from pipeline.core.progress import TrainingStep, from_json_line, to_json_line
 
@@ -31,6 +32,7 @@ RECIPE: dict[str, Any] = {
 RECIPES: dict[str, dict[str, Any]] = {
     "bi_encoder": {**RECIPE, "loss_weights": {"multiple_negatives_ranking": 0.1}},
     "soup": {**RECIPE, "epochs": 1, "soup_size": 2},
+    "vectors": {**RECIPE, "epochs": 1, "vector_epochs": 1},
     "cross_encoder": {
         **RECIPE,
         "architecture": "cross_encoder",
@@ -61,7 +63,8 @@ def train(recipe: dict[str, Any], model: str, runs: str, events: str) -> None:
     pairs = sample_pairs()
     train_split, dev_split = pairs.take(np.arange(96)), pairs.take(np.arange(96, 144))
     base = resolve_base_model(BaseModelChoice(model=model))
-    job = TrainingJob(train_split, dev_split, base, Recipe.model_validate(recipe))
+    vectors = random_vectors(train_split, base, WIDTH)
+    job = TrainingJob(train_split, dev_split, base, Recipe.model_validate(recipe), target_vectors=vectors)
     run_folder = RunFolder.claim(Path(runs), RunIdentity("run", 1700000000), job.fingerprint)
     with Path(events).open("a", encoding="utf-8", buffering=1) as file:
         fine_tune(job, run_folder, lambda event: print(to_json_line(event), file=file))

@@ -112,6 +112,8 @@ def test_vectors_that_are_read_decide_what_a_training_is() -> None:
 def test_a_recipe_that_reads_vectors_needs_them_in_the_space_of_its_base_model() -> None:
     with pytest.raises(PipelineError, match="there are no vectors of a teacher"):
         taught(None, **EMBEDDINGS)
+    with pytest.raises(PipelineError, match="the recipe has vector_epochs, and there are no vectors of a teacher"):
+        taught(None, vector_epochs=1)
     with pytest.raises(PipelineError, match="in the space of the base model 0000000000000000, and tiny is 1111"):
         taught(VECTORS, BASE.model_copy(update={"version": "1" * 16}), **EMBEDDINGS)
 
