@@ -91,11 +91,16 @@ def _of_its_pairs(name: LossName, loss: BatchLoss) -> BatchLoss:
         if has.all():
             return loss(embeddings, batch)
         if not has.any():
-            # Keeps the graph whole: a process without such pairs must still give gradients.
-            return embeddings.sum() * 0
+            return _nothing(embeddings)
         return loss(embeddings, {**batch, **{key: batch[key][has] for key in ("first", "second", "label", "target")}})
 
     return compute
+
+
+def _nothing(embeddings: torch.Tensor) -> torch.Tensor:
+    """A loss of 0 for a batch that has nothing to learn from. It keeps the graph whole: one of several processes must
+    give gradients all the same."""
+    return embeddings.sum() * 0
 
 
 def _squared_error(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -123,7 +128,7 @@ def _embedding_distillation(embeddings: torch.Tensor, batch: Batch) -> torch.Ten
     """
     has = torch.isfinite(batch["vector"]).all(dim=1)
     if not has.any():
-        return embeddings.sum() * 0
+        return _nothing(embeddings)
     return (1 - pairwise_cos_sim(embeddings[has], batch["vector"][has])).mean()
 
 
@@ -176,8 +181,7 @@ def _multiple_negatives_ranking(scale: float) -> BatchLoss:
         anchors = torch.cat([batch["first"][duplicates], batch["second"][duplicates]])
         partners = torch.cat([batch["second"][duplicates], batch["first"][duplicates]])
         if not len(anchors):
-            # Keeps the graph whole: a process without duplicates must still give gradients.
-            return embeddings.sum() * 0
+            return _nothing(embeddings)
         unit = normalize_embeddings(embeddings)
         scores = scale * unit[anchors] @ unit.T
         same = batch["meaning"][anchors][:, None] == batch["meaning"][None, :]

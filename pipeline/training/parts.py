@@ -49,8 +49,8 @@ class Part:
     description: str
     recipe: Recipe
     comes_first: bool
-    epochs_before: int
-    epochs_after: int
+    epochs_before: int = 0
+    epochs_after: int = 0
 
     @property
     def share(self) -> float:
@@ -68,38 +68,31 @@ def parts(recipe: Recipe) -> list[Part]:
     """The trainings that a recipe asks for, in their order; none where it is a single one."""
     if recipe.vector_epochs == 0 and recipe.soup_size == 1:
         return []
-    single = {"soup_size": 1, "vector_epochs": 0}
-    found, before, left = [], 0, recipe.vector_epochs + recipe.soup_size * recipe.epochs
-
-    def part(folder: str, description: str, changes: Mapping[str, object], comes_first: bool = False) -> None:
-        nonlocal before, left
-        of_part = recipe.model_copy(update={**single, **changes})
-        left -= of_part.epochs
-        found.append(Part(folder, description, of_part, comes_first, before, left))
-        before += of_part.epochs
-
+    single = recipe.model_copy(update={"soup_size": 1, "vector_epochs": 0})
+    found = [
+        Part(
+            folder=f"{SOUP}/{number + 1}",
+            description=f"training {number + 1} of {recipe.soup_size}, with seed {recipe.seed + number}",
+            recipe=single.model_copy(update={"seed": recipe.seed + number}),
+            comes_first=False,
+        )
+        for number in range(recipe.soup_size)
+    ]
     if recipe.vector_epochs:
         # Of the labelled pairs' questions, which are all that a teacher gives vectors of.
-        part(
-            VECTORS,
-            "training on the teacher's vectors alone",
-            {
-                "epochs": recipe.vector_epochs,
-                "loss": EMBEDDING_DISTILLATION,
-                "loss_weights": {},
-                "learn_from": "gold",
-                "closure_cluster": 0,
-            },
-            comes_first=True,
-        )
-    for number in range(recipe.soup_size):
-        seed = recipe.seed + number
-        part(
-            f"{SOUP}/{number + 1}",
-            f"training {number + 1} of {recipe.soup_size}, with seed {seed}",
-            {"seed": seed},
-        )
-    return found
+        by_vectors: dict[str, object] = {
+            "loss": EMBEDDING_DISTILLATION,
+            "loss_weights": {},
+            "learn_from": "gold",
+            "closure_cluster": 0,
+        }
+        of_first = single.model_copy(update={"epochs": recipe.vector_epochs, **by_vectors})
+        found.insert(0, Part(VECTORS, "training on the teacher's vectors alone", of_first, comes_first=True))
+    epochs = [part.recipe.epochs for part in found]
+    return [
+        replace(part, epochs_before=sum(epochs[:number]), epochs_after=sum(epochs[number + 1 :]))
+        for number, part in enumerate(found)
+    ]
 
 
 def averaged(states: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
