@@ -43,7 +43,7 @@ def knobs_that_counted(model: FineTunedModel) -> dict[str, Any]:
     if recipe.get("soup_size") == 1:
         ignored.add("soup_size")
     if not recipe.get("vector_epochs"):
-        ignored.add("vector_epochs")
+        ignored |= {"vector_epochs", "vector_learning_rate"}
     if recipe.get("learn_from") == "gold":
         ignored.add("learn_from")
     if not model.dev_evaluations:

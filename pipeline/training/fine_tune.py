@@ -63,7 +63,7 @@ def fine_tune(job: TrainingJob, run_folder: RunFolder, on_progress: OnProgress =
     same training goes on from the newest that is whole. On a CPU the same arguments give the same weights, bit for bit,
     on the same machine, whether the training was interrupted or not.
 
-    A recipe with a `soup_size` above 1 is several trainings, whose weights are averaged (`pipeline.training.parts`).
+    A recipe with `vector_epochs`, or with a `soup_size` above 1, is several trainings (`pipeline.training.parts`).
 
     Raises:
         PipelineError: when the data, the device or the memory doesn't suit, the training diverges, the folder holds

@@ -17,6 +17,7 @@ ADDED_KNOBS: Mapping[str, Any] = {
     "closure_others": 1,
     "soup_size": 1,
     "vector_epochs": 0,
+    "vector_learning_rate": None,
 }
 """Knobs that were added after the first release, and the value that gives the behaviour before. At that value a knob is
 left out of the hash, so that earlier trainings keep their fingerprints."""

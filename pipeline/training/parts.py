@@ -68,7 +68,7 @@ def parts(recipe: Recipe) -> list[Part]:
     """The trainings that a recipe asks for, in their order; none where it is a single one."""
     if recipe.vector_epochs == 0 and recipe.soup_size == 1:
         return []
-    single = recipe.model_copy(update={"soup_size": 1, "vector_epochs": 0})
+    single = recipe.model_copy(update={"soup_size": 1, "vector_epochs": 0, "vector_learning_rate": None})
     found = [
         Part(
             folder=f"{SOUP}/{number + 1}",
@@ -79,14 +79,17 @@ def parts(recipe: Recipe) -> list[Part]:
         for number in range(recipe.soup_size)
     ]
     if recipe.vector_epochs:
-        # Of the labelled pairs' questions, which are all that a teacher gives vectors of.
-        by_vectors: dict[str, object] = {
-            "loss": EMBEDDING_DISTILLATION,
-            "loss_weights": {},
-            "learn_from": "gold",
-            "closure_cluster": 0,
-        }
-        of_first = single.model_copy(update={"epochs": recipe.vector_epochs, **by_vectors})
+        of_first = single.model_copy(
+            update={
+                "epochs": recipe.vector_epochs,
+                "learning_rate": recipe.vector_learning_rate or recipe.learning_rate,
+                "loss": EMBEDDING_DISTILLATION,
+                "loss_weights": {},
+                # A teacher gives vectors of the labelled pairs' questions.
+                "learn_from": "gold",
+                "closure_cluster": 0,
+            }
+        )
         found.insert(0, Part(VECTORS, "training on the teacher's vectors alone", of_first, comes_first=True))
     epochs = [part.recipe.epochs for part in found]
     return [

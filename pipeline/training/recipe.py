@@ -109,6 +109,9 @@ class Recipe(FrozenModel):
         description="Epochs before all others, in which the model learns a teacher's vectors of the training questions "
         "and no labels; 0: none.",
     )
+    vector_learning_rate: float | None = Field(
+        default=None, gt=0, le=1, description="Peak learning rate of the vector_epochs; empty: learning_rate."
+    )
     margin: float = Field(
         default=0.5,
         gt=0,

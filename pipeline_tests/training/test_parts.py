@@ -156,6 +156,15 @@ def test_a_recipe_that_weighs_vectors_too_reads_them_in_every_part() -> None:
     ]
 
 
+def test_the_vectors_have_a_learning_rate_of_their_own_where_one_is_set() -> None:
+    recipe = RECIPE.model_copy(update={"vector_epochs": 1})
+    of_their_own = recipe.model_copy(update={"vector_learning_rate": 2e-4})
+    assert [part.recipe.learning_rate for part in parts(recipe)] == [1e-3, 1e-3]
+    assert [part.recipe.learning_rate for part in parts(of_their_own)] == [2e-4, 1e-3]
+    # It is told apart where it counts, and the trainings after it are the same.
+    assert [part.recipe.vector_learning_rate for part in parts(of_their_own)] == [None, None]
+
+
 def test_vector_epochs_are_for_models_that_embed() -> None:
     with pytest.raises(ValueError, match="vector_epochs is 1, but a cross_encoder makes no vectors"):
         Recipe(architecture="cross_encoder", loss="binary_cross_entropy", vector_epochs=1)

@@ -105,7 +105,7 @@ def test_a_student_learns_there_from_scored_pairs_and_vectors_as_here(
     vectors[WIDTH:, 0] = 1
     targets = TargetVectors(texts, vectors, training.base_model.version)
     weights = {"distillation_mse": 1.0, "distillation_embeddings": 1.0}
-    knobs = {"learn_from": "both", "loss": "cosent", "loss_weights": weights, "epochs": 1}
+    knobs = {"learn_from": "both", "loss": "cosent", "loss_weights": weights, "epochs": 1, "vector_epochs": 1}
     recipe = Recipe.model_validate(training.recipe.model_dump() | knobs)
     job = TrainingJob(training.train, training.dev, training.base_model, recipe, scored, targets)
     run = RunIdentity("run", UNIX_TIME)
