@@ -79,7 +79,7 @@ def _finish_or_train(
     if finished := distributed.from_main(lambda: _finished(run_folder, job.fingerprint, on_progress)):
         on_progress(LogLine(f"this training is finished already: {run_folder.path}"))
         return finished
-    if plan := parts.parts(job.recipe):
+    if plan := parts.trainings(job.recipe):
         return _fine_tune_in_parts(job, plan, run_folder, on_progress)
     return _fine_tune_once(job, run_folder, on_progress, share)
 
@@ -136,8 +136,8 @@ def _finish_parts(
         }
     )
     run_folder.finish(result, job.fingerprint)
-    for part in plan:
-        shutil.rmtree(run_folder.path / Path(part.folder).parts[0], ignore_errors=True)
+    for folder_of_parts in (parts.VECTORS, parts.SOUP):
+        shutil.rmtree(run_folder.path / folder_of_parts, ignore_errors=True)
     return result
 
 

@@ -64,7 +64,7 @@ class Part:
         return RunFolder(path)
 
 
-def parts(recipe: Recipe) -> list[Part]:
+def trainings(recipe: Recipe) -> list[Part]:
     """The trainings that a recipe asks for, in their order; none where it is a single one."""
     if recipe.vector_epochs == 0 and recipe.soup_size == 1:
         return []

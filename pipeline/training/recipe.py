@@ -176,7 +176,7 @@ class Recipe(FrozenModel):
         default=1,
         ge=1,
         le=100,
-        description="Trainings with the seeds `seed`, `seed` + 1 and so on, each from the same weights; their "
+        description="Trainings with the seeds `seed`, `seed` + 1 and so on, which start from the same model; their "
         "weights are averaged (a model soup), and the result is as large and as quick as one of them.",
     )
     seed: int = Field(

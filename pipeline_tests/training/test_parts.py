@@ -1,5 +1,6 @@
 """Trainings that are made of several: soups, and a first training by a teacher's vectors alone. They look like one."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from pipeline.models.options import BaseModelChoice
 from pipeline.training import fine_tune as engine
 from pipeline.training.fine_tune import fine_tune
 from pipeline.training.job import RunIdentity, TrainingJob
-from pipeline.training.parts import averaged, parts
+from pipeline.training.parts import averaged, trainings
 from pipeline.training.recipe import Recipe
 from pipeline.training.run_folder import RunFolder
 
@@ -37,6 +38,18 @@ def weights(result: FineTunedModel) -> dict[str, torch.Tensor]:
     return load_file(Path(result.model.location) / "model.safetensors")
 
 
+def require_mean(result: FineTunedModel, members: Sequence[FineTunedModel]) -> None:
+    """The weights are the mean of those of the members."""
+    states = [weights(member) for member in members]
+    for name, tensor in weights(result).items():
+        expected = torch.stack([state[name] for state in states]).mean(dim=0)
+        assert torch.allclose(tensor, expected, atol=1e-7), name
+
+
+def dev_scores(results: Sequence[FineTunedModel]) -> list[float]:
+    return [evaluation.average_precision for result in results for evaluation in result.dev_evaluations]
+
+
 @pytest.fixture(scope="module")
 def soup(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[FineTunedModel, list[ProgressEvent]]:
     events: list[ProgressEvent] = []
@@ -51,15 +64,10 @@ def test_its_weights_are_the_mean_of_those_of_its_trainings(
     result, _ = soup
     single = [train(tiny_model, tmp_path, RECIPE.model_copy(update={"seed": seed})) for seed in (7, 8, 9)]
     assert len({each.model.version for each in single}) == 3
-    parts = [weights(each) for each in single]
-    for name, tensor in weights(result).items():
-        expected = torch.stack([part[name] for part in parts]).mean(dim=0)
-        assert torch.allclose(tensor, expected, atol=1e-7), name
+    require_mean(result, single)
     assert result.pair_visits == sum(each.pair_visits for each in single)
     assert result.dev_evaluations[:-1] != []
-    assert [e.average_precision for e in result.dev_evaluations[:-1]] == [
-        e.average_precision for each in single for e in each.dev_evaluations
-    ]
+    assert dev_scores([result])[:-1] == dev_scores(single)
 
 
 @pytest.mark.slow
@@ -103,16 +111,10 @@ def test_a_training_by_vectors_alone_comes_first_and_the_others_start_from_its_m
 ) -> None:
     result, _ = taught
     first = train(tiny_model, tmp_path, RECIPE.model_copy(update={"epochs": 3, "loss": "distillation_embeddings"}))
-    by_hand = [
-        weights(train(Path(first.model.location), tmp_path, RECIPE.model_copy(update={"seed": seed})))
-        for seed in (7, 8)
-    ]
-    for name, tensor in weights(result).items():
-        expected = torch.stack([part[name] for part in by_hand]).mean(dim=0)
-        assert torch.allclose(tensor, expected, atol=1e-7), name
-    assert [e.average_precision for e in result.dev_evaluations[:3]] == [
-        e.average_precision for e in first.dev_evaluations
-    ]
+    start = Path(first.model.location)
+    by_hand = [train(start, tmp_path, RECIPE.model_copy(update={"seed": seed})) for seed in (7, 8)]
+    require_mean(result, by_hand)
+    assert dev_scores([result])[:-1] == dev_scores([first, *by_hand])
 
 
 @pytest.mark.slow
@@ -141,16 +143,16 @@ def test_a_single_training_after_the_vectors_keeps_its_weights(tiny_model: Path,
 
 
 def test_a_recipe_without_vector_epochs_and_of_one_training_has_no_parts() -> None:
-    assert parts(RECIPE) == []
-    single = parts(RECIPE.model_copy(update={"vector_epochs": 1}))
+    assert trainings(RECIPE) == []
+    single = trainings(RECIPE.model_copy(update={"vector_epochs": 1}))
     assert [part.comes_first for part in single] == [True, False]
     assert [part.recipe.needs_target_vectors for part in single] == [True, False]
     assert sum(part.share for part in single) == 1
 
 
 def test_a_recipe_that_weighs_vectors_too_reads_them_in_every_part() -> None:
-    recipe = Recipe(loss="cosent", loss_weights={"distillation_embeddings": 2.0}, vector_epochs=1, learn_from="gold")
-    assert [part.recipe.all_losses for part in parts(recipe)] == [
+    recipe = Recipe(loss="cosent", loss_weights={"distillation_embeddings": 2.0}, vector_epochs=1)
+    assert [part.recipe.all_losses for part in trainings(recipe)] == [
         {"distillation_embeddings": 1.0},
         {"cosent": 1.0, "distillation_embeddings": 2.0},
     ]
@@ -159,10 +161,10 @@ def test_a_recipe_that_weighs_vectors_too_reads_them_in_every_part() -> None:
 def test_the_vectors_have_a_learning_rate_of_their_own_where_one_is_set() -> None:
     recipe = RECIPE.model_copy(update={"vector_epochs": 1})
     of_their_own = recipe.model_copy(update={"vector_learning_rate": 2e-4})
-    assert [part.recipe.learning_rate for part in parts(recipe)] == [1e-3, 1e-3]
-    assert [part.recipe.learning_rate for part in parts(of_their_own)] == [2e-4, 1e-3]
+    assert [part.recipe.learning_rate for part in trainings(recipe)] == [1e-3, 1e-3]
+    assert [part.recipe.learning_rate for part in trainings(of_their_own)] == [2e-4, 1e-3]
     # It is told apart where it counts, and the trainings after it are the same.
-    assert [part.recipe.vector_learning_rate for part in parts(of_their_own)] == [None, None]
+    assert [part.recipe.vector_learning_rate for part in trainings(of_their_own)] == [None, None]
 
 
 def test_vector_epochs_are_for_models_that_embed() -> None:
