@@ -167,7 +167,11 @@ def _fine_tune_once(job: TrainingJob, run_folder: RunFolder, on_progress: OnProg
                 if device == "cpu" and not recipe.allow_slow and session.plan.steps > _PROBE_FROM_STEPS:
                     _refuse_if_slow(session.trainer, share)
                 seconds = _train(session, recipe, on_progress)
-                return distributed.from_main(partial(_finish, session, job, run_folder, seconds, on_progress))
+                # Only the average of several is ever decided with.
+                decided_on = job.dev if share == 1 else None
+                return distributed.from_main(
+                    partial(_finish, session, job, run_folder, seconds, decided_on, on_progress)
+                )
         except RuntimeError as error:
             if not should_reduce_batch_size(error):
                 raise
@@ -348,9 +352,14 @@ def _has_stopped(checkpoint: Path, patience: int | None, architecture: Architect
 
 
 def _finish(
-    session: _Session, job: TrainingJob, run_folder: RunFolder, seconds: float, on_progress: OnProgress
+    session: _Session,
+    job: TrainingJob,
+    run_folder: RunFolder,
+    seconds: float,
+    decided_on: PairTable | None,
+    on_progress: OnProgress,
 ) -> FineTunedModel:
-    """Save the kept weights with their decision, then the manifest."""
+    """Save the kept weights with their decision, if any, then the manifest."""
     trainer, recipe, architecture = session.trainer, job.recipe, session.trainer.architecture
     evaluations, steps = trainer.evaluations(), int(trainer.state.global_step)
     best = _best(session.store, evaluations, architecture.deciding) if recipe.keep == "best" and evaluations else None
@@ -363,7 +372,7 @@ def _finish(
             run_folder.model(job.base_model.name),
             job.base_model,
             evaluations,
-            job.dev,
+            decided_on,
             on_progress,
         )
     result = FineTunedModel(
@@ -413,10 +422,13 @@ def _save(
     folder: Path,
     base_model: ModelInfo,
     evaluations: list[Evaluation],
-    dev: PairTable,
+    decided_on: PairTable | None,
     on_progress: OnProgress,
 ) -> tuple[ModelInfo, Decision | None]:
-    """Write the model folder whole, the decision of these very weights in it: it takes its name when all is in it."""
+    """Write the model folder whole, the decision of these very weights in it: it takes its name when all is in it.
+
+    Without pairs to decide on there is none.
+    """
     staged = folder.with_name(f".{folder.name}.staged")
     for leftover in (staged, folder):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -424,7 +436,7 @@ def _save(
     if evaluations:
         architecture.add_results(staged, evaluations)
     version = model_folder_version(staged)
-    decision = architecture.decide(model, version, dev, on_progress)
+    decision = None if decided_on is None else architecture.decide(model, version, decided_on, on_progress)
     if decision:
         write_decision(staged, decision)
     give_usual_permissions(staged)

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from small_data import random_vectors, sample_pairs
 from tiny_model import WIDTH
 
-from pipeline.core.progress import ProgressEvent, TrainingAdvanced, TrainingStep, ignore
+from pipeline.core.progress import Advanced, ProgressEvent, TrainingAdvanced, TrainingStep, ignore
 from pipeline.models.base_model import resolve_base_model
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.options import BaseModelChoice
@@ -83,6 +83,9 @@ def test_it_looks_like_one_training(soup: tuple[FineTunedModel, list[ProgressEve
     assert [step for step, _ in result.losses] == sorted(step for step, _ in result.losses)
     assert result.decision is not None
     assert result.recipe["soup_size"] == 3
+    # Thresholds are chosen for the average alone.
+    chosen = [event for event in events if isinstance(event, Advanced) and "thresholds" in event.stage]
+    assert sum(event.done == event.total for event in chosen) == 1
     # What its trainings have left is gone.
     assert not (Path(result.run_folder) / "soup").exists()
 
