@@ -1,6 +1,7 @@
 """What stands before every request: limits of size, time and number, the token, and the count of all that."""
 
 import asyncio
+import contextlib
 import hmac
 import time
 
@@ -11,6 +12,12 @@ from pipeline.serving.service import Service
 
 OPEN_PATHS = frozenset({"/", "/page.css", "/page.js", "/health"})
 """Paths that need no token: the page has no data, and the health says no more than a word without one."""
+
+_DISCARDING_SECONDS = 5.0
+"""How long the body of a request that was refused is read at most."""
+
+_DISCARDED_BODIES = 10
+"""How many times the size of the largest body is read of it at most."""
 
 _ALLOWED = "pipeline.is_allowed"
 """Where a request's scope says whether it bore the token, or needs none."""
@@ -76,11 +83,11 @@ class Guards:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {name.lower(): value for name, value in scope["headers"]}
+        body = _Body(receive, self._limits.max_body_bytes)
         if refusal := self._refusal(scope, headers):
-            await refusal(scope, receive, send)
+            await _refuse(refusal, scope, body, send)
             return
         self._running += 1
-        body = _Body(receive, self._limits.max_body_bytes)
         is_begun = False
 
         async def begun(message: Message) -> None:
@@ -95,12 +102,12 @@ class Guards:
             async with asyncio.timeout(self._limits.request_seconds):
                 await self._app(scope, body.receive, begun)
         except _TooLargeError:
-            await self._too_large()(scope, receive, send)
+            await _refuse(self._too_large(), scope, body, send)
         except TimeoutError:
             if is_begun:
                 raise
             said = f"no answer within {self._limits.request_seconds:g} s: ask for less at once, or later"
-            await error_answer(503, said, **{"Retry-After": "1"})(scope, receive, send)
+            await _refuse(error_answer(503, said, **{"Retry-After": "1"}), scope, body, send)
         finally:
             self._running -= 1
 
@@ -137,16 +144,44 @@ class _Body:
 
     def __init__(self, receive: Receive, most: int) -> None:
         self.is_too_large = False
-        self._receive, self._left = receive, most
+        self._receive, self._most, self._left, self._comes_more = receive, most, most, True
 
     async def receive(self) -> Message:
         """The next part."""
-        message = await self._receive()
-        self._left -= len(message.get("body", b""))
+        message = await self._next()
         if self._left < 0:
             self.is_too_large = True
             raise _TooLargeError
         return message
+
+    async def discard(self) -> None:
+        """Read what still comes of it, up to some limit of time and size."""
+        self._left = _DISCARDED_BODIES * self._most
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_DISCARDING_SECONDS):
+                while self._comes_more and self._left > 0:
+                    await self._next()
+
+    async def _next(self) -> Message:
+        message = await self._receive()
+        self._left -= len(message.get("body", b""))
+        self._comes_more = message.get("more_body", False)
+        return message
+
+
+async def _refuse(refusal: Response, scope: Scope, body: _Body, send: Send) -> None:
+    """Send the answer to a request whose body may not be there yet, and read the body before the connection is closed.
+
+    Many clients send all of a body before they read the answer. Where a connection with unread bytes is closed, TCP
+    resets it, and the client gets an error of its connection instead of the answer (RFC 9112, section 9.6).
+    """
+
+    async def without_end(message: Message) -> None:
+        await send({**message, "more_body": True} if message["type"] == "http.response.body" else message)
+
+    await refusal(scope, body.receive, without_end)
+    await body.discard()
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def _name_of(host: bytes) -> str:

@@ -4,6 +4,8 @@ import http.client
 import json
 import re
 import threading
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
@@ -104,15 +106,40 @@ def test_what_cannot_be_answered_is_refused_in_one_line(
     assert "\n" not in answer.body["detail"]
 
 
-def test_a_body_without_a_length_is_cut_off_at_the_limit(asked: Served) -> None:
-    def chunks() -> Any:
-        yield b'{"questions": ["'
-        for _ in range(25):
-            yield b"a" * 1_000
+@pytest.mark.parametrize(
+    ("headers", "status", "said"),
+    [
+        ({}, 413, "at most 20,000 bytes"),
+        ({"Content-Length": "100000"}, 413, "at most 20,000 bytes"),
+        ({"Host": "evil.example:8080"}, 400, "another name"),
+        ({"Host": "evil.example:8080", "Connection": "close"}, 400, "another name"),
+    ],
+)
+def test_a_client_that_sends_on_after_a_refusal_gets_it(
+    asked: Served, headers: dict[str, str], status: int, said: str
+) -> None:
+    def parts() -> Iterator[bytes]:
+        for _ in range(10):
+            yield b" " * 10_000
+            # The answer is there long before the body is.
+            time.sleep(0.1)
 
     with connected(asked) as connection:
-        connection.request("POST", "/search", chunks(), {"Content-Type": "application/json"}, encode_chunked=True)
-        assert connection.getresponse().status == 413
+        headers = {"Content-Type": "application/json", **headers}
+        connection.request("POST", "/search", parts(), headers, encode_chunked="Content-Length" not in headers)
+        response = connection.getresponse()
+        assert response.status == status
+        assert said in json.loads(response.read())["detail"]
+
+
+def test_a_body_without_an_end_is_not_read_forever(asked: Served) -> None:
+    def parts() -> Iterator[bytes]:
+        while True:
+            yield b" " * 10_000
+            time.sleep(0.01)
+
+    with connected(asked) as connection, pytest.raises(OSError, match=r"reset|Broken pipe"):
+        connection.request("POST", "/search", parts(), {"Content-Type": "application/json"}, encode_chunked=True)
 
 
 def test_the_page_of_another_site_gets_nothing(asked: Served) -> None:
