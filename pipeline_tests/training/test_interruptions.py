@@ -79,9 +79,16 @@ def start(recipe: dict[str, Any], model: Path, runs: Path) -> ForkServerProcess:
 
 def finish(recipe: dict[str, Any], model: Path, runs: Path) -> str:
     """Train to the end; returns the SHA-256 of the weights."""
-    process = start(recipe, model, runs)
+    wait_for(start(recipe, model, runs))
+    return weights_of(runs)
+
+
+def wait_for(process: ForkServerProcess) -> None:
     process.join(120)
     assert process.exitcode == 0
+
+
+def weights_of(runs: Path) -> str:
     (weights,) = runs.glob("*/*-ft/model.safetensors")
     return hashlib.sha256(weights.read_bytes()).hexdigest()
 
@@ -102,18 +109,25 @@ def test_killed_at_random_moments_and_resumed_the_weights_are_the_same(
     recipe, model = RECIPES[training], tiny_model
     # The first start also pays for the server.
     finish(recipe, model, tmp_path / "warm-up")
+    undisturbed = tmp_path / "undisturbed"
+    process = start(recipe, model, undisturbed)
+    while process.is_alive() and not steps(undisturbed):
+        time.sleep(0.01)
     began = time.monotonic()
-    expected = finish(recipe, model, tmp_path / "undisturbed")
+    wait_for(process)
+    # Of the steps, and of what is evaluated and saved between them.
     duration = time.monotonic() - began
-    assert steps(tmp_path / "undisturbed") == list(range(1, STEPS + 1))
+    expected = weights_of(undisturbed)
+    assert steps(undisturbed) == list(range(1, STEPS + 1))
 
     chance = random.Random(20)
     resumed_at = []
     for kill in range(KILLS):
         runs = tmp_path / f"kill-{kill}"
         process = start(recipe, model, runs)
-        # By steps, not by time alone: how long a training takes depends on what else the machine does.
-        after, pause = chance.randrange(STEPS), chance.uniform(0, 2 / STEPS) * duration
+        # By steps, not by time alone: how long a training takes depends on what else the machine does. One in each of
+        # KILLS equal shares of the steps.
+        after, pause = (kill * STEPS + chance.randrange(STEPS)) // KILLS, chance.uniform(0, 2 / STEPS) * duration
         while process.is_alive() and len(steps(runs)) < after:
             time.sleep(0.01)
         process.join(pause)
@@ -126,5 +140,6 @@ def test_killed_at_random_moments_and_resumed_the_weights_are_the_same(
         later = steps(runs)[before:]
         resumed_at.append(later[0] if later else STEPS + 1)
         assert later == list(range(resumed_at[-1], STEPS + 1))
-    # They went on from different checkpoints, or began anew.
-    assert len(set(resumed_at)) > 2, resumed_at
+    # They went on from different checkpoints, or began anew. On a busy machine some steps go by between two looks, so
+    # that kills in neighbouring shares may meet.
+    assert len(set(resumed_at)) > 1, resumed_at
