@@ -116,20 +116,24 @@ def counted_through(on_progress: OnProgress, part: Part, steps_before: int) -> O
         steps_before: of the finished parts.
     """
     before, epochs = part.epochs_before, part.recipe.epochs
+    seconds_per_step = 0.0
 
     def after(total: int) -> int:
         return total * part.epochs_after // epochs
 
     def shifted(event: ProgressEvent) -> ProgressEvent:
+        nonlocal seconds_per_step
         match event:
             case TrainingStep(step=step, total_steps=total, seconds_left=left):
+                # The last step of a part has nothing left to go by.
+                seconds_per_step = left / (total - step) if step < total else seconds_per_step
                 return replace(
                     event,
                     step=steps_before + step,
                     total_steps=steps_before + total + after(total),
                     epoch=before + event.epoch,
                     # What is left of this one, and as long for each step of the others.
-                    seconds_left=left + after(total) * left / max(total - step, 1),
+                    seconds_left=left + after(total) * seconds_per_step,
                 )
             case TrainingAdvanced(step=step, total_steps=total) | TrainingResumed(step=step, total_steps=total):
                 return replace(event, step=steps_before + step, total_steps=steps_before + total + after(total))

@@ -231,6 +231,15 @@ class Recipe(FrozenModel):
         return self
 
     @model_validator(mode="after")
+    def _has_epochs_for_its_learning_rate(self) -> "Recipe":
+        if self.vector_learning_rate is not None and not self.vector_epochs:
+            raise ValueError(
+                f"vector_learning_rate is {self.vector_learning_rate:g}, but vector_epochs is 0: leave it out, or set "
+                "vector_epochs"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _suits_the_architecture(self) -> "Recipe":
         if self.architecture == "bi_encoder":
             if self.swap_pairs:

@@ -17,7 +17,7 @@ from pipeline.models.options import BaseModelChoice
 from pipeline.training import fine_tune as engine
 from pipeline.training.fine_tune import fine_tune
 from pipeline.training.job import RunIdentity, TrainingJob
-from pipeline.training.parts import averaged, trainings
+from pipeline.training.parts import Part, averaged, counted_through, trainings
 from pipeline.training.recipe import Recipe
 from pipeline.training.run_folder import RunFolder
 
@@ -170,9 +170,29 @@ def test_the_vectors_have_a_learning_rate_of_their_own_where_one_is_set() -> Non
     assert [part.recipe.vector_learning_rate for part in trainings(of_their_own)] == [None, None]
 
 
+def test_a_learning_rate_of_vectors_without_epochs_of_them_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"vector_learning_rate is 0\.0002, but vector_epochs is 0"):
+        Recipe(vector_learning_rate=2e-4)
+
+
 def test_vector_epochs_are_for_models_that_embed() -> None:
     with pytest.raises(ValueError, match="vector_epochs is 1, but a cross_encoder makes no vectors"):
         Recipe(architecture="cross_encoder", loss="binary_cross_entropy", vector_epochs=1)
+
+
+def test_the_time_left_is_that_of_all_parts() -> None:
+    first, second = trainings(RECIPE.model_copy(update={"soup_size": 2}))
+
+    def seconds_left(part: Part, *steps: int) -> list[float]:
+        """Of a part of ten steps, each of which takes a second."""
+        events: list[ProgressEvent] = []
+        told = counted_through(events.append, part, 0)
+        for step in steps:
+            told(TrainingStep(step, 10, 0.0, 0.1, 1e-3, 16.0, seconds_left=10.0 - step))
+        return [event.seconds_left for event in events if isinstance(event, TrainingStep)]
+
+    assert seconds_left(first, 1, 9, 10) == [19.0, 11.0, 10.0]
+    assert seconds_left(second, 1, 9, 10) == [9.0, 1.0, 0.0]
 
 
 def test_integers_are_those_of_the_first() -> None:
