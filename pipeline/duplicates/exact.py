@@ -26,7 +26,7 @@ class ExactSettings:
         rows: vectors that stay in memory while all others pass by.
         columns: vectors that are compared with them at once.
         tile_rows: see `Comparison`.
-        precision: `auto` takes bf16 for the first pass where the hardware has it.
+        precision: `auto` takes bf16 for the first pass where it is faster.
     """
 
     rows: int = 16_384

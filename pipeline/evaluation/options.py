@@ -12,7 +12,7 @@ class EvaluationOptions(FrozenModel):
     device: Device = Field(default="auto", description="Where to embed: `auto` takes a GPU where there is one.")
     precision: PrecisionChoice = Field(
         default="auto",
-        description="Of the embedding: `auto` takes bf16 (autocast) where the hardware has it. Scores are fp32 always.",
+        description="Of the embedding: `auto` takes bf16 (autocast) where it is faster. Scores are fp32 always.",
     )
     token_budget: int = Field(
         default=4_096, ge=64, le=1_048_576, description="Most tokens of a forward pass. It changes the speed only."

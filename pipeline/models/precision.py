@@ -25,17 +25,18 @@ class Hardware:
 
 
 def resolve_precision(wanted: PrecisionChoice, device: str) -> Precision:
-    """`auto` takes bf16 (autocast; weights stay fp32) where the hardware multiplies it, else fp32.
+    """`auto` takes bf16 (autocast; weights stay fp32) where it is faster than fp32.
 
     Raises:
         PipelineError: when bf16 is wanted where it would be emulated.
     """
-    native = has_bf16(device)
-    if wanted == "bf16" and not native:
+    if wanted == "bf16" and not has_bf16(device):
         raise PipelineError(
             f"precision 'bf16' would be emulated on this {device}, slower than fp32: use `auto` or `fp32`"
         )
-    return "fp32" if wanted == "fp32" or not native else "bf16"
+    if wanted == "auto":
+        return "bf16" if is_faster_in_bf16(device) else "fp32"
+    return wanted
 
 
 def has_bf16(device: str) -> bool:
@@ -46,6 +47,19 @@ def has_bf16(device: str) -> bool:
         features = torch.cpu.get_capabilities()
         return bool(features.get("avx512_bf16") or features.get("amx_bf16"))
     return False
+
+
+def is_faster_in_bf16(device: str) -> bool:
+    """Whether the device multiplies bf16 faster than fp32: CUDA from Ampere on; CPUs with AMX; AMD's with AVX-512-bf16.
+
+    Intel's without AMX, or with AMX hidden by a hypervisor, have the instructions of AVX-512-bf16 too, but are slower
+    with them than in fp32 (docs/training.md, "Speed").
+    """
+    if device != "cpu":
+        return has_bf16(device)
+    features = torch.cpu.get_capabilities()
+    is_intel = str(features.get("cpu_name", "")).startswith("Intel")
+    return bool(features.get("amx_bf16") or (features.get("avx512_bf16") and not is_intel))
 
 
 def has_tf32(device: str) -> bool:

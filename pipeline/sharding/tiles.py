@@ -1,6 +1,6 @@
 """Compares blocks of vectors with each other, tile by tile: the pairs at or above a cosine, none missed.
 
-Where the CPU multiplies bf16 in hardware, tiles are computed in bf16 first, and pairs that may reach the floor again in
+Where the CPU is faster in bf16, tiles are computed in bf16 first, and pairs that may reach the floor again in
 fp32. No pair is missed by that: a factor is rounded by at most 2^-9 of itself, so by the Cauchy-Schwarz inequality the
 product of two vectors of length 1 is off by at most 2^-8 (and a little), and rounding the result adds at most 2^-9.
 """
@@ -41,7 +41,7 @@ class Comparison:
     def at(
         cls, floor: float, precision: Literal["auto", "fp32", "bf16"] = "auto", tile_rows: int = 512
     ) -> "Comparison":
-        """The comparison at a floor; `auto` takes bf16 for the first pass where the hardware has it."""
+        """The comparison at a floor; `auto` takes bf16 for the first pass where it is faster."""
         from pipeline.models.precision import resolve_precision
 
         # The bits of bf16 tell the largest product of a row where that is positive.

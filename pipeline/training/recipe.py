@@ -145,7 +145,7 @@ class Recipe(FrozenModel):
         "limit.",
     )
     precision: PrecisionChoice = Field(
-        default="auto", description="`auto`: bf16 where the hardware multiplies it, else fp32. Weights are fp32 always."
+        default="auto", description="`auto`: bf16 where it is faster, else fp32. Weights are fp32 always."
     )
     evaluations_per_epoch: int = Field(
         default=1, ge=1, le=1_000, description="How often an epoch the model is evaluated on the dev split."

@@ -145,10 +145,27 @@ def test_an_added_knob_at_its_neutral_value_makes_no_other_training(monkeypatch:
     assert len({training_fingerprint(recipe, "t", "d", "b") for recipe in (newer, *used)}) == 3
 
 
-def test_precision_follows_the_hardware(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
-    assert resolve_precision("auto", "cpu") == "bf16"
+@pytest.mark.parametrize(
+    ("capabilities", "precision"),
+    [
+        ({"cpu_name": "AMD EPYC", "avx512_bf16": True}, "bf16"),
+        ({"cpu_name": "Intel Xeon", "avx512_bf16": True, "amx_bf16": True}, "bf16"),
+        # It has the instructions, and is slower with them.
+        ({"cpu_name": "Intel Xeon", "avx512_bf16": True, "amx_bf16": False}, "fp32"),
+        ({"cpu_name": "Intel Core", "avx2": True}, "fp32"),
+    ],
+)
+def test_precision_is_the_faster_one(
+    monkeypatch: pytest.MonkeyPatch, capabilities: dict[str, Any], precision: str
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    assert resolve_precision("auto", "cpu") == precision
     assert resolve_precision("fp32", "cpu") == "fp32"
+
+
+def test_emulated_bf16_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True, "cpu_name": "Intel Xeon"})
+    assert resolve_precision("bf16", "cpu") == "bf16"
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
     assert resolve_precision("auto", "cpu") == "fp32"
     with pytest.raises(PipelineError, match="'bf16' would be emulated on this cpu"):
