@@ -3,9 +3,9 @@
     python benchmarks/training_throughput.py --pairs path/to/quora_pairs.parquet [--model bundled] [--profile]
 
 Same model, loss, dropout, pairs and machine. The peer runs at the reference system's settings (batch 32, fp32) and at
-its best ones: bf16 where the hardware has it, and the fastest of several batch sizes, searched here. Rounds alternate,
-so that a drift of the machine hits all alike; medians are printed. Time is taken from the end of the warm-up steps to
-the end of the last step: forward, backward, optimiser and all that the loop does between them.
+its best ones: bf16 where that is faster (or what `--precision` says), and the fastest of several batch sizes, searched
+here. Rounds alternate, so that a drift of the machine hits all alike; medians are printed. Time is taken from the end
+of the warm-up steps to the end of the last step: forward, backward, optimiser and all that the loop does between them.
 
 FLOP are 6 × parameters outside the embeddings × tokens (Kaplan et al. 2020, arXiv:2001.08361, section 2.1), counting
 the tokens of both questions of each pair visited, padding left out. Peak is what a large matrix product reaches here.
@@ -26,7 +26,7 @@ from transformers import TrainerCallback
 
 from pipeline.models.base_model import resolve_base_model
 from pipeline.models.loading import load_model, quiet_libraries, resolve_device
-from pipeline.models.options import BaseModelChoice
+from pipeline.models.options import BaseModelChoice, PrecisionChoice
 from pipeline.models.packing import tokenize
 from pipeline.models.precision import Precision, resolve_precision
 from pipeline.question_pairs.options import PairSource
@@ -117,15 +117,18 @@ def measured_peak(device: str, precision: Precision) -> float:
 @click.option("--pairs", "path", required=True, help="File of question pairs.")
 @click.option("--model", "model_name", default="bundled", show_default=True, help="Base model.")
 @click.option("--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda"]))
+@click.option("--precision", "wanted", default="auto", show_default=True, type=click.Choice(["auto", "fp32", "bf16"]))
 @click.option("--rounds", default=3, show_default=True, help="Measurements of each contender.")
 @click.option("--steps", default=6, show_default=True, help="Steps measured of the largest batch.")
 @click.option("--profile", is_flag=True, help="Instead, print where a step of this project's training spends its time.")
-def main(path: str, model_name: str, device: str, rounds: int, steps: int, profile: bool) -> None:
+def main(
+    path: str, model_name: str, device: str, wanted: PrecisionChoice, rounds: int, steps: int, profile: bool
+) -> None:
     """Measure all contenders and print the table."""
     quiet_libraries()
     device = resolve_device(device)  # type: ignore[arg-type]  # click has checked it
     reference = resolve_base_model(BaseModelChoice(model=model_name))
-    precision = resolve_precision("auto", device)
+    precision = resolve_precision(wanted, device)
     table = load_pairs(PairSource(source="file", path=path))
     table = table.take(np.random.default_rng(0).permutation(len(table)))
 
