@@ -21,7 +21,12 @@ ENDING_SECONDS = 60
 
 @contextmanager
 def running(command: list[str], environment: Mapping[str, str], log: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """One of Dagster's services in the project's folder, which ends with the block, as Ctrl-C ends it."""
+    """One of Dagster's services in the project's folder, which ends with the block, as Ctrl-C ends it.
+
+    Its home is set up before, as docs/operations.md says: where two processes of Dagster set one up, they break it.
+    """
+    prepare = [sys.executable, "-m", "pipeline", "prepare"]
+    subprocess.run(prepare, cwd=PROJECT_ROOT, env={**environment}, check=True, timeout=STARTUP_SECONDS)
     with log.open("w") as output:
         process = subprocess.Popen(
             command,
