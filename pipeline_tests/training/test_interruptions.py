@@ -121,13 +121,14 @@ def test_killed_at_random_moments_and_resumed_the_weights_are_the_same(
     assert steps(undisturbed) == list(range(1, STEPS + 1))
 
     chance = random.Random(20)
+    # Equally far apart, from a random one on: two that come late on a busy machine still fall on different checkpoints.
+    first = chance.random()
     resumed_at = []
     for kill in range(KILLS):
         runs = tmp_path / f"kill-{kill}"
         process = start(recipe, model, runs)
-        # By steps, not by time alone: how long a training takes depends on what else the machine does. One in each of
-        # KILLS equal shares of the steps.
-        after, pause = (kill * STEPS + chance.randrange(STEPS)) // KILLS, chance.uniform(0, 2 / STEPS) * duration
+        # By steps, not by time alone: how long a training takes depends on what else the machine does.
+        after, pause = int((kill + first) * STEPS / KILLS), chance.uniform(0, 2 / STEPS) * duration
         while process.is_alive() and len(steps(runs)) < after:
             time.sleep(0.01)
         process.join(pause)
@@ -140,6 +141,5 @@ def test_killed_at_random_moments_and_resumed_the_weights_are_the_same(
         later = steps(runs)[before:]
         resumed_at.append(later[0] if later else STEPS + 1)
         assert later == list(range(resumed_at[-1], STEPS + 1))
-    # They went on from different checkpoints, or began anew. On a busy machine some steps go by between two looks, so
-    # that kills in neighbouring shares may meet.
-    assert len(set(resumed_at)) > 1, resumed_at
+    # They went on from different checkpoints, or began anew.
+    assert len(set(resumed_at)) > 2, resumed_at

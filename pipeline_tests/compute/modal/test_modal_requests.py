@@ -236,7 +236,10 @@ def test_modal_run_shows_its_options(modal_loopback: LoopbackModal, monkeypatch:
     [
         (["--epochs", "0"], "fine_tuned_model.epochs can't be 0: it must be a whole number at least 1"),
         (["--fraction", "1.5"], "raw_quora_dataset.fraction can't be 1.5: it must be a number above 0 and at most 1"),
-        (["--set", "fine_tuned_model.epoch=1"], "fine_tuned_model has no setting 'epoch'; did you mean epochs or "),
+        (
+            ["--set", "fine_tuned_model.epoch=1"],
+            "fine_tuned_model has no setting 'epoch'; did you mean epochs or vector_epochs?",
+        ),
         (["--config", "missing.yaml"], "no config file at "),
         (["--epochs", "many"], "Invalid value for '--epochs': 'many' is not a valid integer."),
         (["--epoch", "1", "--batch", "2"], "No such option"),
