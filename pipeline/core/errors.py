@@ -1,4 +1,4 @@
-"""The one exception that a user is meant to read."""
+"""The errors that a user is meant to read: one line each, a kind, and the values that the line names."""
 
 import re
 from collections.abc import Sequence
@@ -36,22 +36,70 @@ class PipelineError(Exception):
     `dagster.Failure` and the command line into its last line, both without a traceback. A message that is longer than
     280 characters loses the beginning of long paths, and then its middle: the thing and the way out stay.
 
+    Raise one of the kinds below. A kind says what sort of thing is wrong, so callers and tests need not read the line.
+
     Attributes:
         message: the line, without the advice that `make_again` stands for.
         make_again: what must be made again: a `Product`, or the name of a stored asset. None where the message names
             another way out. Dagster's steps name the asset instead of the advice.
+        values: what the line names, by name, such as `{"path": path, "row": 3}`.
     """
 
-    def __init__(self, message: str, make_again: Product | str | None = None) -> None:
+    def __init__(self, message: str, make_again: Product | str | None = None, **values: object) -> None:
         message = one_line(message, _LONGEST_MESSAGE)
         super().__init__(message)
         self.message = message
         self.make_again = make_again
+        self.values = values
 
     def __str__(self) -> str:
         if self.make_again is None:
             return self.message
         return one_line(f"{self.message}: {_ADVICE.get(self.make_again, f'make {self.make_again} again')}")
+
+
+class SettingError(PipelineError):
+    """A setting or an argument is refused, or two of them contradict each other."""
+
+
+class InputError(PipelineError):
+    """A file, a dataset or a text of the user can't be read, or doesn't hold what is needed."""
+
+
+class NotFoundError(PipelineError):
+    """Something that is named, or that must have been made before, doesn't exist."""
+
+
+class DamagedError(PipelineError):
+    """Stored bytes are not the bytes that were written."""
+
+
+class MismatchError(PipelineError):
+    """Two things don't belong together, such as a report and another model's threshold."""
+
+
+class ModelError(PipelineError):
+    """A model can't be loaded or used for what is asked."""
+
+
+class TrainingError(PipelineError):
+    """A training failed, such as by a loss that is not finite."""
+
+
+class ResourceError(PipelineError):
+    """Memory, disk space, time or a limit is not enough."""
+
+
+class NotInstalledError(PipelineError):
+    """An optional dependency is missing."""
+
+
+class UnavailableError(PipelineError):
+    """Another service, such as the hub, Modal or object storage, can't be reached or refuses."""
+
+
+class BusyError(PipelineError):
+    """Another process holds what is needed."""
 
 
 _REASON_LENGTH = 200
