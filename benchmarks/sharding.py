@@ -29,9 +29,8 @@ import numpy as np
 import torch
 from mining import make_vectors
 
-from pipeline.compute.local.compute import LocalCompute
-from pipeline.compute.modal.prices import PriceTable
-from pipeline.compute.modal.settings import JOIN_CORES, JOIN_MEMORY_MB
+from pipeline.compute.local import LocalCompute
+from pipeline.compute.modal.settings import JOIN_CORES, JOIN_MEMORY_MB, PriceTable
 from pipeline.core.progress import Advanced, LogLine, ProgressEvent
 from pipeline.duplicates import shards as stages
 from pipeline.duplicates.corpus import read_corpus

@@ -19,7 +19,7 @@ from pipeline.training.job import RunIdentity, TrainingJob
 from pipeline.training.recipe import Orders, Recipe
 
 if TYPE_CHECKING:
-    from pipeline.compute.modal.compute import ModalCompute
+    from pipeline.compute.modal.client import ModalCompute
 
 UNIX_TIME = 1702914571
 VOLUME = f"sentence-transformers-ft-{UNIX_TIME}"
@@ -85,6 +85,6 @@ def fresh_compute(monkeypatch: pytest.MonkeyPatch, runs_folder: Path) -> "ModalC
     for name in [name for name in sys.modules if name.startswith("pipeline.compute.modal.")]:
         monkeypatch.delitem(sys.modules, name)
         monkeypatch.delattr(pipeline.compute.modal, name.rpartition(".")[2], raising=False)
-    from pipeline.compute.modal.compute import ModalCompute
+    from pipeline.compute.modal.client import ModalCompute
 
     return ModalCompute(runs_folder)

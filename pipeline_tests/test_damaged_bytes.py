@@ -12,7 +12,7 @@ from effort import exhaustive, tries
 from made_reports import MODEL, before_and_after, by_their_reports, finished_training, made, summarised
 
 from pipeline.command_line.cli import cli
-from pipeline.compute.local.compute import LocalCompute
+from pipeline.compute.local import LocalCompute
 from pipeline.core.errors import PipelineError
 from pipeline.core.store import VersionStore
 from pipeline.evaluation.report import EvaluationReport

@@ -15,7 +15,7 @@ import pytest
 from dagster_runs import checks, metadata, run
 from safetensors.numpy import load_file
 
-from pipeline.compute.local.compute import LocalCompute
+from pipeline.compute.local import LocalCompute
 from pipeline.compute.modal.backend import BACKEND as MODAL
 from pipeline.compute.modal.messages import Outcome
 from pipeline.core.errors import PipelineError

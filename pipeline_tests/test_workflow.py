@@ -10,7 +10,7 @@ from small_data import sample_pairs, write_small_pairs
 from tiny_model import make_tiny_model
 from tiny_models import make_model, make_transformer, query_prompt
 
-from pipeline.compute.local.compute import LocalCompute
+from pipeline.compute.local import LocalCompute
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import Advanced, LogLine, ProgressEvent, ignore
 from pipeline.evaluation.options import EvaluationOptions

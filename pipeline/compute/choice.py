@@ -3,13 +3,12 @@
 import importlib
 from pathlib import Path
 
-from pipeline.compute.backend import Backend
-from pipeline.compute.base import Compute
+from pipeline.compute.base import Backend, Compute
 from pipeline.core.errors import PipelineError, reason_of
 from pipeline.core.locations import register_scheme
 
 _BACKENDS = {
-    "local": "pipeline.compute.local.backend",
+    "local": "pipeline.compute.local",
     "modal": "pipeline.compute.modal.backend",
 }
 """The module of each place, which has a `BACKEND`."""

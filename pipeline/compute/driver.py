@@ -1,17 +1,19 @@
-"""Has any compute do work: hands it over, records it, follows it, ends it on an interrupt, collects the result."""
+"""Drive work on any compute: start it, record it, follow it, cancel it on an interrupt, collect its result.
 
-from collections.abc import Callable
-from typing import TypeVar
+Ctrl-C and terminations are held back from code that must not be torn apart, such as cancelling a call that costs money.
+An exception from a signal handler can come at any point: between starting a call and recording it, or while the call is
+being cancelled for an earlier signal (Dagster passes a terminal's Ctrl-C on to a step that the terminal has already
+interrupted). Inside `interrupts_held` a signal is only noted, and takes effect where the code allows it.
+"""
 
-from pipeline.compute.base import (
-    Compute,
-    EarlierWork,
-    MeasuringJob,
-    Usage,
-    Work,
-    WorkRecord,
-)
-from pipeline.compute.interrupts import interrupts_held
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, TypeVar
+
+from pipeline.compute.base import Compute, EarlierWork, MeasuringJob, Usage, Work, WorkRecord
 from pipeline.core.errors import reason_of
 from pipeline.core.progress import LogLine, OnProgress
 from pipeline.evaluation.measurement import Measurement
@@ -20,6 +22,13 @@ from pipeline.training.job import RunIdentity, TrainingJob
 from pipeline.training.recipe import Orders
 
 ResultT = TypeVar("ResultT")
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+_handlers: dict[int, Any] = {}
+"""What the held signals would have done; empty while none is held."""
+
+_came: list[int] = []
 
 
 class Caller:
@@ -111,3 +120,61 @@ def _end(work: Work[ResultT], on_progress: OnProgress) -> None:
         # The interrupt is what counts here; but a GPU may go on costing money.
         name = work.record.call_id if work.record else "of this run"
         on_progress(LogLine(f"the work {name} could NOT be ended: {reason_of(failure)}"))
+
+
+# --- interrupts -------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Note SIGINT and SIGTERM inside this context; `raise_held_interrupt` does what they ask for.
+
+    Contexts nest: the outermost one counts. A signal that nobody asked about takes effect at its end, unless an
+    exception is on its way there already. Outside the main thread, where no signal arrives, nothing changes.
+    """
+    if _handlers or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers: dict[int, Any] = {number: handler for number in _SIGNALS if callable(handler := signal.getsignal(number))}
+    _handlers.update(handlers)
+    try:
+        for number in handlers:
+            signal.signal(number, _note)
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        # Looked at only now: until here a signal may have come.
+        came = _came[:1]
+        _handlers.clear()
+        _came.clear()
+    for number in came:
+        handlers[number](number, None)
+
+
+@contextmanager
+def interrupts_let_through() -> Iterator[None]:
+    """Give signals their usual effect inside this context, which lies in one of `interrupts_held`."""
+    raise_held_interrupt()
+    handlers = dict(_handlers)
+    try:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        # What came after the first look, and before its handler was back.
+        raise_held_interrupt()
+        yield
+    finally:
+        for number in handlers:
+            signal.signal(number, _note)
+
+
+def raise_held_interrupt() -> None:
+    """Do what a signal that came meanwhile asks for: raises what its handler raises."""
+    if _came:
+        number = _came[0]
+        _came.clear()
+        _handlers[number](number, None)
+
+
+def _note(number: int, frame: FrameType | None) -> None:
+    _came.append(number)

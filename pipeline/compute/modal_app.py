@@ -8,7 +8,7 @@ modal deploy -m pipeline.compute.modal_app                  by hand what the ass
 
 from pipeline.command_line import modal_run
 from pipeline.compute.modal.app import app
-from pipeline.compute.modal.compute import ModalCompute, of_this_app
+from pipeline.compute.modal.client import ModalCompute, of_this_app
 from pipeline.settings import environment
 
 

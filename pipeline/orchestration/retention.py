@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.compute.backend import Backend, Pruning
+from pipeline.compute.base import Backend, Pruning
 from pipeline.compute.choice import backend
 from pipeline.core.store import VersionStore
 from pipeline.orchestration.steps import LEADERBOARD, PRODUCTION

@@ -3,7 +3,7 @@
 import dagster as dg
 from pydantic import Field
 
-from pipeline.compute.backend import Backend, Pruning
+from pipeline.compute.base import Backend, Pruning
 from pipeline.compute.choice import backends
 from pipeline.core.store import VersionStore
 from pipeline.orchestration.failures import one_line_failures

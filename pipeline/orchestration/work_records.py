@@ -9,8 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from pipeline.compute.backend import Backend
-from pipeline.compute.base import EarlierWork, Usage, WorkRecord
+from pipeline.compute.base import Backend, EarlierWork, Usage, WorkRecord
 from pipeline.compute.choice import backend
 from pipeline.compute.driver import Caller
 from pipeline.core.values import Cost

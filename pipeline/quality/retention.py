@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.compute.backend import TrainingFiles
+from pipeline.compute.base import TrainingFiles
 from pipeline.core.store import VersionStore, unreadable
 from pipeline.quality.options import RetentionRules
 from pipeline.reporting.leaderboard import Leaderboard

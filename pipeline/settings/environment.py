@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.compute.backend import Variable
+from pipeline.compute.base import Variable
 from pipeline.compute.choice import backends
 from pipeline.core.errors import PipelineError, excerpt, reason_of
 from pipeline.core.files import PROJECT_ROOT

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from pipeline.compute.backend import Variable
+from pipeline.compute.base import Variable
 from pipeline.core.errors import PipelineError, excerpt
 from pipeline.core.files import PROJECT_ROOT
 from pipeline.settings.yaml_text import config_text, load_yaml, load_yaml_texts

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from pipeline.compute.interrupts import interrupts_held, interrupts_let_through, raise_held_interrupt
+from pipeline.compute.driver import interrupts_held, interrupts_let_through, raise_held_interrupt
 
 
 class Interrupted(BaseException):

@@ -42,7 +42,7 @@ def make(options: dict[str, Any], model: str, folder: str) -> None:
     import torch
 
     from pipeline.compute.driver import train
-    from pipeline.compute.local.compute import LocalCompute
+    from pipeline.compute.local import LocalCompute
     from pipeline.distillation.options import SilverOptions
     from pipeline.distillation.scores import PairScorer
     from pipeline.distillation.silver import make_silver

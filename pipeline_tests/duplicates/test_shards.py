@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_exact import as_set, some_vectors
 
-from pipeline.compute.local.compute import LocalCompute
+from pipeline.compute.local import LocalCompute
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import PROJECT_ROOT
 from pipeline.core.progress import Advanced, LogLine, OnProgress, ProgressEvent
@@ -323,7 +323,7 @@ MEMORY = """
 import json, resource, sys
 from pathlib import Path
 import numpy as np
-from pipeline.compute.local.compute import LocalCompute
+from pipeline.compute.local import LocalCompute
 from pipeline.duplicates.shard_plan import ShardSettings
 from pipeline.duplicates.shards import ShardedJoin
 from pipeline.duplicates.vectors import Vectors

@@ -16,7 +16,7 @@ from sentence_transformers.sentence_transformer.modules import Normalize
 from sentence_transformers.sparse_encoder import SparseEncoder
 from tiny_models import LIMIT, POSITIONS, WIDTH, dense, make_model, make_transformer, query_prompt, tiny_tokenizer
 
-from pipeline.compute.local.compute import LocalCompute
+from pipeline.compute.local import LocalCompute
 from pipeline.core.errors import PipelineError
 from pipeline.core.store import VersionStore
 from pipeline.models.base_model import resolve_base_model

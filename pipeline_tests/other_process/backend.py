@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from other_process.processes import KIND, cancel
-from pipeline.compute.backend import Backend
-from pipeline.compute.base import Compute
+from pipeline.compute.base import Backend, Compute
 
 
 def create(runs_folder: Path) -> Compute:

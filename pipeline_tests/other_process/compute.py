@@ -14,8 +14,8 @@ from pyarrow import parquet
 
 from other_process.processes import KIND, cancel, is_running
 from pipeline.compute.base import Compute, EarlierWork, MeasuringJob, Usage, Work, WorkRecord
-from pipeline.compute.interrupts import interrupts_held, raise_held_interrupt
-from pipeline.compute.local.compute import LocalCompute
+from pipeline.compute.driver import interrupts_held, raise_held_interrupt
+from pipeline.compute.local import LocalCompute
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import OnProgress, from_json_line
 from pipeline.evaluation.measurement import Measurement

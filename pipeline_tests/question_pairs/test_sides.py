@@ -8,7 +8,7 @@ import pytest
 from made_reports import MODEL, a_training, before_and_after, made, summarised
 
 from pipeline.compute.base import Compute
-from pipeline.compute.local.compute import LocalCompute
+from pipeline.compute.local import LocalCompute
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import LogLine, ProgressEvent, ignore
 from pipeline.evaluation.options import EvaluationOptions

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from tiny_models import make_transformer
 
 from pipeline.command_line import finetune as finetune_here
-from pipeline.compute.local.compute import LocalCompute
+from pipeline.compute.local import LocalCompute
 from pipeline.core.files import PROJECT_ROOT
 from pipeline.orchestration.steps import load_settings
 
@@ -27,7 +27,7 @@ import numpy as np
 from small_data import sample_pairs
 
 from pipeline.compute.driver import train
-from pipeline.compute.local.compute import LocalCompute
+from pipeline.compute.local import LocalCompute
 from pipeline.models.base_model import resolve_base_model
 from pipeline.models.options import BaseModelChoice
 from pipeline.training.job import RunIdentity, TrainingJob

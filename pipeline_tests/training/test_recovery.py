@@ -11,7 +11,7 @@ import pytest
 from effort import PROVES, exhaustive
 from power_cut import cut_at, operations
 
-from pipeline.compute.local.compute import LocalCompute
+from pipeline.compute.local import LocalCompute
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import OWNER_FILE, file_sha256
 from pipeline.core.locks import LOCK_FILE, held_alone

@@ -16,7 +16,6 @@ import modal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.compute.modal.attempts import count_attempt, forget_attempts
 from pipeline.compute.modal.code_hashes import app_name, dependencies, deployment_version, sent_files
 from pipeline.compute.modal.messages import (
     CheckMessage,
@@ -41,8 +40,9 @@ from pipeline.compute.modal.settings import (
     uploaded_model,
     volume_location,
 )
+from pipeline.core.checksums import checked_json, read_checked
 from pipeline.core.errors import PipelineError, reason_of
-from pipeline.core.files import PROJECT_ROOT
+from pipeline.core.files import PROJECT_ROOT, write_bytes
 from pipeline.core.locations import remote_location
 from pipeline.core.progress import (
     CheckpointSaved,
@@ -66,6 +66,9 @@ from pipeline.training.manifest import read_manifest, verify_files
 from pipeline.training.run_folder import RunFolder
 
 TableT = TypeVar("TableT", PairTable, ScoredPairs, TargetVectors)
+
+MOST_WITHOUT_PROGRESS = 4
+"""Attempts in a row that may end without a new checkpoint."""
 
 # --- what a container is made of --------------------------------------------------------------------------------
 
@@ -354,3 +357,45 @@ def _local(model: ModelInfo) -> ModelInfo:
     else:
         location = uploaded_model(model.version)
     return model.model_copy(update={"location": location})
+
+
+# --- attempts ---------------------------------------------------------------------------------------------------
+
+
+def count_attempt(folder: RunFolder) -> None:
+    """Note the attempt that begins; the caller makes the note durable.
+
+    Raises:
+        PipelineError: when enough attempts got nowhere.
+    """
+    steps = [int(path.name) for path in folder.checkpoints.glob("*") if path.name.isdecimal()]
+    newest, note = max(steps, default=0), _note(folder)
+    before = _read(note)
+    attempts = before["attempts"] if before["step"] == newest else 0
+    if attempts >= MOST_WITHOUT_PROGRESS:
+        # Whoever orders the training again has changed something, or wants to try.
+        note.unlink()
+        raise PipelineError(
+            f"{attempts} containers in a row were lost before a new checkpoint, as happens when one is out of memory: "
+            "lower token_budget, choose another PIPELINE_MODAL_GPU, or make checkpoints more often "
+            "(checkpoint_steps)"
+        )
+    write_bytes(note, checked_json({"step": newest, "attempts": attempts + 1}))
+
+
+def forget_attempts(folder: RunFolder) -> None:
+    """Leave no note in a finished run's folder."""
+    _note(folder).unlink(missing_ok=True)
+
+
+def _read(note: Path) -> dict[str, int]:
+    """The note of the attempt before. One that can't be read counts as none: all it stops is endless attempts."""
+    try:
+        before = read_checked(note.read_bytes())
+        return {"step": int(before["step"]), "attempts": int(before["attempts"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {"step": 0, "attempts": 0}
+
+
+def _note(folder: RunFolder) -> Path:
+    return folder.path / ".attempts.json"

@@ -1,21 +1,16 @@
-"""What Modal says of itself as a place to compute, without importing its client."""
+"""Modal as a compute backend, described without importing its client."""
 
 from pathlib import Path
 
-from pipeline.compute.backend import Backend, Pruning, TrainingFiles
-from pipeline.compute.base import Compute
+from pipeline.compute.base import Backend, Compute, Pruning, TrainingFiles
 from pipeline.compute.modal.settings import KIND, SCHEME, VARIABLES, ModalSettings
 
 
 def _create(runs_folder: Path) -> Compute:
-    # Imports modal and torch, which the definitions must not.
-    from pipeline.compute.modal.compute import ModalCompute
+    # The definitions load without the modal package.
+    from pipeline.compute.modal.client import ModalCompute
 
     return ModalCompute(runs_folder)
-
-
-def _check() -> None:
-    ModalSettings.from_environment()
 
 
 def _cancel(call_id: str) -> None:
@@ -25,22 +20,22 @@ def _cancel(call_id: str) -> None:
 
 
 def _trainings(runs_folder: Path) -> list[TrainingFiles]:
-    from pipeline.compute.modal.pruning import trainings
+    from pipeline.compute.modal.volumes import trainings
 
-    return trainings()
+    return trainings(runs_folder)
 
 
 def _delete(runs_folder: Path, volume: str) -> None:
-    from pipeline.compute.modal.pruning import delete
+    from pipeline.compute.modal.volumes import delete
 
-    delete(volume)
+    delete(runs_folder, volume)
 
 
 BACKEND = Backend(
     kind=KIND,
     title="Modal",
     create=_create,
-    check=_check,
+    check=ModalSettings.from_environment,
     variables=VARIABLES,
     asset_kinds=frozenset({"modal"}),
     scheme=SCHEME,

@@ -5,12 +5,15 @@ import re
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import modal
 import pyarrow.parquet as pq
 from modal import exception as modal_errors
 
+from pipeline.compute.base import TrainingFiles
+from pipeline.compute.modal.calls import one_line_modal_errors
 from pipeline.compute.modal.settings import INPUTS_MOUNT, INPUTS_VOLUME
 from pipeline.core.errors import PipelineError
 from pipeline.models.base_model import model_folder_version
@@ -164,3 +167,34 @@ def inside(root: Path, name: str) -> Path:
             f"the Volume names a file {name!r}, which would lie outside {root}: nothing was written there"
         )
     return root / path
+
+
+# --- pruning ----------------------------------------------------------------------------------------------------
+
+
+def trainings(runs_folder: Path) -> list[TrainingFiles]:
+    """Every training run's Volume."""
+    with one_line_modal_errors("listing Volumes on Modal"):
+        found = [volume for volume in modal.Volume.objects.list() if volume.name and RUN_VOLUME.fullmatch(volume.name)]
+        return [
+            TrainingFiles(volume.name or "", created, created, partial(_is_finished, volume.name or ""))
+            for volume in found
+            for created in [volume.info().created_at]
+        ]
+
+
+def _is_finished(name: str) -> bool:
+    with one_line_modal_errors(f"looking into the Volume {name}"):
+        return any(entry.path.lstrip("/") == "manifest.json" for entry in modal.Volume.from_name(name).listdir("/"))
+
+
+def delete(runs_folder: Path, name: str) -> None:
+    """Delete a training run's Volume, for good.
+
+    Raises:
+        ValueError: for a Volume that is no training run's.
+    """
+    if not RUN_VOLUME.fullmatch(name):
+        raise ValueError(f"{name!r} is not the Volume of a training run")
+    with one_line_modal_errors(f"deleting the Volume {name}"):
+        modal.Volume.objects.delete(name)

@@ -14,7 +14,7 @@ from pipeline.models.options import BaseModelChoice
 from pipeline.training.recipe import Recipe
 
 if TYPE_CHECKING:
-    from pipeline.compute.modal.compute import ModalCompute
+    from pipeline.compute.modal.client import ModalCompute
 
 
 @pytest.fixture

@@ -81,7 +81,6 @@ def test_comments_and_docstrings_anywhere_deploy_nothing_and_train_nothing(proje
         ("evaluation/tasks.py", True, False),
         ("evaluation/measure.py", True, False),
         ("compute/modal/app.py", True, False),
-        ("compute/modal/attempts.py", True, False),
         ("sharding/join.py", True, False),
         ("sharding/tiles.py", True, False),
         ("sharding/place.py", True, False),
@@ -102,8 +101,8 @@ def test_comments_and_docstrings_anywhere_deploy_nothing_and_train_nothing(proje
         ("definitions.py", False, False),
         ("workflow.py", False, False),
         ("compute/driver.py", False, False),
-        ("compute/local/compute.py", False, False),
-        ("compute/modal/compute.py", False, False),
+        ("compute/local.py", False, False),
+        ("compute/modal/client.py", False, False),
         ("compute/modal/calls.py", False, False),
         ("compute/modal_app.py", False, False),
     ],
@@ -154,7 +153,7 @@ def test_containers_get_the_training_and_not_dagster() -> None:
     package = Path("pipeline")
     assert package / "training" / "fine_tune.py" in sent_files()
     assert package / "orchestration" / "assets" / "model.py" not in sent_files()
-    assert package / "compute" / "modal" / "compute.py" not in sent_files()
+    assert package / "compute" / "modal" / "client.py" not in sent_files()
     names = " ".join(dependencies())
     assert "sentence-transformers" in names
     assert "dagster" not in names

@@ -7,8 +7,8 @@ import pytest
 from modal_loopback import LoopbackModal
 from modal_training import Training
 
-from pipeline.compute.local.compute import LocalCompute
-from pipeline.compute.modal.compute import ModalCompute
+from pipeline.compute.local import LocalCompute
+from pipeline.compute.modal.client import ModalCompute
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import Advanced, ProgressEvent
 

@@ -3,7 +3,7 @@
 import pytest
 from modal import exception as modal_errors
 
-from pipeline.compute.modal.errors import one_line_modal_errors
+from pipeline.compute.modal.calls import one_line_modal_errors
 from pipeline.core.errors import PipelineError
 
 CALL = "fc-1"

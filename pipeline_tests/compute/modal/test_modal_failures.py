@@ -16,7 +16,7 @@ from modal_training import VOLUME, Training, fresh_compute
 
 from pipeline.compute.base import MeasuringJob
 from pipeline.compute.driver import measure
-from pipeline.compute.modal.attempts import MOST_WITHOUT_PROGRESS
+from pipeline.compute.modal.app import MOST_WITHOUT_PROGRESS
 from pipeline.core.checksums import checked_json, read_checked
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import CheckpointSaved, LogLine, ProgressEvent, TrainingStep, ignore
@@ -24,7 +24,7 @@ from pipeline.evaluation.options import EvaluationOptions
 from pipeline.models.fine_tuned import FineTunedModel
 
 if TYPE_CHECKING:
-    from pipeline.compute.modal.compute import ModalCompute
+    from pipeline.compute.modal.client import ModalCompute
 
 pytestmark = pytest.mark.slow
 

@@ -16,7 +16,7 @@ from pipeline.core.progress import CheckpointSaved, ProgressEvent, ignore
 from pipeline.evaluation.options import EvaluationOptions
 
 if TYPE_CHECKING:
-    from pipeline.compute.modal.compute import ModalCompute
+    from pipeline.compute.modal.client import ModalCompute
 
 pytestmark = [
     pytest.mark.live,
@@ -31,10 +31,10 @@ def compute(training: Training, monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     monkeypatch.setenv("PIPELINE_MODAL_TIMEOUT_HOURS", "0.5")
     training.recipe = training.recipe.model_copy(update={"device": "cuda"})
     yield fresh_compute(monkeypatch, tmp_path / "runs")
-    from pipeline.compute.modal.pruning import delete
+    from pipeline.compute.modal.volumes import delete
 
     for volume in {call.place for call in training.submitted}:
-        delete(volume)
+        delete(tmp_path, volume)
 
 
 def test_a_training_runs_on_a_gpu_and_its_model_is_evaluated_there(training: Training, compute: "ModalCompute") -> None:

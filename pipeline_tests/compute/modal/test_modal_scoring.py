@@ -13,8 +13,8 @@ from tiny_model import WIDTH
 
 from pipeline.compute.base import PairTexts
 from pipeline.compute.driver import train
-from pipeline.compute.local.compute import LocalCompute
-from pipeline.compute.modal.compute import ModalCompute
+from pipeline.compute.local import LocalCompute
+from pipeline.compute.modal.client import ModalCompute
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import file_sha256
 from pipeline.core.progress import Advanced, ProgressEvent, ignore

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.compute.modal.code_hashes import app_name
-from pipeline.compute.modal.prices import PriceTable, require_same_memory, which_gpu
-from pipeline.compute.modal.settings import ModalSettings
+from pipeline.compute.modal.settings import ModalSettings, PriceTable, require_same_memory, which_gpu
 from pipeline.compute.modal.volumes import inside
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import PROJECT_ROOT

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from modal_loopback import LoopbackModal
 
-from pipeline.compute.local.compute import LocalCompute
-from pipeline.compute.modal.compute import ModalCompute
+from pipeline.compute.local import LocalCompute
+from pipeline.compute.modal.client import ModalCompute
 from pipeline.compute.modal.settings import INPUTS_VOLUME
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import LogLine, ProgressEvent
@@ -46,7 +46,7 @@ def test_containers_find_the_same_pairs_and_nothing_stays_in_the_volume(
 def test_a_part_that_is_damaged_in_the_volume_is_made_and_uploaded_again(
     modal_compute: ModalCompute, modal_loopback: LoopbackModal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module, events = sys.modules["pipeline.compute.modal.compute"], list[ProgressEvent]()
+    module, events = sys.modules["pipeline.compute.modal.client"], list[ProgressEvent]()
     upload, done = module.upload_shards, list[str]()
 
     def damaging(folder: Path, names: Sequence[str]) -> str:

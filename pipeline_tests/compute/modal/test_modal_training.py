@@ -19,7 +19,7 @@ from tiny_models import make_model, query_prompt, tiny_tokenizer
 from pipeline.compute.base import MeasuringJob, WorkRecord
 from pipeline.compute.choice import backend, backends
 from pipeline.compute.driver import measure, train
-from pipeline.compute.local.compute import LocalCompute
+from pipeline.compute.local import LocalCompute
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import file_sha256
 from pipeline.core.progress import CheckpointSaved, DevEvaluated, LogLine, TrainingStep, ignore
@@ -31,7 +31,7 @@ from pipeline.orchestration.work_records import StepRecords, recorded_calls
 from pipeline.training.job import RunIdentity, TrainingJob
 
 if TYPE_CHECKING:
-    from pipeline.compute.modal.compute import ModalCompute
+    from pipeline.compute.modal.client import ModalCompute
 
 pytestmark = pytest.mark.slow
 

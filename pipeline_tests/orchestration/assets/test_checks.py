@@ -9,7 +9,7 @@ from dagster_runs import EVERYTHING, checks, failures, metadata, run
 from made_reports import before_and_after
 from tiny_models import POSITIONS, WIDTH, make_model, query_prompt
 
-from pipeline.compute.local.compute import LocalCompute
+from pipeline.compute.local import LocalCompute
 from pipeline.core.store import VersionStore
 from pipeline.core.values import Interval
 from pipeline.evaluation.report import SEEN, EvaluationReport, Slice

@@ -1,18 +1,23 @@
-"""Trains and measures in this process, on this machine's CPU or GPU.
+"""Train and evaluate in this process, on this machine's CPU or GPU, and manage the run folders on its disk.
 
-Torch is imported where work begins: steps that only verify or add files do without it, and start in a moment.
+Torch is imported where work begins, so that steps which only verify or add files start quickly.
 """
 
+import os
+import re
+import shutil
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar, Generic, TypeVar
 
 import numpy as np
 
-from pipeline.compute.base import Compute, MeasuringJob, Usage, Work, WorkRecord
-from pipeline.compute.interrupts import interrupts_let_through
+from pipeline.compute.base import Backend, Compute, MeasuringJob, Pruning, TrainingFiles, Usage, Work, WorkRecord
+from pipeline.compute.driver import interrupts_let_through
 from pipeline.core.files import add_to_folder
 from pipeline.core.locks import held_alone
 from pipeline.core.progress import OnProgress
@@ -23,9 +28,13 @@ from pipeline.models.info import ModelInfo
 from pipeline.training import distributed
 from pipeline.training.job import RunIdentity, TrainingJob
 from pipeline.training.manifest import verify_model
-from pipeline.training.run_folder import RunFolder
+from pipeline.training.run_folder import STEM, RunFolder
 
 ResultT = TypeVar("ResultT")
+
+_NAME = re.compile(rf"{re.escape(STEM)}-(\d+)")
+_PRUNED = ".pruned-"
+"""Prefix of a folder that is being deleted, so that it no longer looks like a training."""
 
 
 class _InThisProcess(Work[ResultT], Generic[ResultT]):
@@ -127,3 +136,93 @@ class LocalCompute(Compute):
         loaded, budget = load_model(model, resolve_device("auto")), EvaluationOptions().token_budget
         for part in parts:
             yield embed_questions(loaded, part, budget, on_progress)
+
+
+# --- run folders ------------------------------------------------------------------------------------------------
+
+
+def trainings(runs_folder: Path) -> list[TrainingFiles]:
+    """Every run folder; links and folders of other names are passed over."""
+    if not runs_folder.is_dir():
+        return []
+    found = [path for path in runs_folder.iterdir() if _NAME.fullmatch(path.name)]
+    return [_files(RunFolder(path)) for path in found if path.is_dir() and not path.is_symlink()]
+
+
+def _files(run: RunFolder) -> TrainingFiles:
+    checkpoints, _ = _weighed(run.checkpoints)
+    size, touched = _weighed(run.path)
+    number = _NAME.fullmatch(run.path.name)
+    assert number is not None
+    created = _moment(min(int(number[1]), touched))
+    return TrainingFiles(run.path.name, created, _moment(touched), run.manifest.is_file, size, checkpoints)
+
+
+def _weighed(folder: Path) -> tuple[int, float]:
+    """Bytes on the disk of all files below a folder, and when the newest was written, in seconds since 1970."""
+    size, newest = 0, 0.0
+    for path in (folder, *folder.rglob("*")):
+        try:
+            status = path.lstat()
+        except FileNotFoundError:
+            # A checkpoint that its training deletes meanwhile, or no folder.
+            continue
+        newest = max(newest, status.st_mtime)
+        size += status.st_size if stat.S_ISREG(status.st_mode) else 0
+    return size, newest
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def delete(runs_folder: Path, name: str) -> None:
+    """Delete a run folder, for good.
+
+    Raises:
+        ValueError: for a name that is no training's.
+    """
+    _remove(_checked(runs_folder, name), runs_folder)
+
+
+def delete_checkpoints(runs_folder: Path, name: str) -> None:
+    """Delete the checkpoints of a finished training, for good.
+
+    Raises:
+        ValueError: for a name that is no training's, or a training that is not finished: it would start anew.
+    """
+    run = RunFolder(_checked(runs_folder, name))
+    if not run.manifest.is_file():
+        raise ValueError(f"the training in {run.path} is not finished: its checkpoints stay")
+    if run.checkpoints.is_dir() and not run.checkpoints.is_symlink():
+        _remove(run.checkpoints, runs_folder)
+
+
+def _checked(runs_folder: Path, name: str) -> Path:
+    path = runs_folder / name
+    if not _NAME.fullmatch(name) or path.is_symlink():
+        raise ValueError(f"{name!r} is not the run folder of a training")
+    return path
+
+
+def _remove(folder: Path, runs_folder: Path) -> None:
+    doomed = runs_folder / f"{_PRUNED}{folder.parent.name}-{folder.name}-{os.getpid()}"
+    folder.rename(doomed)
+    shutil.rmtree(doomed)
+
+
+BACKEND = Backend(
+    kind="local",
+    title="this machine",
+    create=LocalCompute,
+    preload=("pipeline.training.fine_tune", "pipeline.evaluation.measure"),
+    pruning=Pruning(
+        job="prune",
+        op="prune_home",
+        schedule="weekly_prune_home",
+        what="run folders of old trainings on this machine, checkpoints of finished ones, and old values of assets",
+        trainings=trainings,
+        delete=delete,
+        delete_checkpoints=delete_checkpoints,
+    ),
+)

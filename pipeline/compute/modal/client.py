@@ -12,11 +12,10 @@ import numpy as np
 from modal import exception as modal_errors
 
 from pipeline.compute.base import Compute, EarlierWork, MeasuringJob, PairTexts, Usage, Work, WorkRecord
-from pipeline.compute.interrupts import interrupts_held, interrupts_let_through
+from pipeline.compute.driver import interrupts_held, interrupts_let_through
 from pipeline.compute.modal import app as modal_app
-from pipeline.compute.modal.calls import LogSpan, cancel, follow, is_running
+from pipeline.compute.modal.calls import LogSpan, cancel, follow, is_running, one_line_modal_errors
 from pipeline.compute.modal.code_hashes import training_version
-from pipeline.compute.modal.errors import one_line_modal_errors
 from pipeline.compute.modal.messages import (
     CheckMessage,
     EmbeddingMessage,
@@ -26,15 +25,17 @@ from pipeline.compute.modal.messages import (
     ScoringMessage,
     TrainingMessage,
 )
-from pipeline.compute.modal.prices import PriceTable, require_same_memory, which_gpu
 from pipeline.compute.modal.settings import (
     HUB_MOUNT,
     INPUTS_MOUNT,
     KIND,
     RETRIES,
     RUN_MOUNT,
+    PriceTable,
+    require_same_memory,
     uploaded_model,
     volume_location,
+    which_gpu,
 )
 from pipeline.compute.modal.volumes import (
     create_run_volume,

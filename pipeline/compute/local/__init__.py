@@ -1,1 +1,0 @@
-"""Runs the work in this process."""
