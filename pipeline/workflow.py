@@ -1,4 +1,4 @@
-"""Evaluate, train, evaluate: the steps of the pipeline over any compute, one by one and as a whole."""
+"""The workflow on any compute: evaluate the base model, fine-tune it, evaluate it; step by step or as a whole."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -36,8 +36,8 @@ from pipeline.training.recipe import Orders, TrainingOrder
 if TYPE_CHECKING:
     from upath import UPath
 
-_LOOKS = "model_properties"
-"""Where the store keeps what looks at models have found."""
+_INSPECTIONS = "model_properties"
+"""Folder of the store with the results of inspections."""
 
 
 @dataclass(frozen=True)
@@ -54,42 +54,42 @@ class Plan:
 
 @dataclass(frozen=True)
 class Results:
-    """What a whole run leaves behind."""
+    """The results of a whole run."""
 
     model: FineTunedModel
     baseline: EvaluationReport
     post_train: EvaluationReport
 
 
-def find_base_model(choice: BaseModelChoice, compute: Compute, looks: VersionStore | None = None) -> ModelInfo:
-    """Find a base model, and have the compute look at it.
+def find_base_model(choice: BaseModelChoice, compute: Compute, store: VersionStore | None = None) -> ModelInfo:
+    """Resolve a base model, and inspect it on the compute.
 
     Args:
-        looks: where the results of looks are kept, so that each version of a model is looked at once; None keeps none.
+        store: stores the results of inspections, so that each version of a model is inspected once; None stores none.
 
     Raises:
         PipelineError: when there is no such model, or it can't be used.
     """
     model = resolve_base_model(choice)
-    path = looks.folder(_LOOKS) / f"{model.version}-{_look_version()}.json" if looks else None
+    path = store.folder(_INSPECTIONS) / f"{model.version}-{_inspection_version()}.json" if store else None
     properties = _known_properties(path) if path else None
     if properties is None:
-        properties = compute.look_at(model)
+        properties = compute.inspect(model)
         if path:
-            # Who can't keep it looks again the next time.
+            # If it can't be stored, the model is inspected again next time.
             with suppress(OSError):
                 write_text(path, json_text(properties.model_dump(mode="json")))
     return model.model_copy(update={"properties": properties})
 
 
-def _look_version() -> str:
-    """Of all that may change what a look finds: the code of looking, and the libraries'."""
+def _inspection_version() -> str:
+    """Version of everything that may change what an inspection finds: its code and the libraries."""
     libraries = [f"{name} {metadata.version(name)}" for name in ("sentence-transformers", "transformers", "torch")]
     return content_version([code_version(import_closure("pipeline.models.look")), libraries])
 
 
 def _known_properties(path: "UPath | Path") -> ModelProperties | None:
-    """What a look has found before; None for none that can be read."""
+    """The result of an earlier inspection; None where there is none, or it can't be read."""
     try:
         return ModelProperties.from_stored_json(path.read_bytes())
     except (OSError, ValidationError, PipelineError):
@@ -104,12 +104,12 @@ def measure_base_model(
     on_progress: OnProgress,
     caller: Caller | None = None,
 ) -> EvaluationReport:
-    """The report of a base model.
+    """Evaluate a base model.
 
     Raises:
-        PipelineError: when it can't be measured, or the splits don't belong together.
+        PipelineError: when it fails, or the splits don't belong together.
     """
-    _tell(require_sound_splits(splits), on_progress)
+    _log(require_sound_splits(splits), on_progress)
     measured = measure(compute, MeasuringJob(model, splits.eval, splits.dev, options), on_progress, caller)
     return build_report("pre_train", model, measured, splits)
 
@@ -122,12 +122,12 @@ def fine_tune(
     caller: Caller | None = None,
     orders: Orders | None = None,
 ) -> FineTunedModel:
-    """Train, and put the card of a model without a report beside the weights, unless it has a card already.
+    """Fine-tune, and write a model card without results next to the weights, unless there is a card already.
 
     Raises:
-        PipelineError: when it can't be done, or the two splits don't belong together.
+        PipelineError: when it fails, or the two splits don't belong together.
     """
-    _tell(require_one_making({"the train split": job.train, "the dev split": job.dev}), on_progress)
+    _log(require_one_making({"the train split": job.train, "the dev split": job.dev}), on_progress)
     job.base_model.require_length(job.recipe.max_seq_length)
     model = train(compute, job, run, on_progress, caller, orders)
     distributed.from_main(lambda: compute.add_files(model, card_files(model), replace=False))
@@ -143,16 +143,16 @@ def measure_fine_tuned(
     on_progress: OnProgress,
     caller: Caller | None = None,
 ) -> EvaluationReport:
-    """The report of a fine-tuned model against its baseline; the results are put beside the model.
+    """Evaluate a fine-tuned model, compare it with its baseline, and write the results next to the model.
 
     Raises:
-        PipelineError: when it can't be measured, or compared with the baseline, the splits don't belong together, or
-            the model was trained on another training split.
+        PipelineError: when it fails, the splits don't belong together, the baseline isn't comparable, or the model was
+            trained on another training split.
     """
-    # Before it is paid for.
+    # Check these before paying for the evaluation.
     require_trained_on(splits, model)
     require_comparable_baseline(baseline, splits)
-    _tell(require_sound_splits(splits), on_progress)
+    _log(require_sound_splits(splits), on_progress)
     job = MeasuringJob(model.model, splits.eval, splits.dev, options)
     measured = measure(compute, job, on_progress, caller)
     report = build_report("post_train", model.model, measured, splits, baseline, model)
@@ -160,9 +160,9 @@ def measure_fine_tuned(
     return report
 
 
-def _tell(said: str, on_progress: OnProgress) -> None:
-    if said:
-        on_progress(LogLine(said))
+def _log(remark: str, on_progress: OnProgress) -> None:
+    if remark:
+        on_progress(LogLine(remark))
 
 
 def evaluate_train_evaluate(
@@ -172,22 +172,22 @@ def evaluate_train_evaluate(
     on_progress: OnProgress,
     caller: Caller | None = None,
     on_baseline: Callable[[EvaluationReport], None] = lambda report: None,
-    looks: VersionStore | None = None,
+    store: VersionStore | None = None,
 ) -> Results:
-    """The whole run, without Dagster. In several processes the first one measures and writes.
+    """Do a whole run without Dagster. With several processes, the first one evaluates and writes.
 
     Args:
-        on_baseline: called with the baseline's report as soon as it is there.
-        looks: see `find_base_model`.
+        on_baseline: called with the baseline report as soon as it is built.
+        store: see `find_base_model`.
 
     Raises:
-        PipelineError: when a step can't be done.
+        PipelineError: when a step fails.
     """
     on_progress(StepStarted("reading the question pairs"))
     splits = split_pairs(load_pairs(plan.pairs), plan.splits)
-    base_model = distributed.from_main(lambda: find_base_model(plan.base_model, compute, looks))
+    base_model = distributed.from_main(lambda: find_base_model(plan.base_model, compute, store))
     base_model.require_length(plan.training.max_seq_length)
-    # Before anything is measured: it refuses a recipe that lacks what it learns from.
+    # Before anything is evaluated: this refuses a recipe without the inputs that it needs.
     job = TrainingJob(splits.train, splits.dev, base_model, plan.training.recipe)
     for remark in base_model.properties.remarks if base_model.properties else ():
         on_progress(LogLine(f"{base_model.name}: {remark}"))

@@ -1,1 +1,1 @@
-"""Where the heavy work runs: an interface, and a folder for each place. Callers don't know which one they have."""
+"""Where the heavy work runs: an interface, the backends behind it, and the driver that uses them."""

@@ -1,8 +1,7 @@
-"""The interface between whoever wants a model trained or measured and the place where that is done.
+"""The interface of a compute backend: what trains and evaluates models, here or on another machine.
 
-A new place is one folder: a `Compute`, its kinds of `Work`, and a `Backend` (`pipeline.compute.base`) that says what
-it is called. `pipeline.compute.driver` uses it: it hands work over, records it, follows it, ends it when the caller is
-interrupted, and collects the result.
+A backend is one module or folder with a `Compute`, its kinds of `Work`, and a `Backend` that describes it.
+`pipeline.compute.choice` finds it by its name, and `pipeline.compute.driver` drives it.
 """
 
 from abc import ABC, abstractmethod
@@ -32,7 +31,7 @@ PairTexts: TypeAlias = tuple[list[str], list[str]]
 
 @dataclass(frozen=True)
 class MeasuringJob:
-    """A model to measure on two splits, whose second chooses thresholds and may be empty."""
+    """A model to evaluate on one split. Thresholds are chosen on the other, which may be empty."""
 
     model: ModelInfo
     eval_split: PairTable
@@ -41,13 +40,13 @@ class MeasuringJob:
 
 
 class WorkRecord(Stored):
-    """What a lost caller needs to find its work again. It is recorded before anyone waits for the work.
+    """Identifies submitted work, so that a later run can find it. Recorded before the caller waits for the work.
 
     Attributes:
-        call_id: what the place calls the work.
-        app: the code that does it, as the place calls it.
-        place: where its files lie; empty for work that leaves none.
-        fingerprint: hash of all that decides the result; empty for work that is never taken up again.
+        call_id: the backend's id of the work.
+        app: the backend's name of the code that does it.
+        place: where its files are, such as a Volume; empty for work that leaves none.
+        fingerprint: hash of everything that decides the result; empty for work that is never re-attached.
         url: a page that shows it; empty where there is none.
     """
 
@@ -60,10 +59,10 @@ class WorkRecord(Stored):
 
 @dataclass(frozen=True)
 class EarlierWork:
-    """Recorded work with the fingerprint that is asked for.
+    """Recorded work with the requested fingerprint.
 
     Attributes:
-        is_used: a stored value was made from its result.
+        is_used: whether a stored value was made from its result.
     """
 
     record: WorkRecord
@@ -72,13 +71,13 @@ class EarlierWork:
 
 @dataclass(frozen=True)
 class Usage:
-    """What work took.
+    """The resources that work used.
 
     Attributes:
         gpu: type of the GPU; `none` on CPUs.
-        gpu_seconds: over all attempts.
-        attempts: how often it was begun.
-        cost: None where nobody bills it, or no price is known.
+        gpu_seconds: summed over all attempts.
+        attempts: how often the work was started.
+        cost: None where it costs nothing, or the price is unknown.
     """
 
     gpu: str
@@ -88,11 +87,11 @@ class Usage:
 
 
 class Work(ABC, Generic[ResultT]):
-    """Work that was handed over, or found again.
+    """Work that was submitted, or found again.
 
     Attributes:
-        record: identifies the work, so that a later run can find it; None for work that ends with its caller.
-        remark: one line on why nothing new was begun; empty where something was.
+        record: identifies the work for later runs; None for work that ends with its caller.
+        remark: one line on why nothing new was started; empty where something was.
     """
 
     record: WorkRecord | None = None
@@ -102,11 +101,11 @@ class Work(ABC, Generic[ResultT]):
     def follow(self, on_progress: OnProgress) -> Usage | None:
         """Wait until the work has ended, and pass on its progress.
 
-        An interrupt (Ctrl-C, or a termination that raises in this thread) comes through as it is. The caller decides
-        whether the work is to end then, and calls `cancel`.
+        An interrupt (Ctrl-C, or a termination that raises in this thread) is raised unchanged. The driver decides
+        whether the work should end then, and calls `cancel`.
 
         Returns:
-            What it took; None where nothing was done, or it isn't known.
+            What it used; None where nothing was done, or it is unknown.
 
         Raises:
             PipelineError: when it failed or can't be reached.
@@ -114,23 +113,23 @@ class Work(ABC, Generic[ResultT]):
 
     @abstractmethod
     def cancel(self) -> None:
-        """End the work, wherever it is."""
+        """End the work, wherever it runs."""
 
     @abstractmethod
     def collect(self) -> ResultT:
-        """The result, checked against what was promised.
+        """Return the result, verified.
 
         Raises:
-            PipelineError: when there is none, or it can't be trusted.
+            PipelineError: when there is none, or it is damaged.
         """
 
 
 class Compute(ABC):
-    """A place that trains and measures models.
+    """Trains, evaluates and runs models.
 
     Attributes:
-        kind: its name, as `PIPELINE_COMPUTE` has it.
-        part_size: questions that it embeds at once of a corpus; what is lost when that is interrupted.
+        kind: its name, as in `PIPELINE_COMPUTE`.
+        part_size: questions of a corpus to embed at once. An interrupt loses at most one part of the work.
     """
 
     kind: ClassVar[str]
@@ -139,16 +138,16 @@ class Compute(ABC):
     # --- long work ---
 
     def work_fingerprint(self, job: TrainingJob) -> str:
-        """Hash under which a training is found again; empty where trainings end with their callers."""
+        """Hash under which a training is recorded and found; empty where trainings end with their callers."""
         return ""
 
     def find_training(self, job: TrainingJob, earlier: EarlierWork) -> Work[FineTunedModel] | None:
-        """Return recorded work that does this job: it is still running, or has a result that can be used.
+        """Return recorded work that does this job, if it is still running or has a usable result.
 
-        None where neither is so: `start_training` then starts the training, or resumes it.
+        Otherwise return None: `start_training` then starts or resumes the training.
 
         Raises:
-            PipelineError: when the place can't be asked.
+            PipelineError: when the backend can't be reached.
         """
         return None
 
@@ -156,36 +155,36 @@ class Compute(ABC):
     def start_training(
         self, job: TrainingJob, run: RunIdentity, earlier: WorkRecord | None = None
     ) -> Work[FineTunedModel]:
-        """Hand a training over.
+        """Submit a training.
 
-        Interrupts are held back by the caller, so that work which has begun is recorded. What takes long before that,
-        such as an upload, stands in `interrupts_let_through`.
+        The driver holds interrupts back meanwhile, so that no started work stays unrecorded. Wrap slow preparation,
+        such as uploads, in `interrupts_let_through`.
 
         Args:
             run: names the run folder.
-            earlier: a record of the same training; where its files still exist, it resumes from their checkpoints.
+            earlier: a record of the same training; if its files still exist, resume from its checkpoints.
 
         Raises:
-            PipelineError: when it can't be done, before anything is paid.
+            PipelineError: when it can't be started, before anything costs money.
         """
 
     @abstractmethod
     def start_measuring(self, job: MeasuringJob) -> Work[Measurement]:
-        """Hand a measurement over; the report is made from its result without the model.
+        """Submit an evaluation. The report is built from its result, without the model.
 
         Raises:
-            PipelineError: when it can't be done.
+            PipelineError: when it can't be started.
         """
 
     # --- models ---
 
-    def look_at(self, model: ModelInfo) -> ModelProperties:
-        """Look at a base model before it is trained or measured; here unless the place has a better way.
+    def inspect(self, model: ModelInfo) -> ModelProperties:
+        """Inspect a base model before it is trained or evaluated: by default in this process.
 
-        It takes the memory of two copies of the model, and imports torch.
+        This needs memory for two copies of the model, and imports torch.
 
         Raises:
-            PipelineError: when it can't be used; it names the file.
+            PipelineError: when the model can't be used; it names the file.
         """
         from pipeline.models.look import look_at
 
@@ -193,11 +192,11 @@ class Compute(ABC):
 
     @abstractmethod
     def add_files(self, model: FineTunedModel, files: Mapping[str, bytes], replace: bool = True) -> None:
-        """Put files into the model's run folder, each whole.
+        """Write files into the model's run folder, each atomically.
 
         Args:
             files: content by path below the run folder.
-            replace: replace files of the same names; else leave them as they are.
+            replace: whether to replace existing files.
 
         Raises:
             PipelineError: when the folder can't be reached.
@@ -205,19 +204,18 @@ class Compute(ABC):
 
     @abstractmethod
     def verify(self, model: FineTunedModel) -> None:
-        """Hash every file of the model and hold it against its manifest.
+        """Hash every file of the model and compare it with the manifest.
 
         Raises:
-            PipelineError: when the training isn't finished, the manifest is of another model, or a file isn't the one
-                that the manifest names.
+            PipelineError: when the training isn't finished, the manifest is another model's, or a file differs.
         """
 
     @abstractmethod
     def download(self, model: FineTunedModel) -> FineTunedModel:
-        """Bring the model to this machine, checked against its manifest; returns it with its places there.
+        """Download the model to this machine and verify it; return it with its paths there.
 
         Raises:
-            PipelineError: when it can't be brought, or a file isn't the one that the manifest names.
+            PipelineError: when it can't be downloaded, or a file differs from the manifest.
         """
 
     @abstractmethod
@@ -231,9 +229,9 @@ class Compute(ABC):
     def embed_parts(
         self, model: ModelInfo, parts: Sequence[list[str]], on_progress: OnProgress
     ) -> Iterator[np.ndarray]:
-        """Yield the embeddings of many questions part by part, in order and in fp32, each as `embed` gives them.
+        """Yield the embeddings of many questions part by part, in order and in fp32, as `embed` computes them.
 
-        A place that can work on several parts at once does so. This default embeds one after the other.
+        A backend may work on several parts in parallel. This default embeds them one by one.
 
         Raises:
             PipelineError: when the model can't be loaded.
@@ -284,7 +282,7 @@ class Compute(ABC):
             yield join_shards(job)
 
 
-# --- what a compute says of itself -------------------------------------------------------------------------------
+# --- how a backend describes itself -----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -292,8 +290,8 @@ class Variable:
     """An environment variable.
 
     Attributes:
-        default: what holds where it is not set, in words.
-        meaning: in half a sentence.
+        default: what applies when it is not set, in words.
+        meaning: half a sentence.
     """
 
     name: str
@@ -303,15 +301,15 @@ class Variable:
 
 @dataclass(frozen=True)
 class TrainingFiles:
-    """The files of one training, as a place keeps them.
+    """The files of one training, as a backend stores them.
 
     Attributes:
         name: `sentence-transformers-ft-<UNIX_TIMESTAMP>`.
         created: when the training began, in UTC.
-        touched: when something was last written, in UTC; where the place doesn't say, when it began.
-        is_finished: asks whether there is a manifest, which may take a request.
-        size: bytes of all files; None where the place doesn't say.
-        checkpoints: bytes of the checkpoints among them; 0 where they can't be deleted alone.
+        touched: when a file was last written, in UTC; `created` where that is unknown.
+        is_finished: whether there is a manifest; a function, because it may take a request.
+        size: bytes of all files; None where unknown.
+        checkpoints: bytes of the checkpoints among them; 0 where they can't be deleted separately.
     """
 
     name: str
@@ -324,14 +322,14 @@ class TrainingFiles:
 
 @dataclass(frozen=True)
 class Pruning:
-    """How the files of old trainings are found and deleted. Which of them may go is no matter of the place.
+    """How the files of old trainings are found and deleted. `pipeline.quality.retention` decides which ones.
 
     Attributes:
-        job, op, schedule: names in Dagster. They stay: schedules that people have switched on go by them.
+        job, op, schedule: names in Dagster. Don't change them: schedules that users have switched on depend on them.
         what: what is deleted, such as "Volumes of old training runs on Modal".
-        trainings: every training that there is, by the folder for runs on this machine, in any order.
-        delete: deletes one training, by that folder and the training's name.
-        delete_checkpoints: deletes the checkpoints of one; None where they go with the rest only.
+        trainings: lists every training, given this machine's runs folder, in any order.
+        delete: deletes one training, given that folder and the training's name.
+        delete_checkpoints: deletes the checkpoints of one; None where they can't be deleted separately.
     """
 
     job: str
@@ -345,21 +343,20 @@ class Pruning:
 
 @dataclass(frozen=True)
 class Backend:
-    """A place to compute, without the libraries that it needs.
+    """Describes a compute backend without importing the libraries that it needs.
 
     Attributes:
-        kind: its name, as `PIPELINE_COMPUTE` has it. Run tags and metadata of its work begin with it.
-        title: what people call it.
-        create: makes the compute; imports what it needs. Takes the folder for runs on this machine.
-        check: raises `PipelineError` for settings that make no sense, without importing what the compute needs.
+        kind: its name, as in `PIPELINE_COMPUTE`. Run tags and metadata of its work begin with it.
+        title: its name for people.
+        create: makes the compute, given this machine's runs folder, and imports what it needs.
+        check: raises `PipelineError` for invalid settings, without importing what the compute needs.
         variables: the environment variables that it reads.
-        asset_kinds: shown on the assets that it makes, as Dagster's `kinds`.
-        scheme: of locations `<scheme>://<container>/<path>` where it keeps models; None where they lie on this machine.
-        place_name: what it calls the place where a training's files lie, such as `volume`.
-        cancel: ends recorded work, by its call id, when nobody waits for it any more; None where work ends with its
-            caller.
-        pruning: how old training runs are deleted; None where nothing is kept.
-        preload: modules that a step imports here to train or evaluate, and that take seconds.
+        asset_kinds: Dagster's `kinds` of the assets that it computes.
+        scheme: of locations `<scheme>://<container>/<path>` where it stores models; None for paths on this machine.
+        place_name: its word for where the files of a training are, such as `volume`.
+        cancel: cancels recorded work by its call id; None where work ends with its caller.
+        pruning: how old training runs are deleted; None where nothing is stored.
+        preload: slow modules to import once, before the steps that train or evaluate are forked.
     """
 
     kind: str

@@ -8,10 +8,10 @@ interrupted). Inside `interrupts_held` a signal is only noted, and takes effect 
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, TypeVar
+from typing import Any
 
 from pipeline.compute.base import Compute, EarlierWork, MeasuringJob, Usage, Work, WorkRecord
 from pipeline.core.errors import reason_of
@@ -21,32 +21,30 @@ from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.training.job import RunIdentity, TrainingJob
 from pipeline.training.recipe import Orders
 
-ResultT = TypeVar("ResultT")
-
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 _handlers: dict[int, Any] = {}
-"""What the held signals would have done; empty while none is held."""
+"""The handlers of the held signals; empty while none is held."""
 
 _came: list[int] = []
 
 
 class Caller:
-    """Who wants the work done, and what it keeps on record. This one keeps nothing, and an interrupt ends its work."""
+    """Records the work of whoever wants it done. This one records nothing, and an interrupt ends its work."""
 
     def record(self, work: WorkRecord) -> None:
-        """Note work before it is waited for."""
+        """Record work before it is waited for."""
 
     def earlier(self, fingerprint: str) -> EarlierWork | None:
         """The newest recorded work with this fingerprint."""
         return None
 
     def wants_an_end(self) -> bool:
-        """Whether an interrupt is to end the work too, or leave it to be found again."""
+        """Whether an interrupt should also end the work, rather than leave it to be found by a later run."""
         return True
 
     def took(self, usage: Usage) -> None:
-        """Note what work took."""
+        """Record the resources that work used."""
 
 
 def train(
@@ -57,22 +55,21 @@ def train(
     caller: Caller | None = None,
     orders: Orders | None = None,
 ) -> FineTunedModel:
-    """Have a model fine-tuned. Recorded work that does the same is taken up, or its result stands.
+    """Fine-tune a model. Recorded work with the same fingerprint is re-attached, or its result is reused.
 
     Raises:
-        PipelineError: when it can't be done.
+        PipelineError: when it fails.
     """
     caller, orders = caller or Caller(), orders or Orders()
-
-    def begin() -> Work[FineTunedModel]:
+    with interrupts_held():
         fingerprint = compute.work_fingerprint(job)
         earlier = caller.earlier(fingerprint) if fingerprint else None
         if earlier and earlier.is_used and orders.train_anew:
             earlier = None
         found = compute.find_training(job, earlier) if earlier else None
-        return found or compute.start_training(job, run, earlier.record if earlier else None)
-
-    result = _done(begin, on_progress, caller)
+        work = found or compute.start_training(job, run, earlier.record if earlier else None)
+        _follow(work, on_progress, caller)
+    result = work.collect()
     if orders.download_model:
         downloaded = compute.download(result)
         on_progress(LogLine(f"the model is at {downloaded.model.location}"))
@@ -80,46 +77,49 @@ def train(
 
 
 def measure(compute: Compute, job: MeasuringJob, on_progress: OnProgress, caller: Caller | None = None) -> Measurement:
-    """Have a model measured.
+    """Evaluate a model.
 
     Raises:
-        PipelineError: when it can't be done.
+        PipelineError: when it fails.
     """
-    return _done(lambda: compute.start_measuring(job), on_progress, caller or Caller())
-
-
-def _done(begin: Callable[[], Work[ResultT]], on_progress: OnProgress, caller: Caller) -> ResultT:
-    # From handing over to the end: an interrupt must find no work that nobody would end.
     with interrupts_held():
-        work = begin()
-        if work.record:
-            try:
-                caller.record(work.record)
-            except BaseException:
-                # Without a record nobody could find this work, so it is ended. Work that was found has its record.
-                if not work.remark:
-                    _end(work, on_progress)
-                raise
-        if work.remark:
-            on_progress(LogLine(work.remark))
-        try:
-            usage = work.follow(on_progress)
-        except BaseException as error:
-            if not isinstance(error, Exception) and caller.wants_an_end():
-                _end(work, on_progress)
-            raise
-    if usage:
-        caller.took(usage)
+        work = compute.start_measuring(job)
+        _follow(work, on_progress, caller or Caller())
     return work.collect()
 
 
-def _end(work: Work[ResultT], on_progress: OnProgress) -> None:
+def _follow(work: Work[Any], on_progress: OnProgress, caller: Caller) -> None:
+    """Record work that was just started or found, and wait for its end.
+
+    The caller holds interrupts from before the start, so that none can leave work that nobody would cancel.
+    """
+    if work.record:
+        try:
+            caller.record(work.record)
+        except BaseException:
+            # Nobody could find unrecorded work again, so cancel it. Work that was found has its record already.
+            if not work.remark:
+                _cancel(work, on_progress)
+            raise
+    if work.remark:
+        on_progress(LogLine(work.remark))
+    try:
+        usage = work.follow(on_progress)
+    except BaseException as error:
+        if not isinstance(error, Exception) and caller.wants_an_end():
+            _cancel(work, on_progress)
+        raise
+    if usage:
+        caller.took(usage)
+
+
+def _cancel(work: Work[Any], on_progress: OnProgress) -> None:
     try:
         work.cancel()
     except Exception as failure:
-        # The interrupt is what counts here; but a GPU may go on costing money.
+        # Raising this would hide the interrupt. But the user must know that a GPU may still cost money.
         name = work.record.call_id if work.record else "of this run"
-        on_progress(LogLine(f"the work {name} could NOT be ended: {reason_of(failure)}"))
+        on_progress(LogLine(f"the work {name} could NOT be cancelled: {reason_of(failure)}"))
 
 
 # --- interrupts -------------------------------------------------------------------------------------------------
@@ -127,10 +127,10 @@ def _end(work: Work[ResultT], on_progress: OnProgress) -> None:
 
 @contextmanager
 def interrupts_held() -> Iterator[None]:
-    """Note SIGINT and SIGTERM inside this context; `raise_held_interrupt` does what they ask for.
+    """Only note SIGINT and SIGTERM in this context; `raise_held_interrupt` acts on them.
 
-    Contexts nest: the outermost one counts. A signal that nobody asked about takes effect at its end, unless an
-    exception is on its way there already. Outside the main thread, where no signal arrives, nothing changes.
+    Contexts nest, and the outermost one counts. At its end a signal that was not acted on takes effect, unless an
+    exception is being raised there already. Outside the main thread, where no signal arrives, nothing changes.
     """
     if _handlers or threading.current_thread() is not threading.main_thread():
         yield
@@ -144,7 +144,7 @@ def interrupts_held() -> Iterator[None]:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        # Looked at only now: until here a signal may have come.
+        # Read only now, as signals may have come until the handlers were back.
         came = _came[:1]
         _handlers.clear()
         _came.clear()
@@ -154,13 +154,13 @@ def interrupts_held() -> Iterator[None]:
 
 @contextmanager
 def interrupts_let_through() -> Iterator[None]:
-    """Give signals their usual effect inside this context, which lies in one of `interrupts_held`."""
+    """Give signals their usual effect in this context, inside one of `interrupts_held`."""
     raise_held_interrupt()
     handlers = dict(_handlers)
     try:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        # What came after the first look, and before its handler was back.
+        # Signals that came between the first check and the return of the handlers.
         raise_held_interrupt()
         yield
     finally:
@@ -169,7 +169,7 @@ def interrupts_let_through() -> Iterator[None]:
 
 
 def raise_held_interrupt() -> None:
-    """Do what a signal that came meanwhile asks for: raises what its handler raises."""
+    """Act on a signal that has come: raise what its handler raises."""
     if _came:
         number = _came[0]
         _came.clear()

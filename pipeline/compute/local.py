@@ -38,7 +38,7 @@ _PRUNED = ".pruned-"
 
 
 class _InThisProcess(Work[ResultT], Generic[ResultT]):
-    """Work that is done while it is followed, and ends with its caller."""
+    """Work that runs while it is followed, and ends with its caller."""
 
     def __init__(self, do: Callable[[OnProgress], ResultT]) -> None:
         self._do = do
@@ -50,20 +50,20 @@ class _InThisProcess(Work[ResultT], Generic[ResultT]):
         return None
 
     def cancel(self) -> None:
-        """Nothing is left to end: an interrupt has ended it."""
+        """Do nothing: the interrupt has ended the work."""
 
     def collect(self) -> ResultT:
         if self._result is None:
-            raise RuntimeError("the work was collected before it was followed")
+            raise RuntimeError("work was collected before it was followed")
         return self._result
 
 
 @dataclass(frozen=True)
 class LocalCompute(Compute):
-    """Trains and measures here.
+    """Trains and evaluates in this process.
 
     Attributes:
-        runs_folder: where the run folders `sentence-transformers-ft-<UNIX_TIMESTAMP>` are made.
+        runs_folder: parent of the run folders `sentence-transformers-ft-<UNIX_TIMESTAMP>`.
     """
 
     kind: ClassVar[str] = "local"
@@ -73,7 +73,7 @@ class LocalCompute(Compute):
     def start_training(
         self, job: TrainingJob, run: RunIdentity, earlier: WorkRecord | None = None
     ) -> Work[FineTunedModel]:
-        """See `Compute.start_training`. The run folder of the same run and training is found again by its owner."""
+        """See `Compute.start_training`. A retry of the run finds the folder of the same training again."""
         from pipeline.models.loading import resolve_device
         from pipeline.training.fine_tune import fine_tune
 
@@ -82,7 +82,7 @@ class LocalCompute(Compute):
 
         def do(on_progress: OnProgress) -> FineTunedModel:
             with ExitStack() as stack:
-                # The same run, re-executed twice at once, finds the same folder twice.
+                # Two simultaneous re-executions of a run find the same folder.
                 distributed.from_main(lambda: stack.enter_context(held_alone(folder.path, "trains in")))
                 return fine_tune(job, folder, on_progress)
 
@@ -111,7 +111,7 @@ class LocalCompute(Compute):
         verify_model(Path(model.run_folder), model.model.version)
 
     def download(self, model: FineTunedModel) -> FineTunedModel:
-        """See `Compute.download`: it is here already."""
+        """See `Compute.download`: the model is on this machine already, so only verify it."""
         self.verify(model)
         return model
 
@@ -126,7 +126,7 @@ class LocalCompute(Compute):
     def embed_parts(
         self, model: ModelInfo, parts: Sequence[list[str]], on_progress: OnProgress
     ) -> Iterator[np.ndarray]:
-        """See `Compute.embed_parts`: the model is loaded once."""
+        """See `Compute.embed_parts`; loads the model once."""
         if not parts:
             return
         from pipeline.models.encoding import embed_questions
@@ -142,7 +142,7 @@ class LocalCompute(Compute):
 
 
 def trainings(runs_folder: Path) -> list[TrainingFiles]:
-    """Every run folder; links and folders of other names are passed over."""
+    """List every run folder. Links and folders of other names are ignored."""
     if not runs_folder.is_dir():
         return []
     found = [path for path in runs_folder.iterdir() if _NAME.fullmatch(path.name)]
@@ -150,50 +150,50 @@ def trainings(runs_folder: Path) -> list[TrainingFiles]:
 
 
 def _files(run: RunFolder) -> TrainingFiles:
-    checkpoints, _ = _weighed(run.checkpoints)
-    size, touched = _weighed(run.path)
+    checkpoints, _ = _size_and_time(run.checkpoints)
+    size, touched = _size_and_time(run.path)
     number = _NAME.fullmatch(run.path.name)
     assert number is not None
-    created = _moment(min(int(number[1]), touched))
-    return TrainingFiles(run.path.name, created, _moment(touched), run.manifest.is_file, size, checkpoints)
+    created = _utc(min(int(number[1]), touched))
+    return TrainingFiles(run.path.name, created, _utc(touched), run.manifest.is_file, size, checkpoints)
 
 
-def _weighed(folder: Path) -> tuple[int, float]:
-    """Bytes on the disk of all files below a folder, and when the newest was written, in seconds since 1970."""
+def _size_and_time(folder: Path) -> tuple[int, float]:
+    """The total bytes of all files below a folder, and when the newest was written, in seconds since 1970."""
     size, newest = 0, 0.0
     for path in (folder, *folder.rglob("*")):
         try:
             status = path.lstat()
         except FileNotFoundError:
-            # A checkpoint that its training deletes meanwhile, or no folder.
+            # The folder doesn't exist, or a running training has just deleted a checkpoint.
             continue
         newest = max(newest, status.st_mtime)
         size += status.st_size if stat.S_ISREG(status.st_mode) else 0
     return size, newest
 
 
-def _moment(seconds: float) -> datetime:
+def _utc(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
 def delete(runs_folder: Path, name: str) -> None:
-    """Delete a run folder, for good.
+    """Delete a run folder for good.
 
     Raises:
-        ValueError: for a name that is no training's.
+        ValueError: when the name isn't a training's.
     """
     _remove(_checked(runs_folder, name), runs_folder)
 
 
 def delete_checkpoints(runs_folder: Path, name: str) -> None:
-    """Delete the checkpoints of a finished training, for good.
+    """Delete the checkpoints of a finished training for good.
 
     Raises:
-        ValueError: for a name that is no training's, or a training that is not finished: it would start anew.
+        ValueError: when the name isn't a training's, or the training is unfinished and needs them to resume.
     """
     run = RunFolder(_checked(runs_folder, name))
     if not run.manifest.is_file():
-        raise ValueError(f"the training in {run.path} is not finished: its checkpoints stay")
+        raise ValueError(f"the training in {run.path} is not finished, so its checkpoints are kept")
     if run.checkpoints.is_dir() and not run.checkpoints.is_symlink():
         _remove(run.checkpoints, runs_folder)
 

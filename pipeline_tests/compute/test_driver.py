@@ -210,4 +210,4 @@ def test_work_that_cannot_be_ended_is_named_and_the_interrupt_still_counts() -> 
     place = Place(while_followed=interrupt, while_cancelled=fail)
     with pytest.raises(KeyboardInterrupt):
         trained(place, Records(place))
-    assert place.log[-1] == "the work new could NOT be ended: it went wrong"
+    assert place.log[-1] == "the work new could NOT be cancelled: it went wrong"

@@ -373,9 +373,9 @@ class CountingCompute(LocalCompute):
 
     looks: list[ModelInfo] = []  # noqa: RUF012
 
-    def look_at(self, model: ModelInfo) -> ModelProperties:
+    def inspect(self, model: ModelInfo) -> ModelProperties:
         self.looks.append(model)
-        return super().look_at(model)
+        return super().inspect(model)
 
 
 def test_each_version_of_a_model_is_looked_at_once(model: Path, tmp_path: Path) -> None:

@@ -179,8 +179,8 @@ class ModalCompute(Compute):
 
     # --- models ---
 
-    def look_at(self, model: ModelInfo) -> ModelProperties:
-        """See `Compute.look_at`; in a container, as a model may be larger than this machine."""
+    def inspect(self, model: ModelInfo) -> ModelProperties:
+        """See `Compute.inspect`; in a container, as the model may not fit this machine."""
         with one_line_modal_errors(f"looking at {model.name} on Modal"):
             message = LookMessage(model=_for_containers(model))
             try:

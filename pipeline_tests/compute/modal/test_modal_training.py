@@ -68,10 +68,10 @@ def test_a_base_model_is_looked_at_in_a_container_and_refused_by_the_name_that_i
 ) -> None:
     folder = make_model(tmp_path / "base", **query_prompt())
     info = resolve_base_model(BaseModelChoice(model=str(folder)))
-    assert modal_compute.look_at(info) == LocalCompute(tmp_path).look_at(info)
+    assert modal_compute.inspect(info) == LocalCompute(tmp_path).inspect(info)
     tiny_tokenizer(pad_token=None).save_pretrained(folder)
     with pytest.raises(PipelineError, match=re.escape(f"the tokenizer of {folder} has no token to pad with")):
-        modal_compute.look_at(resolve_base_model(BaseModelChoice(model=str(folder))))
+        modal_compute.inspect(resolve_base_model(BaseModelChoice(model=str(folder))))
     assert [call.function for call in modal_loopback.calls()] == ["look_at", "look_at"]
 
 
