@@ -26,7 +26,7 @@ import json, os, sys, threading
 for module in sys.argv[1:]:
     __import__(module)
 import pipeline.command_line.cli as commands
-import pipeline.command_line.serve, pipeline.serving.server, pipeline.serving.service, pipeline.serving.source
+import pipeline.command_line.serve, pipeline.serving.server, pipeline.serving.service, pipeline.serving.snapshot
 import fastapi, pandas, pyarrow, uvicorn
 
 

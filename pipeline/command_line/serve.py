@@ -80,21 +80,21 @@ def serve_command(
         listener = stack.enter_context(server.listening(host, port))
         kept = stack.enter_context(journals.opened(journal or environment.service_folder()))
         with live_progress(Console(stderr=True)) as progress:
-            served = _source(choice, device, source, column, chosen_limits)
-            # Before it is made: what comes meanwhile is another state.
-            state = served.state()
-            answers = served.make(kept.changes(), progress)
-        service = Service(answers, state, served, kept, ServiceMetrics())
+            loader = _loader(choice, device, source, column, chosen_limits)
+            # Before loading: a change meanwhile makes another state, and another load.
+            state = loader.state()
+            snapshot = loader.load(kept.changes(), progress)
+        service = Service(snapshot, state, loader, kept, ServiceMetrics())
 
         def ready() -> None:
-            known = answers.known
-            of = f" of {answers.corpus}" if answers.corpus else ""
-            how = "compared with all" if known.kind == "exact" else f"by an index, which finds {known.recall:.1%}"
-            say(console, f"Model    {answers.classifier.chosen.said}")
-            if answers.classifier.chosen.decision is None:
-                say(console, "Decision none: the model carries no decision.json, so answers have cosines only")
+            known, chosen = snapshot.known, snapshot.classifier.chosen
+            of = f" from {snapshot.corpus}" if snapshot.corpus else ""
+            how = "searched exactly" if known.kind == "exact" else f"searched by an index, recall {known.recall:.1%}"
+            say(console, f"Model    {chosen.said}")
+            if chosen.decision is None:
+                say(console, "Decision none: the model has no decision.json, so answers have only cosines")
             say(console, f"Known    {counted(len(known), 'question')}{of}, {how}")
-            say(console, f"Serving  {server.address_of(listener, host)} (Ctrl-C ends it)")
+            say(console, f"Serving  {server.address_of(listener, host)} (Ctrl-C stops it)")
 
         signals.wait(server.longest_end(chosen_limits))
         server.run(
@@ -103,7 +103,7 @@ def serve_command(
             host,
             token,
             on_ready=ready,
-            on_ending=lambda: say(console, "Ending   requests in progress are answered first"),
+            on_ending=lambda: say(console, "Stopping answering the requests in progress"),
         )
 
 
@@ -123,16 +123,16 @@ def _limits(given: tuple[str, ...]) -> Any:
         raise click.UsageError(f"--limit {name}: {said}") from None
 
 
-def _source(choice: str, device: Any, file: str | None, column: str | None, limits: Any) -> Any:
+def _loader(choice: str, device: Any, file: str | None, column: str | None, limits: Any) -> Any:
     from pipeline.command_line.use_model import ready_classifier
     from pipeline.core.store import VersionStore
     from pipeline.duplicates.cache import VectorCache
     from pipeline.duplicates.chosen_model import watched_assets
     from pipeline.orchestration.steps import QUESTIONS
-    from pipeline.serving.source import Source
+    from pipeline.serving.snapshot import SnapshotLoader
     from pipeline.settings import environment
 
-    return Source(
+    return SnapshotLoader(
         find=lambda: ready_classifier(choice, device),
         store=VersionStore(environment.home()),
         cache=VectorCache(environment.vectors_folder()),

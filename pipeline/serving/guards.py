@@ -1,190 +1,153 @@
-"""What stands before every request: limits of size, time and number, the token, and the count of all that."""
+"""Middleware around every request: the token, the time limit, the requests in progress and the metrics.
+
+Starlette checks the host and the size of the body (`app.py`). Two things are done by hand, as the libraries don't keep
+the promises of docs/serving.md. The limit of requests in progress: uvicorn's `limit_concurrency` counts idle
+connections too, closes them without `Retry-After`, and is not in the metrics. The unread body of a refused request:
+many clients send all of a body before they read the answer, and TCP resets a connection that is closed with unread
+bytes, so they would get an error of their connection instead of the answer (RFC 9112, section 9.6).
+"""
 
 import asyncio
 import contextlib
 import hmac
 import time
 
+from starlette.authentication import AuthCredentials, AuthenticationBackend, AuthenticationError, SimpleUser
+from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.serving.service import Service
 
-OPEN_PATHS = frozenset({"/", "/page.css", "/page.js", "/health"})
-"""Paths that need no token: the page has no data, and the health says no more than a word without one."""
+_OPEN_PATHS = frozenset({"/", "/page.css", "/page.js", "/health"})
+"""Paths that need no token: the page has no data, and without a token the health is a single word."""
 
-_DISCARDING_SECONDS = 5.0
-"""How long the body of a request that was refused is read at most."""
+_DISCARD_SECONDS = 5.0
+"""Maximum time for reading the body of a refused request."""
 
-_DISCARDED_BODIES = 10
-"""How many times the size of the largest body is read of it at most."""
-
-_ALLOWED = "pipeline.is_allowed"
-"""Where a request's scope says whether it bore the token, or needs none."""
-
-
-class _TooLargeError(Exception):
-    """The body has more bytes than a request may have."""
-
-
-def is_allowed(scope: Scope) -> bool:
-    """Whether a request that the guards let through may see what needs the token."""
-    return bool(scope[_ALLOWED])
+_DISCARD_BODIES = 10
+"""Maximum bytes that are read of it, in units of the largest body allowed."""
 
 
 def error_answer(status: int, detail: str, **headers: str) -> Response:
-    """An answer that says in one line why there is no other."""
+    """An error as JSON, with one line that says what is wrong."""
     return JSONResponse({"detail": detail}, status, headers=headers or None)
 
 
-class Guards:
-    """ASGI middleware around the routes."""
+class BearerToken(AuthenticationBackend):
+    """Authenticates requests that send the token, or all of them where there is none."""
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        service: Service,
-        token: str | None,
-        paths: frozenset[str],
-        hosts: frozenset[str] | None,
-    ) -> None:
+    def __init__(self, token: str | None) -> None:
+        self._expected = f"Bearer {token}".encode() if token else None
+
+    async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, SimpleUser] | None:
+        """See `AuthenticationBackend`. Requests for open paths go on without credentials."""
+        sent = conn.headers.get("authorization", "").encode("latin-1")
+        if self._expected is None or hmac.compare_digest(sent, self._expected):
+            return AuthCredentials(["token"]), SimpleUser("client")
+        if conn.scope["path"] in _OPEN_PATHS:
+            return None
+        raise AuthenticationError("send the token of the service: Authorization: Bearer <token>")
+
+
+def unauthorized(conn: HTTPConnection, error: Exception) -> Response:
+    """The answer to a request without the token."""
+    return error_answer(401, str(error), **{"WWW-Authenticate": "Bearer"})
+
+
+class Guards:
+    """ASGI middleware; the outermost, so that every answer is counted."""
+
+    def __init__(self, app: ASGIApp, service: Service, paths: frozenset[str]) -> None:
         """Guard an app.
 
         Args:
-            token: that requests must bear; None where they need none.
-            paths: that there are; others are counted as one.
-            hosts: names that requests may call this service by; None where any will do. It keeps the page of another
-                site, whose name leads to this machine, from asking a service that needs no token.
+            paths: of its routes; requests for any other path are counted as one.
         """
-        self._app, self._service, self._limits = app, service, service.limits
-        self._token, self._paths, self._hosts = token, paths, hosts
-        self._running = 0
+        self._app, self._service, self._limits, self._paths = app, service, service.limits, paths
+        self._in_progress = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Handle a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, status = time.perf_counter(), 500
-
-        async def noting(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                if self._service.is_ending:
-                    message["headers"] = [*message["headers"], (b"connection", b"close")]
-            await send(message)
-
+        exchange = _Exchange(scope, receive, send, self._service)
+        began = time.perf_counter()
         try:
-            await self._answer(scope, receive, noting)
+            await self._answer(scope, exchange)
+            await exchange.finish(_DISCARD_BODIES * self._limits.max_body_bytes)
         finally:
             path = scope["path"] if scope["path"] in self._paths else "other"
-            self._service.metrics.request(path, status, time.perf_counter() - began)
+            self._service.metrics.request(path, exchange.status or 500, time.perf_counter() - began)
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = {name.lower(): value for name, value in scope["headers"]}
-        body = _Body(receive, self._limits.max_body_bytes)
-        if refusal := self._refusal(scope, headers):
-            await _refuse(refusal, scope, body, send)
+    async def _answer(self, scope: Scope, exchange: "_Exchange") -> None:
+        if self._in_progress >= self._limits.max_waiting:
+            detail = f"{self._in_progress:,} requests are in progress, which is the limit: ask again later"
+            await error_answer(503, detail, **{"Retry-After": "1"})(scope, exchange.receive, exchange.send)
             return
-        self._running += 1
-        is_begun = False
-
-        async def begun(message: Message) -> None:
-            nonlocal is_begun
-            if body.is_too_large:
-                # The framework takes whatever happens while it reads a body for a body that is no JSON.
-                raise _TooLargeError
-            is_begun = True
-            await send(message)
-
+        length = Headers(scope=scope).get("content-length", "")
+        if length.isdigit() and int(length) > self._limits.max_body_bytes:
+            # Starlette's limit, which counts the bytes of other bodies, answers this one with plain text.
+            await body_too_large(self._limits.max_body_bytes)(scope, exchange.receive, exchange.send)
+            return
+        self._in_progress += 1
         try:
             async with asyncio.timeout(self._limits.request_seconds):
-                await self._app(scope, body.receive, begun)
-        except _TooLargeError:
-            await _refuse(self._too_large(), scope, body, send)
+                await self._app(scope, exchange.receive, exchange.send)
         except TimeoutError:
-            if is_begun:
+            if exchange.status:
                 raise
-            said = f"no answer within {self._limits.request_seconds:g} s: ask for less at once, or later"
-            await _refuse(error_answer(503, said, **{"Retry-After": "1"}), scope, body, send)
+            detail = f"no answer within {self._limits.request_seconds:g} s: ask for less at once, or later"
+            await error_answer(503, detail, **{"Retry-After": "1"})(scope, exchange.receive, exchange.send)
         finally:
-            self._running -= 1
-
-    def _refusal(self, scope: Scope, headers: dict[bytes, bytes]) -> Response | None:
-        if self._hosts is not None and _name_of(headers.get(b"host", b"")) not in self._hosts:
-            return error_answer(400, "this service goes by another name: use the address that it was started with")
-        scope[_ALLOWED] = not self._token or self._bears_token(headers)
-        if not scope[_ALLOWED] and scope["path"] not in OPEN_PATHS:
-            said = "send the token of the service: Authorization: Bearer <token>"
-            return error_answer(401, said, **{"WWW-Authenticate": "Bearer"})
-        if self._running >= self._limits.max_waiting:
-            said = f"{self._running:,} requests are in progress, which is the limit: ask again later"
-            return error_answer(503, said, **{"Retry-After": "1"})
-        length = headers.get(b"content-length", b"0")
-        if length.isdigit() and int(length) > self._limits.max_body_bytes:
-            return self._too_large()
-        return None
-
-    def _bears_token(self, headers: dict[bytes, bytes]) -> bool:
-        sent = headers.get(b"authorization", b"")
-        return hmac.compare_digest(sent, b"Bearer " + (self._token or "").encode())
-
-    def _too_large(self) -> Response:
-        said = f"a request's body has at most {self._limits.max_body_bytes:,} bytes: send fewer questions at once"
-        return error_answer(413, said, Connection="close")
+            self._in_progress -= 1
 
 
-class _Body:
-    """The body of a request, which has an end.
+def body_too_large(limit: int) -> Response:
+    """The answer to a request whose body has too many bytes."""
+    return error_answer(413, f"a request body has at most {limit:,} bytes: send fewer questions at once")
+
+
+class _Exchange:
+    """One request and its answer. The end of an answer is held back until the body of the request is read.
 
     Attributes:
-        is_too_large: more bytes have come than a body may have.
+        status: of the answer; None before it begins.
     """
 
-    def __init__(self, receive: Receive, most: int) -> None:
-        self.is_too_large = False
-        self._receive, self._most, self._left, self._comes_more = receive, most, most, True
+    def __init__(self, scope: Scope, receive: Receive, send: Send, service: Service) -> None:
+        self.status: int | None = None
+        self._receive, self._send, self._service = receive, send, service
+        self._has_unread = any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"])
+        self._bytes_read = 0
+        self._is_held_back = False
 
     async def receive(self) -> Message:
-        """The next part."""
-        message = await self._next()
-        if self._left < 0:
-            self.is_too_large = True
-            raise _TooLargeError
-        return message
-
-    async def discard(self) -> None:
-        """Read what still comes of it, up to some limit of time and size."""
-        self._left = _DISCARDED_BODIES * self._most
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_DISCARDING_SECONDS):
-                while self._comes_more and self._left > 0:
-                    await self._next()
-
-    async def _next(self) -> Message:
+        """The next part of the request."""
         message = await self._receive()
-        self._left -= len(message.get("body", b""))
-        self._comes_more = message.get("more_body", False)
+        self._bytes_read += len(message.get("body", b""))
+        self._has_unread = message.get("more_body", False)
         return message
 
+    async def send(self, message: Message) -> None:
+        """Send a part of the answer."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            if self._has_unread or self._service.is_ending:
+                message["headers"] = [*message["headers"], (b"connection", b"close")]
+        elif self._has_unread and not message.get("more_body", False):
+            self._is_held_back = True
+            message = {**message, "more_body": True}
+        await self._send(message)
 
-async def _refuse(refusal: Response, scope: Scope, body: _Body, send: Send) -> None:
-    """Send the answer to a request whose body may not be there yet, and read the body before the connection is closed.
-
-    Many clients send all of a body before they read the answer. Where a connection with unread bytes is closed, TCP
-    resets it, and the client gets an error of its connection instead of the answer (RFC 9112, section 9.6).
-    """
-
-    async def without_end(message: Message) -> None:
-        await send({**message, "more_body": True} if message["type"] == "http.response.body" else message)
-
-    await refusal(scope, body.receive, without_end)
-    await body.discard()
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-def _name_of(host: bytes) -> str:
-    """The name in a Host header, without its port."""
-    text = host.decode("latin-1")
-    return text[1:].partition("]")[0] if text.startswith("[") else text.partition(":")[0]
+    async def finish(self, most: int) -> None:
+        """Read what is left of the request, up to a number of bytes, and end the answer."""
+        if not self._is_held_back:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_DISCARD_SECONDS):
+                while self._has_unread and self._bytes_read < most:
+                    await self.receive()
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})

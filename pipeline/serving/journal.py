@@ -1,9 +1,8 @@
-"""Keeps the questions that were added or removed while the service ran, by their texts.
+"""Records the questions that were added or removed while the service ran.
 
-A change is on the disk before it is acknowledged, so it survives a kill and a power cut. As it is kept by text, and not
-by a number or a vector, it can be replayed on the questions and the model of any later day.
-
-The journal is a database of SQLite, with the last change of each question. One process holds it at a time.
+A change is on the disk before it is acknowledged, so it survives a kill and a power cut. It is recorded by text, so it
+can be replayed on any later model and any later set of questions. The journal is a SQLite database with the last change
+of each question; one process has it open at a time.
 """
 
 import sqlite3
@@ -12,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.core.errors import PipelineError, reason_of
+from pipeline.core.errors import MismatchError, ResourceError, reason_of
 from pipeline.core.locks import held_alone
 from pipeline.question_pairs.questions import question_key
 
@@ -31,11 +30,11 @@ CREATE INDEX changes_by_revision ON changes (revision);
 
 @dataclass(frozen=True)
 class Change:
-    """That a question was added, or removed.
+    """A question that was added or removed.
 
     Attributes:
         is_known: False where it was removed.
-        revision: counts changes from 1; 0 for one that isn't recorded yet.
+        revision: number of the change, from 1; 0 for one that isn't recorded yet.
     """
 
     question: str
@@ -44,7 +43,7 @@ class Change:
 
 
 class Journal:
-    """The journal in one folder. `opened` makes it; one thread at a time uses it."""
+    """The journal in one folder, created by `opened`. Not thread-safe."""
 
     def __init__(self, path: Path, database: sqlite3.Connection) -> None:
         self._path, self._database = path, database
@@ -53,10 +52,10 @@ class Journal:
         """Of the newest change."""
 
     def changes(self, after: int = 0) -> list[Change]:
-        """The last change of each question that was changed after a revision, in their order.
+        """The last change of each question that changed after a revision, in order.
 
         Raises:
-            PipelineError: when the file can't be read.
+            ResourceError: when the file can't be read.
         """
         with _errors_of(self._path, "read"):
             rows = self._database.execute(
@@ -65,10 +64,10 @@ class Journal:
         return [Change(question, bool(is_known), revision) for question, is_known, revision in rows]
 
     def record(self, changes: Sequence[Change]) -> None:
-        """Put changes on the disk, all or none.
+        """Write changes to the disk, all or none.
 
         Raises:
-            PipelineError: when they can't be written.
+            ResourceError: when they can't be written.
         """
         rows = [
             (question_key(change.question), change.question, change.is_known, self.revision + number)
@@ -85,17 +84,19 @@ class Journal:
 
 @contextmanager
 def opened(folder: Path) -> Iterator[Journal]:
-    """The journal of a folder, which is made where there is none.
+    """Open the journal of a folder, and create it if there is none.
 
     Raises:
-        PipelineError: when another process holds it, it can't be read, or a newer release wrote it.
+        BusyError: when another process has it open.
+        ResourceError: when it can't be read or created.
+        MismatchError: when a newer release wrote it.
     """
     path = folder / FILE_NAME
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise PipelineError(
-            f"can't keep a journal in {folder} ({reason_of(error)}): name another folder with --journal"
+        raise ResourceError(
+            f"can't create a journal in {folder} ({reason_of(error)}): name another folder with --journal", path=folder
         ) from error
     with held_alone(folder, "serves with the journal in"):
         with _errors_of(path, "open"):
@@ -112,8 +113,10 @@ def opened(folder: Path) -> Iterator[Journal]:
 def _prepare(path: Path, database: sqlite3.Connection) -> None:
     (schema,) = database.execute("PRAGMA user_version").fetchone()
     if schema > _SCHEMA:
-        raise PipelineError(
-            f"{path} was written by a newer release (schema {schema}; this one knows {_SCHEMA}): upgrade the project"
+        raise MismatchError(
+            f"{path} was written by a newer release (schema {schema}; this one reads {_SCHEMA}): upgrade the project",
+            path=path,
+            schema=schema,
         )
     database.execute("PRAGMA journal_mode = WAL")
     # Each commit reaches the disk before it returns.
@@ -127,6 +130,7 @@ def _errors_of(path: Path, doing: str) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        raise PipelineError(
-            f"can't {doing} the journal {path} ({reason_of(error)}): make room, or put back a copy of it"
+        raise ResourceError(
+            f"can't {doing} the journal {path} ({reason_of(error)}): free disk space, or restore a backup of it",
+            path=path,
         ) from error

@@ -1,4 +1,4 @@
-"""Runs the service until it is told to end: requests that have come are answered first."""
+"""Runs the HTTP server until a signal stops it; requests that were accepted are answered first."""
 
 import asyncio
 import logging
@@ -13,13 +13,13 @@ from types import FrameType
 
 import uvicorn
 
-from pipeline.core.errors import PipelineError, reason_of
+from pipeline.core.errors import BusyError, SettingError, reason_of
 from pipeline.serving.app import create_app
-from pipeline.serving.options import ServiceLimits, is_loopback
+from pipeline.serving.options import ServiceLimits
 from pipeline.serving.service import Service
 
 _BACKLOG = 2_048
-"""Connections that wait to be taken."""
+"""Maximum connections that wait to be accepted."""
 
 _DRAINING_SECONDS = 1.0
 _SIGNALS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
@@ -27,38 +27,39 @@ _SIGNALS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, 
 
 @contextmanager
 def listening(host: str, port: int) -> Iterator[socket.socket]:
-    """A socket on this host and port, or on a free one for port 0.
+    """A socket bound to this host and port, or to a free one for port 0.
 
-    It is had before a model is loaded: an address in use is known at once.
+    It is bound before a model is loaded, so an address in use is reported at once.
 
     Raises:
-        PipelineError: when the address can't be had.
+        SettingError: when the host is unknown.
+        BusyError: when the address can't be bound.
     """
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind)
     except OSError as error:
-        raise PipelineError(f"can't listen on {host}: {reason_of(error)}: name another one with --host") from error
+        raise SettingError(
+            f"can't listen on {host} ({reason_of(error)}): name another host with --host", host=host
+        ) from error
     with listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(address)
         except OSError as error:
-            raise PipelineError(
-                f"can't listen on {host}:{port} ({reason_of(error)}): name another port with --port"
+            raise BusyError(
+                f"can't listen on {host}:{port} ({reason_of(error)}): name another port with --port",
+                host=host,
+                port=port,
             ) from error
         yield listener
 
 
 def address_of(listener: socket.socket, host: str) -> str:
-    """Where a browser on this machine finds the service."""
+    """The URL of the service for a browser on this machine."""
     port = listener.getsockname()[1]
-    name = host if is_loopback(host) or not _is_any(host) else "localhost"
+    name = "localhost" if host in ("0.0.0.0", "::") else host
     return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
-
-
-def _is_any(host: str) -> bool:
-    return host in ("0.0.0.0", "::")
 
 
 def run(
@@ -69,11 +70,11 @@ def run(
     on_ready: Callable[[], None],
     on_ending: Callable[[], None],
 ) -> None:
-    """Answer requests until SIGINT, SIGTERM or SIGHUP; those that have come until then are answered.
+    """Serve until SIGINT, SIGTERM or SIGHUP; requests that were accepted by then are answered.
 
     Args:
-        on_ready: called when requests are answered.
-        on_ending: called when the end was asked for.
+        on_ready: called when the server accepts requests.
+        on_ending: called when a signal asks it to stop.
     """
     _log_to_stderr()
     config = uvicorn.Config(
@@ -90,15 +91,17 @@ def run(
 
 
 def longest_end(limits: ServiceLimits) -> float:
-    """Seconds after a signal in which the service has ended."""
+    """Maximum seconds from a signal to the end of the service."""
     return _DRAINING_SECONDS + limits.request_seconds + 5
 
 
 class _Server(uvicorn.Server):
-    """Ends in two steps: first every answer closes its connection, and the health says that an end is near, while new
-    requests are still answered; then nothing is taken any more. Without the first step, a client that sends its next
-    request over an open connection at that moment gets no answer. Without the last look for connections, those get none
-    that the system has let in, and uvicorn has not taken yet."""
+    """Stops in two steps: for a second, every answer closes its connection and the health is 503, while new requests
+    are still answered; then the server stops accepting.
+
+    uvicorn stops in one, and drops two kinds of requests: one that a client sends over an open connection at that
+    moment, and one on a connection that the system has accepted but uvicorn has not.
+    """
 
     def __init__(
         self,
@@ -113,7 +116,7 @@ class _Server(uvicorn.Server):
         self._listeners: list[socket.socket] = []
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        # Closing a server leaves these open.
+        # Closing the server leaves these open.
         self._listeners = [listener.dup() for listener in sockets or []]
         await super().startup(sockets)
         if self.started:
@@ -121,7 +124,7 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """As the method of uvicorn, which raises the signal once more at the end: here all went well."""
+        """As in uvicorn, but does not raise the signal again at the end, as the service stopped in order."""
         before = {number: signal.signal(number, self.handle_exit) for number in _SIGNALS}
         try:
             yield
@@ -130,13 +133,13 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to end; a second Ctrl-C ends without waiting."""
+        """Begin to stop; a second signal stops at once."""
         if self._service.is_ending:
             self.should_exit = self.force_exit = True
         self._service.is_ending = True
 
     async def on_tick(self, counter: int) -> bool:
-        """See `uvicorn.Server.on_tick`: whether to stop, asked ten times a second."""
+        """See `uvicorn.Server.on_tick`, which returns ten times a second whether to stop."""
         if self._service.is_ending and self._drained_at is None:
             self._on_ending()
             self._drained_at = time.monotonic() + (_DRAINING_SECONDS if self.server_state.connections else 0)
@@ -148,12 +151,12 @@ class _Server(uvicorn.Server):
         """See `uvicorn.Server.shutdown`."""
         for server in self.servers:
             server.close()
-        taken = [connection for listener in self._listeners for connection in self._take_waiting(listener)]
+        accepted = [connection for listener in self._listeners for connection in self._close_listener(listener)]
         loop = asyncio.get_running_loop()
-        for connection in taken:
+        for connection in accepted:
             await loop.connect_accepted_socket(self._protocol, connection)
         deadline = time.monotonic() + _DRAINING_SECONDS
-        # Those without a cycle have not begun to ask yet.
+        # Connections without a cycle have not sent a request yet.
         while (
             any(getattr(one, "cycle", one) is None for one in self.server_state.connections)
             and time.monotonic() < deadline
@@ -162,14 +165,14 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
     @staticmethod
-    def _take_waiting(listener: socket.socket) -> list[socket.socket]:
-        """The connections that the system has let in, and no others from now on."""
-        taken = []
+    def _close_listener(listener: socket.socket) -> list[socket.socket]:
+        """Close the listener; returns the connections that the system had accepted."""
+        accepted = []
         with listener, suppress(BlockingIOError):
             listener.setblocking(False)
             while True:
-                taken.append(listener.accept()[0])
-        return taken
+                accepted.append(listener.accept()[0])
+        return accepted
 
     def _protocol(self) -> asyncio.Protocol:
         return self.config.http_protocol_class(  # type: ignore[call-arg]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import BusyError
 from pipeline.core.locks import held_alone, locked
 
 HOLD = """
@@ -25,11 +25,9 @@ def test_a_folder_that_is_held_is_refused_in_a_line_until_its_holder_is_killed(t
     with subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(PipelineError) as caught, held_alone(tmp_path, "trains in"):
+        with pytest.raises(BusyError) as caught, held_alone(tmp_path, "trains in"):
             pass
-        assert str(caught.value) == (
-            f"another process trains in {tmp_path} at this moment: wait for its end, or terminate that run"
-        )
+        assert caught.value.values == {"path": tmp_path}
         os.kill(holder.pid, signal.SIGKILL)
         holder.wait()
     with held_alone(tmp_path, "trains in"):

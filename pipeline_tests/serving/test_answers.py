@@ -1,4 +1,4 @@
-"""What the service answers over HTTP is what the model says, and what it can't answer it refuses in one line."""
+"""The service answers what the classifier answers, and refuses invalid requests in one line."""
 
 import http.client
 import json
@@ -78,46 +78,42 @@ def test_the_requests_of_the_page_on_serving_are_answered(asked: Served) -> None
 
 
 @pytest.mark.parametrize(
-    ("path", "body", "status", "said"),
+    ("path", "body", "status", "named"),
     [
-        ("/compare", {"pairs": []}, 422, "pairs: List should have at least 1 item"),
+        ("/compare", {"pairs": []}, 422, "pairs: "),
         ("/compare", {"pairs": [["a", " \t"]]}, 422, "pairs.0.1: "),
         ("/compare", {"pairs": [["a", "\ud800"]]}, 422, "pairs.0.1: "),
         ("/compare", {"pairs": [["a", "b", "c"]]}, 422, "pairs.0"),
-        ("/compare", {"pairs": [["a", "b"]], "prior": 1}, 422, "prior: Input should be less than 1"),
+        ("/compare", {"pairs": [["a", "b"]], "prior": 1}, 422, "prior: "),
         ("/compare", b'{"pairs": [["a", "b"]], "prior": NaN}', 422, "prior: "),
-        ("/compare", {"pairs": [["a", "b"]], "threshold": 0.5}, 422, "threshold: Extra inputs are not permitted"),
-        ("/search", {"questions": ["a" * 10_001]}, 422, "questions.0: String should have at most 10000 characters"),
+        ("/compare", {"pairs": [["a", "b"]], "threshold": 0.5}, 422, "threshold: "),
+        ("/search", {"questions": ["a" * 10_001]}, 422, "questions.0: "),
         ("/search", {"questions": ["a"], "top": 0}, 422, "top: "),
-        ("/search", b"{", 422, "the body is no JSON: "),
-        ("/search", b'{"questions": ["\xff"]}', 422, "the body is no JSON in UTF-8"),
-        ("/search", b"[" * 9_000, 422, "the body is no JSON"),
-        ("/search", {"questions": ["a"] * 21}, 413, "a request has at most 20 questions; this one has 21"),
-        ("/search", {"questions": ["a" * 1_000] * 20}, 413, "a request's body has at most 20,000 bytes"),
+        ("/search", b"{", 422, "JSON"),
+        ("/search", b'{"questions": ["\xff"]}', 422, "JSON in UTF-8"),
+        ("/search", b"[" * 9_000, 422, "JSON"),
+        ("/search", {"questions": ["a"] * 21}, 413, "21"),
+        ("/search", {"questions": ["a" * 1_000] * 20}, 413, "20,000 bytes"),
         ("/nothing", {}, 404, "Not Found"),
     ],
 )
-def test_what_cannot_be_answered_is_refused_in_one_line(
-    asked: Served, path: str, body: Any, status: int, said: str
-) -> None:
+def test_invalid_requests_are_refused_in_one_line(asked: Served, path: str, body: Any, status: int, named: str) -> None:
     answer = asked.ask(path, body)
     assert (answer.status, set(answer.body)) == (status, {"detail"})
-    assert said in answer.body["detail"]
+    assert named in answer.body["detail"]
     assert "\n" not in answer.body["detail"]
 
 
 @pytest.mark.parametrize(
-    ("headers", "status", "said"),
+    ("headers", "status"),
     [
-        ({}, 413, "at most 20,000 bytes"),
-        ({"Content-Length": "100000"}, 413, "at most 20,000 bytes"),
-        ({"Host": "evil.example:8080"}, 400, "another name"),
-        ({"Host": "evil.example:8080", "Connection": "close"}, 400, "another name"),
+        ({}, 413),
+        ({"Content-Length": "100000"}, 413),
+        ({"Host": "evil.example:8080"}, 400),
+        ({"Host": "evil.example:8080", "Connection": "close"}, 400),
     ],
 )
-def test_a_client_that_sends_on_after_a_refusal_gets_it(
-    asked: Served, headers: dict[str, str], status: int, said: str
-) -> None:
+def test_a_client_that_sends_on_after_a_refusal_gets_it(asked: Served, headers: dict[str, str], status: int) -> None:
     def parts() -> Iterator[bytes]:
         for _ in range(10):
             yield b" " * 10_000
@@ -129,17 +125,19 @@ def test_a_client_that_sends_on_after_a_refusal_gets_it(
         connection.request("POST", "/search", parts(), headers, encode_chunked="Content-Length" not in headers)
         response = connection.getresponse()
         assert response.status == status
-        assert said in json.loads(response.read())["detail"]
+        assert response.read()
 
 
-def test_a_body_without_an_end_is_not_read_forever(asked: Served) -> None:
+@pytest.mark.parametrize("headers", [{}, {"Host": "evil.example:8080"}])
+def test_a_body_without_an_end_is_not_read_forever(asked: Served, headers: dict[str, str]) -> None:
     def parts() -> Iterator[bytes]:
         while True:
             yield b" " * 10_000
             time.sleep(0.01)
 
+    headers = {"Content-Type": "application/json", **headers}
     with connected(asked) as connection, pytest.raises(OSError, match=r"reset|Broken pipe"):
-        connection.request("POST", "/search", parts(), {"Content-Type": "application/json"}, encode_chunked=True)
+        connection.request("POST", "/search", parts(), headers, encode_chunked=True)
 
 
 def test_the_page_of_another_site_gets_nothing(asked: Served) -> None:
@@ -179,7 +177,11 @@ def test_prometheus_reads_the_figures(asked: Served) -> None:
     assert {one.labels["version"] for one in samples if one.name == "pipeline_model"} == {
         asked.get("/health")["about"]["model"]
     }
-    # Whatever paths people try, each is no series of its own.
+    # The names of the release before are exposed for one more.
+    by_name = {one.name: one.value for one in samples}
+    assert by_name["pipeline_waiting"] == by_name["pipeline_queue_size"] == 0
+    assert by_name["pipeline_swap_trouble"] == by_name["pipeline_model_outdated"] == 0
+    # Unknown paths make no series of their own.
     asked.ask("/nothing/of/the/kind")
     assert "/nothing" not in asked.get("/metrics")
 
@@ -197,8 +199,39 @@ def test_a_request_that_takes_too_long_is_given_up_and_others_are_answered(
             connection.endheaders()
             response = connection.getresponse()
             assert response.status == 503
-            assert "no answer within 0.5 s" in json.loads(response.read())["detail"]
+            assert "0.5 s" in json.loads(response.read())["detail"]
         assert served.get("/search", {"questions": ["Why?"]})["results"] == [[]]
+
+
+def test_more_requests_than_may_wait_are_refused_and_told_when_to_come_back(
+    launching: Launcher, deciding_export: Path, tmp_path: Path
+) -> None:
+    arguments = ["--model", str(deciding_export), "--journal", str(tmp_path / "journal")]
+    with launching.serving(*arguments, "--limit", "max_waiting=1") as served:
+        with connected(served) as slow:
+            # An idle connection takes no place; a request whose body has not come takes the only one.
+            slow.connect()
+            assert served.ask("/health").status == 200
+            slow.putrequest("POST", "/search")
+            slow.putheader("Content-Length", "100")
+            slow.endheaders()
+            time.sleep(0.3)
+            refused = served.ask("/search", {"questions": ["Why?"]})
+            assert (refused.status, refused.headers["retry-after"]) == (503, "1")
+        deadline = time.monotonic() + 10
+        while served.ask("/health").status == 503:
+            assert time.monotonic() < deadline
+        assert 'pipeline_requests_total{path="/search",status="503"} 1.0' in served.get("/metrics")
+
+
+def test_an_address_in_ipv6_is_a_name_of_this_machine(
+    launching: Launcher, deciding_export: Path, tmp_path: Path
+) -> None:
+    arguments = ["--model", str(deciding_export), "--journal", str(tmp_path / "journal"), "--host", "::1"]
+    with launching.serving(*arguments) as served:
+        assert served.address.startswith("http://[::1]:")
+        assert served.ask("/health").status == 200
+        assert served.ask("/health", Host="[::2]:80").status == 400
 
 
 def test_others_than_this_machine_need_the_token(launching: Launcher, deciding_export: Path, tmp_path: Path) -> None:
@@ -227,28 +260,29 @@ def test_a_model_without_a_decision_gives_cosines_only(
         assert {**answer["results"][0], "cosine": 0} == {"cosine": 0, "probability": None, "same": None}
         refused = served.ask("/compare", {"pairs": [["a", "b"]], "precision": 0.9})
         assert (refused.status, "carries no decision" in refused.body["detail"]) == (400, True)
-        assert served.get("/health")["about"]["decides"] is False
+        about = served.get("/health")["about"]
+        assert (about["has_decision"], about["decides"]) == (False, False)
         assert "Decision none" in served.log.read_text()
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "named"),
     [
-        (["--limit", "max_batches=3"], "--limit max_batches: there is no such limit; there are: max_body_bytes, "),
-        (["--limit", "max_batch=0"], "--limit max_batch: Input should be greater than or equal to 1"),
+        (["--limit", "max_batches=3"], "--limit max_batches: "),
+        (["--limit", "max_batch=0"], "--limit max_batch: "),
         (["--limit", "max_batch"], "--limit max_batch: "),
-        (["--column", "title"], "--column is of a file"),
+        (["--column", "title"], "--column"),
         (["--host", "nowhere.invalid"], "nowhere.invalid"),
-        (["--model", "no such model"], "there is no model 'no such model'"),
+        (["--model", "no such model"], "no such model"),
     ],
 )
-def test_what_makes_no_sense_is_said_before_anything_starts(
-    launching: Launcher, tmp_path: Path, arguments: list[str], said: str
+def test_invalid_options_are_refused_before_anything_starts(
+    launching: Launcher, tmp_path: Path, arguments: list[str], named: str
 ) -> None:
     refused = launching.begin(["--journal", str(tmp_path / "journal"), *arguments], {})
     assert refused.wait() in (1, 2)
     (line,) = [line for line in refused.log.read_text().splitlines() if line.startswith("Error")]
-    assert said in line
+    assert named in line
 
 
 def test_an_address_in_use_is_named(launching: Launcher, asked: Served, tmp_path: Path) -> None:

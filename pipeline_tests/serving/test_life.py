@@ -207,10 +207,14 @@ def test_a_model_that_cannot_be_taken_up_takes_nothing_away(
         _until(lambda: served.get("/health")["status"] == "outdated")
         health = served.get("/health")["about"]
         assert health["model"] == first
-        assert "can't be taken up" in health["trouble"]
+        assert health["problem"] == health["trouble"] is not None
         assert served.get("/search", {"questions": ["Why?"]})["model"] == first
-        assert "pipeline_swap_trouble 1.0" in served.get("/metrics")
-        # One that can be had ends the trouble.
+        figures = served.get("/metrics")
+        for name in ("pipeline_model_outdated", "pipeline_swap_trouble"):
+            assert f"{name} 1.0" in figures
+        for name in ("pipeline_reloads_total", "pipeline_swaps_total"):
+            assert f'{name}{{outcome="failed"}}' in figures
+        # One that can be loaded ends the problem.
         put_into_production(home, deciding_model)
         _until(lambda: served.get("/health")["status"] == "ok")
 
@@ -253,7 +257,7 @@ def test_the_end_drops_no_request(launching: Launcher, deciding_export: Path, kn
             assert served.wait() == 0
             _until(lambda: outcomes[-8:] == ["refused"] * 8)
         assert set(outcomes) == {"200", "refused"}
-        assert "Ending" in served.log.read_text()
+        assert "Stopping" in served.log.read_text()
         for connection in connections.values():
             connection.close()
 

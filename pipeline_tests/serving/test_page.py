@@ -40,7 +40,7 @@ def test_a_question_is_answered_while_it_is_typed(asked: Served, page: Page) -> 
     page.on("console", lambda message: problems.append(message.text))
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.goto(asked.address)
-    expect(page.get_by_text("5 known questions of known.txt. Answers come from")).to_be_visible()
+    expect(page.get_by_text("5 known questions from known.txt. Model: ")).to_be_visible()
     # The cursor is where the question goes.
     page.keyboard.type("how do i learn python?")
     found = page.get_by_role("list").get_by_role("listitem")
@@ -64,17 +64,15 @@ def test_two_questions_are_compared_and_the_answer_says_why(asked: Served, page:
     answer = page.get_by_label("Answer")
     threshold = asked.get("/compare", {"pairs": [["a", "b"]]})["threshold"]
     expect(answer).to_contain_text("The same question")
-    expect(answer).to_contain_text(f"The cosine 1.0000 reaches the threshold {threshold:.4f}.")
+    expect(answer).to_contain_text(f"reaches the threshold {threshold:.4f}")
     expect(answer).to_contain_text("of the pairs are duplicates")
     page.get_by_text("Settings").click()
     page.get_by_label("Share of duplicates").fill("0.01")
-    expect(answer).to_contain_text("where 0.01 % of the pairs are duplicates")
+    expect(answer).to_contain_text("0.01 % of the pairs are duplicates")
     page.get_by_label("Known questions to show").fill("2")
     expect(page.get_by_role("list").get_by_role("listitem")).to_have_count(2)
     page.get_by_label("Share of duplicates").fill("100")
-    expect(page.get_by_role("alert")).to_have_text(
-        "The share lies between 0 and 100 %, and 1 to 100 questions can be shown."
-    )
+    expect(page.get_by_role("alert")).to_contain_text("between 0 and 100 %")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -108,7 +106,7 @@ def test_texts_are_shown_as_texts(launching: Launcher, deciding_export: Path, pa
         served.signal(signal.SIGTERM)
         served.wait()
         page.get_by_label("Question", exact=True).fill("Is anybody there?")
-        expect(page.get_by_role("alert")).to_have_text("The service gives no answer. Is it running?")
+        expect(page.get_by_role("alert")).to_contain_text("does not respond")
 
 
 def test_it_asks_for_the_token_where_one_is_needed(
@@ -117,11 +115,11 @@ def test_it_asks_for_the_token_where_one_is_needed(
     arguments = ["--model", str(deciding_export), "--journal", str(tmp_path / "journal")]
     with launching.serving(*arguments, PIPELINE_SERVE_TOKEN="secret") as served:
         page.goto(served.address)
-        expect(page.get_by_text("This service answers those who have its token.")).to_be_visible()
+        expect(page.get_by_text("Enter the token of this service")).to_be_visible()
         page.get_by_label("Question", exact=True).fill("Why?")
         expect(page.get_by_role("alert")).to_contain_text("send the token of the service")
         page.get_by_label("Token of this service").fill("secret")
         page.keyboard.press("Enter")
-        expect(page.get_by_text("0 known questions. Answers come from")).to_be_visible()
-        expect(page.get_by_text("No question is known yet.")).to_be_visible()
+        expect(page.get_by_text("0 known questions. Model: ")).to_be_visible()
+        expect(page.get_by_text("There are no known questions yet.")).to_be_visible()
         expect(page.get_by_role("alert")).to_be_hidden()

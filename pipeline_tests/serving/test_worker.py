@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from pipeline.core.errors import PipelineError
-from pipeline.serving.answers import Answers
-from pipeline.serving.worker import PART, Work, Worker, parts_of
+from pipeline.serving.snapshot import Snapshot
+from pipeline.serving.worker import PART, BatchItem, Worker, split
 
 
 class Model:
@@ -29,13 +29,13 @@ class Model:
         return np.array([[len(text)] for text in texts], dtype=np.float32)
 
 
-class Lengths(Work[list[float]]):
-    def do(self, answers: Answers, vectors: np.ndarray) -> list[float]:
+class Lengths(BatchItem[list[float]]):
+    def handle(self, snapshot: Snapshot, vectors: np.ndarray) -> list[float]:
         return vectors[:, 0].tolist()
 
 
-def of(model: Model) -> Answers:
-    return cast(Answers, model)
+def of(model: Model) -> Snapshot:
+    return cast(Snapshot, model)
 
 
 def run(model: Model, ask: Any) -> Any:
@@ -62,11 +62,11 @@ def test_what_waits_is_embedded_at_once_and_everybody_gets_their_own() -> None:
 
     async def ask(worker: Worker) -> list[Any]:
         model.may.clear()
-        first = asyncio.create_task(worker.do([Lengths(["a"], None)]))
-        await until(lambda: worker.waiting == 0)
+        first = asyncio.create_task(worker.handle([Lengths(["a"], None)]))
+        await until(lambda: worker.queue_size == 0)
         await asyncio.sleep(0.01)
-        rest = [asyncio.create_task(worker.do([Lengths(["b" * n, "c"], None)])) for n in range(1, 6)]
-        await until(lambda: worker.waiting == 5)
+        rest = [asyncio.create_task(worker.handle([Lengths(["b" * n, "c"], None)])) for n in range(1, 6)]
+        await until(lambda: worker.queue_size == 5)
         model.may.set()
         return await asyncio.gather(first, *rest)
 
@@ -80,15 +80,15 @@ def test_few_questions_do_not_wait_for_all_of_a_large_request() -> None:
 
     async def ask(worker: Worker) -> None:
         async def one(name: str, parts: list[Lengths]) -> None:
-            await worker.do(parts)
+            await worker.handle(parts)
             ended.append(name)
 
         model.may.clear()
-        large = [Lengths(part, None) for part in parts_of([str(n) for n in range(10 * PART)], PART)]
+        large = [Lengths(part, None) for part in split([str(n) for n in range(10 * PART)], PART)]
         tasks = [asyncio.create_task(one("large", large))]
-        await until(lambda: worker.waiting == 9)
+        await until(lambda: worker.queue_size == 9)
         tasks += [asyncio.create_task(one("small", [Lengths(["?"], None)]))]
-        await until(lambda: worker.waiting == 10)
+        await until(lambda: worker.queue_size == 10)
         model.may.set()
         await asyncio.gather(*tasks)
 
@@ -103,10 +103,10 @@ def test_a_question_that_cannot_be_embedded_is_no_reason_to_refuse_others() -> N
 
     async def ask(worker: Worker) -> list[Any]:
         model.may.clear()
-        first = asyncio.create_task(worker.do([Lengths(["a"], None)]))
+        first = asyncio.create_task(worker.handle([Lengths(["a"], None)]))
         await asyncio.sleep(0.01)
-        rest = [asyncio.create_task(worker.do([Lengths([text], None)])) for text in ("good", "broken", "fine!")]
-        await until(lambda: worker.waiting == 3)
+        rest = [asyncio.create_task(worker.handle([Lengths([text], None)])) for text in ("good", "broken", "fine!")]
+        await until(lambda: worker.queue_size == 3)
         model.may.set()
         return await asyncio.gather(first, *rest, return_exceptions=True)
 
@@ -120,15 +120,15 @@ def test_what_nobody_waits_for_any_more_is_not_done() -> None:
 
     async def ask(worker: Worker) -> None:
         model.may.clear()
-        first = asyncio.create_task(worker.do([Lengths(["a"], None)]))
+        first = asyncio.create_task(worker.handle([Lengths(["a"], None)]))
         await asyncio.sleep(0.01)
-        given_up = asyncio.create_task(worker.do([Lengths(["forgotten"], None)]))
-        await until(lambda: worker.waiting == 1)
+        given_up = asyncio.create_task(worker.handle([Lengths(["forgotten"], None)]))
+        await until(lambda: worker.queue_size == 1)
         given_up.cancel()
         await asyncio.gather(given_up, return_exceptions=True)
         model.may.set()
         await first
-        await worker.do([Lengths(["b"], None)])
+        await worker.handle([Lengths(["b"], None)])
 
     run(model, ask)
     assert model.batches == [["a"], ["b"]]
@@ -139,15 +139,15 @@ def test_a_request_is_answered_by_the_model_that_it_began_with() -> None:
 
     async def ask(worker: Worker) -> None:
         old.may.clear()
-        first = asyncio.create_task(worker.do([Lengths(["a"], of(old))]))
+        first = asyncio.create_task(worker.handle([Lengths(["a"], of(old))]))
         await asyncio.sleep(0.01)
         both = [
-            asyncio.create_task(worker.do([Lengths([text], answers)]))
+            asyncio.create_task(worker.handle([Lengths([text], answers)]))
             for text, answers in (("b", of(old)), ("c", None))
         ]
-        await until(lambda: worker.waiting == 2)
+        await until(lambda: worker.queue_size == 2)
         old.may.set()
-        worker.answers = of(new)
+        worker.snapshot = of(new)
         await asyncio.gather(first, *both)
 
     run(old, ask)
@@ -156,4 +156,4 @@ def test_a_request_is_answered_by_the_model_that_it_began_with() -> None:
 
 @pytest.mark.parametrize(("count", "sizes"), [(0, [0]), (1, [1]), (4, [4]), (9, [4, 4, 1])])
 def test_a_large_request_is_done_in_parts(count: int, sizes: list[int]) -> None:
-    assert [len(part) for part in parts_of(list(range(count)), 4)] == sizes
+    assert [len(part) for part in split(list(range(count)), 4)] == sizes

@@ -12,7 +12,7 @@ from effort import PROVES, exhaustive
 from power_cut import cut_at, operations
 
 from pipeline.compute.local import LocalCompute
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import BusyError
 from pipeline.core.files import OWNER_FILE, file_sha256
 from pipeline.core.locks import LOCK_FILE, held_alone
 from pipeline.core.progress import LogLine, ProgressEvent, TrainingStep
@@ -120,8 +120,8 @@ def test_a_run_folder_that_is_written_to_has_one_writer_and_the_other_gets_a_lin
 ) -> None:
     """As when the same run is re-executed twice at once: both find the same folder."""
     folder = RunFolder.claim(tmp_path, RUN, job.fingerprint).path
-    with held_alone(folder, "trains in"), pytest.raises(PipelineError) as caught:
+    with held_alone(folder, "trains in"), pytest.raises(BusyError) as caught:
         train(job, tmp_path)
-    assert str(caught.value).startswith(f"another process trains in {folder} at this moment")
+    assert caught.value.values == {"path": folder}
     # Nothing was begun there.
     assert sorted(path.name for path in folder.iterdir()) == [LOCK_FILE, OWNER_FILE]

@@ -1,4 +1,4 @@
-// Asks the service while a question is typed, and shows what it answers. Texts are shown as texts, never as markup.
+// Queries the service while a question is typed, and shows its answers as plain text, never as markup.
 
 const WAIT_MS = 150;
 const byId = (id) => document.getElementById(id);
@@ -41,7 +41,7 @@ function showVerdict(answer) {
   byId("answer").hidden = false;
   if (!decides) {
     say("verdict", `Cosine ${cosine(result.cosine)}`);
-    say("why", "The model carries no decision, so nothing says from which cosine on two questions are the same.");
+    say("why", "This model has no calibrated threshold, so there is only a cosine.");
     return;
   }
   say("verdict", result.same ? "The same question" : "Different questions");
@@ -49,8 +49,8 @@ function showVerdict(answer) {
   say(
     "why",
     `The cosine ${cosine(result.cosine)} ${comparison} the threshold ${cosine(answer.threshold)}. ` +
-      `The probability that both ask the same is ${percent(result.probability)}, ` +
-      `where ${percent(answer.prior)} of the pairs are duplicates.`,
+      `The probability of a duplicate is ${percent(result.probability)}, ` +
+      `assuming that ${percent(answer.prior)} of the pairs are duplicates.`,
   );
 }
 
@@ -65,8 +65,8 @@ function showFound(answer) {
   const found = answer.results[0];
   byId("found").hidden = false;
   const same = found.filter((one) => one.same).length;
-  const decided = answer.threshold === null ? "" : `; ${same} of them ${same === 1 ? "asks" : "ask"} the same`;
-  byId("count").textContent = found.length ? `${count(found.length, "question")}${decided}` : "No question is known yet.";
+  const decided = answer.threshold === null ? "" : `; ${same} of them ${same === 1 ? "is a duplicate" : "are duplicates"}`;
+  byId("count").textContent = found.length ? `${count(found.length, "question")}${decided}` : "There are no known questions yet.";
   byId("list").replaceChildren(
     ...found.map((one) => {
       const item = element("li", "");
@@ -93,7 +93,7 @@ async function answer() {
   const [first, second] = [form.first.value, form.second.value];
   if (!first.trim() || !form.prior.validity.valid || !form.top.validity.valid) {
     clear();
-    if (first.trim()) say("error", "The share lies between 0 and 100 %, and 1 to 100 questions can be shown.");
+    if (first.trim()) say("error", "Enter a share between 0 and 100 %, and 1 to 100 questions to show.");
     return;
   }
   const mine = new AbortController();
@@ -112,7 +112,7 @@ async function answer() {
   } catch (error) {
     if (running !== mine || error.name === "AbortError") return;
     clear();
-    say("error", error instanceof Refused ? error.message : "The service gives no answer. Is it running?");
+    say("error", error instanceof Refused ? error.message : "The service does not respond. Is it running?");
   }
 }
 
@@ -121,13 +121,13 @@ async function introduce() {
     const { about: health } = await ask("health");
     if (!health) {
       byId("token-field").hidden = false;
-      say("about", "This service answers those who have its token.");
+      say("about", "Enter the token of this service below.");
       return;
     }
-    const corpus = health.corpus ? ` of ${health.corpus}` : "";
-    say("about", `${count(health.questions, "known question")}${corpus}. Answers come from ${health.said}.`);
+    const corpus = health.corpus ? ` from ${health.corpus}` : "";
+    say("about", `${count(health.known_questions, "known question")}${corpus}. Model: ${health.description}.`);
   } catch {
-    say("about", "The service gives no answer. Is it running?");
+    say("about", "The service does not respond. Is it running?");
   }
 }
 
