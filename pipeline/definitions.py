@@ -26,12 +26,12 @@ from pipeline.orchestration.resources import default_resources  # noqa: E402
 defs = dg.Definitions(
     assets=[
         *dg.load_assets_from_modules([dataset, model, reports, production]),
-        publishing.published_model,
-        *mining.SPECS,
+        publishing.publish_production_model,
+        exporting.export_production_model,
+        *mining.ASSETS,
         *distilling.SPECS,
-        exporting.exported_model,
     ],
-    asset_checks=[*checks.CHECKS, mining.mined_checks, exporting.exported_checks, distilling.teacher_checks],
+    asset_checks=[*checks.CHECKS, distilling.teacher_checks],
     jobs=[
         automation.quickstart,
         automation.retrain,

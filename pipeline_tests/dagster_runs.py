@@ -7,7 +7,8 @@ from typing import Any
 
 import dagster as dg
 
-from pipeline.orchestration.assets import dataset, model, production, reports
+from pipeline.definitions import defs
+from pipeline.orchestration.assets import dataset, exporting, mining, model, production, publishing, reports
 from pipeline.orchestration.checks import CHECKS
 from pipeline.orchestration.resources import ComputeResource, ReportHistory, StoreResource, VersionedIOManager
 from pipeline.orchestration.steps import load_settings, steps_of
@@ -19,8 +20,21 @@ ASSETS = [
 ]
 EVERYTHING = dg.AssetSelection.all()
 
+ON_REQUEST = [*mining.ASSETS, exporting.export_production_model, publishing.publish_production_model]
+"""What jobs of their own make."""
+
 Config = dict[str, dict[str, Any]]
 """Settings by step."""
+
+
+def resources_of(home: Path) -> dict[str, Any]:
+    """The resources with a home folder of the test's own."""
+    return {
+        "io_manager": VersionedIOManager(home=str(home)),
+        "store": StoreResource(home=str(home)),
+        "compute": ComputeResource(kind="local", runs_folder=str(home / "runs")),
+        "report_history": ReportHistory(home=str(home)),
+    }
 
 
 def write_run_config(path: Path, config: Config) -> Path:
@@ -46,15 +60,33 @@ def run(
         selection=selection,
         instance=instance,
         run_config=load_settings(config, overrides).run_config(steps_of(keys)),
-        resources={
-            "io_manager": VersionedIOManager(home=str(home)),
-            "store": StoreResource(home=str(home)),
-            "compute": ComputeResource(kind="local", runs_folder=str(home / "runs")),
-            "report_history": ReportHistory(home=str(home)),
-            **(resources or {}),
-        },
+        resources={**resources_of(home), **(resources or {})},
         raise_on_error=raise_on_error,
         tags=tags,
+    )
+
+
+def run_job(
+    name: str,
+    home: Path,
+    instance: dg.DagsterInstance,
+    config: Config,
+    raise_on_error: bool = True,
+    selection: dg.AssetSelection | None = None,
+) -> dg.ExecuteInProcessResult:
+    """Run a job of assets that are made on request.
+
+    Args:
+        config: in place of the job's own, as the Launchpad sends it.
+        selection: some assets or checks of it; None for all.
+    """
+    return dg.materialize(
+        [*ASSETS, *ON_REQUEST],
+        selection=selection or dg.AssetSelection.assets(*defs.resolve_job_def(name).asset_layer.selected_asset_keys),
+        instance=instance,
+        run_config={"ops": {step: {"config": settings} for step, settings in config.items()}},
+        resources=resources_of(home),
+        raise_on_error=raise_on_error,
     )
 
 

@@ -21,7 +21,7 @@ from pipeline.orchestration.ancestry import with_ancestors
 from pipeline.orchestration.asset_values import load_value
 from pipeline.orchestration.failures import step_failure
 from pipeline.orchestration.progress_logger import PROGRESS
-from pipeline.orchestration.steps import PRODUCTION, steps_of
+from pipeline.orchestration.steps import ON_REQUEST, PRODUCTION, steps_of
 from pipeline.quality.production_record import ProductionModel, current_production
 from pipeline.settings import environment
 
@@ -95,7 +95,6 @@ def _selected_assets(select: str) -> set[str]:
         # Dagster's own parser uses a parameter that it calls beta.
         warnings.simplefilter("ignore", dg.BetaWarning)
         try:
-            # A selection may name what only a job of its own makes, such as `published_model`.
             selected = dg.AssetSelection.from_string(select).resolve(graph) & graph.materializable_asset_keys
             # A step makes all of its assets or none: "+key:fine_tuned_model" alone would leave out the eval split.
             keys = {other for key in selected for other in graph.get(key).execution_set_asset_keys}
@@ -104,7 +103,9 @@ def _selected_assets(select: str) -> set[str]:
     if not keys:
         everything = sorted(key.to_user_string() for key in graph.materializable_asset_keys)
         raise PipelineError(f"--select {select!r} matches no asset; there are: {', '.join(everything)}")
-    return {key.to_user_string() for key in keys}
+    names = {key.to_user_string() for key in keys}
+    # Its steps would make nothing in such a run.
+    return names - ON_REQUEST if PRODUCTION in names else names
 
 
 def _assets_of(instance: dg.DagsterInstance, run_id: str) -> set[str]:

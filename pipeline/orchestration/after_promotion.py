@@ -5,17 +5,17 @@ import dagster as dg
 from pipeline.orchestration.steps import PRODUCTION
 
 
-def launched_after_promotion(name: str, job: dg.JobDefinition, what: str) -> dg.SensorDefinition:
+def launched_after_promotion(name: str, job: str, what: str) -> dg.SensorDefinition:
     """A sensor that launches one run for each promotion and each roll-back; it is off until someone switches it on.
 
     Args:
-        what: it does, for the UI, such as `Mines anew`.
+        what: it does, for the UI, such as `Mines again`.
     """
 
     @dg.asset_sensor(
         name=name,
         asset_key=dg.AssetKey(PRODUCTION),
-        job=job,
+        job_name=job,
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.STOPPED,
         description=f"{what} when another model was promoted or rolled back to. Off until someone switches it on.",

@@ -6,18 +6,18 @@ import dagster as dg
 
 from pipeline.core.errors import PipelineError, excerpt, reason_of
 from pipeline.core.values import Stored
-from pipeline.orchestration.assets import distilling, exporting, mining
+from pipeline.orchestration.assets import dataset, model, production, reports
 from pipeline.orchestration.assets.common import OWNERS
 from pipeline.orchestration.steps import load_settings, steps_of
 from pipeline.question_pairs.options import PairSource
 from pipeline.settings import environment
 from pipeline.settings.run_config import project_config
 
-# What jobs of their own make has checks too, which are no part of these runs.
-_EVERYTHING = dg.AssetSelection.all() - dg.AssetSelection.checks(
-    *mining.mined_checks.check_keys, *exporting.exported_checks.check_keys, *distilling.teacher_checks.check_keys
+# Not what is made on request, such as `exported_model`.
+_EVERYTHING = dg.AssetSelection.groups(dataset.GROUP, model.GROUP, reports.GROUP) | dg.AssetSelection.assets(
+    production.production_model
 )
-_REPORTS = dg.AssetSelection.groups("reports")
+_REPORTS = dg.AssetSelection.groups(reports.GROUP)
 _OWNER = {"owner": OWNERS[0]}
 _CHECKED_EVERY = 60
 """Seconds between two looks at the source: a hash of its bytes, or one question to the hub."""

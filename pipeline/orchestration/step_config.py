@@ -11,10 +11,10 @@ import dagster as dg
 from pydantic import BaseModel, ValidationError
 
 from pipeline.core.errors import PipelineError
-from pipeline.orchestration.steps import DISTILLATION_SETTINGS, MINING_SETTINGS, STEP_SETTINGS
+from pipeline.orchestration.steps import DISTILLATION_SETTINGS, ON_REQUEST_SETTINGS, STEP_SETTINGS
 from pipeline.settings.run_config import RunSettings, problems_in_one_line
 
-_CLASSES = {**STEP_SETTINGS, **MINING_SETTINGS, **DISTILLATION_SETTINGS}
+_CLASSES = {**STEP_SETTINGS, **ON_REQUEST_SETTINGS, **DISTILLATION_SETTINGS}
 """Of the steps of jobs that have several."""
 
 

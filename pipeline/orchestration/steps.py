@@ -8,10 +8,11 @@ from pipeline.distillation.options import SilverOptions
 from pipeline.distillation.teacher_options import TeacherOptions
 from pipeline.duplicates.options import IndexOptions, MiningJobOptions, QuestionSource
 from pipeline.evaluation.options import EvaluationOptions
+from pipeline.exporting.options import ExportJobOptions
 from pipeline.models.options import BaseModelChoice
 from pipeline.quality.options import DatasetLimits, ModelLimits, PromotionRules, ReportLimits, SplitLimits
 from pipeline.question_pairs.options import PairSource, SplitPlan
-from pipeline.reporting.options import LeaderboardOptions
+from pipeline.reporting.options import LeaderboardOptions, Publication
 from pipeline.settings.run_config import RunSettings, StepSettings, read_settings
 from pipeline.training.recipe import TrainingOrder
 
@@ -29,6 +30,12 @@ QUESTIONS, EMBEDDINGS, MINED, INDEX = "questions", "question_embeddings", "mined
 
 EXPORTED = "exported_model"
 """What the job `export` makes."""
+
+PUBLISHED = "published_model"
+"""What the job `publish` makes."""
+
+ON_REQUEST = frozenset({QUESTIONS, EMBEDDINGS, MINED, INDEX, EXPORTED, PUBLISHED})
+"""What a run of the whole pipeline leaves out; see `assets/on_request.py`."""
 
 TEACHER, SILVER = "teacher_model", "silver_pairs"
 """What the jobs `teacher` and `silver` make."""
@@ -52,12 +59,14 @@ STEP_SETTINGS: StepSettings = {
 }
 """The steps that have settings, and the class of each."""
 
-MINING_SETTINGS: StepSettings = {
+ON_REQUEST_SETTINGS: StepSettings = {
     "read_questions": QuestionSource,
     "mine_questions": MiningJobOptions,
     "build_question_index": IndexOptions,
+    "export_production_model": ExportJobOptions,
+    "publish_production_model": Publication,
 }
-"""Those of the job `mine`, which config files don't have."""
+"""Those of the steps that make what is made on request, which config files don't have."""
 
 DISTILLATION_SETTINGS: StepSettings = {"train_teacher": TeacherOptions, "score_silver_pairs": SilverOptions}
 """Those of the jobs `teacher` and `silver`, which config files don't have."""

@@ -1,6 +1,6 @@
 """Which models stand on the leaderboard, and where a model is published: the settings of what people are shown."""
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from pipeline.core.values import FrozenModel
 from pipeline.evaluation.options import EvaluationOptions
@@ -24,15 +24,10 @@ class Publication(FrozenModel):
     """Where a model is published."""
 
     repository: str = Field(
-        pattern=r"^[\w.-]+/[\w.-]+$", description="Id on the Hugging Face hub, `owner/name`. Made where there is none."
+        default=REPOSITORY_PLACEHOLDER,
+        pattern=r"^[\w.-]+/[\w.-]+$",
+        description="Id on the Hugging Face hub, `owner/name`. Created if it doesn't exist.",
     )
     private: bool = Field(
         default=True, description="Only the owner can see it. A repository that is public already is refused then."
     )
-
-    @field_validator("repository")
-    @classmethod
-    def _is_chosen(cls, repository: str) -> str:
-        if repository == REPOSITORY_PLACEHOLDER:
-            raise ValueError(f"{REPOSITORY_PLACEHOLDER} is a placeholder: write the id of your repository on the hub")
-        return repository

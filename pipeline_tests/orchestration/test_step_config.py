@@ -10,13 +10,10 @@ from small_data import write_small_pairs
 
 from pipeline.compute.choice import backends
 from pipeline.definitions import defs
-from pipeline.orchestration.assets.exporting import ExportConfig, ParityConfig
-from pipeline.orchestration.assets.mining import mine_job
-from pipeline.orchestration.assets.publishing import PublicationConfig
 from pipeline.orchestration.checks import CHECKS
 from pipeline.orchestration.resources import default_resources
 from pipeline.orchestration.step_config import StepConfig
-from pipeline.orchestration.steps import DISTILLATION_SETTINGS, MINING_SETTINGS, STEP_SETTINGS
+from pipeline.orchestration.steps import DISTILLATION_SETTINGS, ON_REQUEST_SETTINGS, STEP_SETTINGS
 from pipeline.orchestration.upkeep import JOBS, PruneConfig
 
 DATASET = ["raw_quora_dataset", "train_split", "dev_split", "eval_split"]
@@ -74,9 +71,8 @@ def test_an_environment_variable_may_hold_a_setting_and_unselected_steps_are_not
 
 @pytest.mark.usefixtures("pipeline_home")
 def test_the_first_step_of_mining_refuses_a_bad_value_of_the_last() -> None:
-    result = mine_job.execute_in_process(
+    result = defs.resolve_job_def("mine").execute_in_process(
         run_config={"ops": {"build_question_index": {"config": {"min_recall": 7.0}}}},
-        resources=default_resources(),
         raise_on_error=False,
     )
     assert failures(result) == {
@@ -93,9 +89,8 @@ def test_a_job_of_one_step_refuses_its_bad_value_in_the_same_words() -> None:
 
 
 def test_settings_of_all_steps_are_known_to_the_first() -> None:
-    known = tuple({**STEP_SETTINGS, **MINING_SETTINGS, **DISTILLATION_SETTINGS}.values())
-    alone = {PublicationConfig, PruneConfig, ExportConfig, ParityConfig}
-    assert [cls for cls in StepConfig.__subclasses__() if cls not in alone and not issubclass(cls, known)] == []
+    known = tuple({**STEP_SETTINGS, **ON_REQUEST_SETTINGS, **DISTILLATION_SETTINGS}.values())
+    assert {cls for cls in StepConfig.__subclasses__() if not issubclass(cls, known)} == {PruneConfig}
 
 
 @pytest.mark.parametrize(

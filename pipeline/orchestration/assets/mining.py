@@ -1,8 +1,7 @@
-"""Duplicates in a corpus, mined with the model in production.
+"""Duplicates in a corpus, mined with the model in production by the job `mine`.
 
-Assets that Dagster knows but can't materialise by themselves, and a job that makes them: so neither *Materialize all*
-nor `--select '*'` nor a retraining embeds a corpus. Only the job `mine` does, and a sensor that is off by default
-starts it after a promotion.
+A run that also decides what is in production, such as *Materialize all*, leaves these assets out: embedding a corpus
+may take hours (see `is_left_out`).
 """
 
 from collections.abc import Callable, Iterator
@@ -11,20 +10,21 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from pipeline.compute.base import Compute
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import MismatchError, PipelineError
 from pipeline.core.progress import OnProgress
 from pipeline.core.store import VersionStore
 from pipeline.duplicates.options import IndexOptions, MiningJobOptions, QuestionSource
+from pipeline.duplicates.stored import MinedDuplicates, QuestionEmbeddings, QuestionIndex, QuestionSet
 from pipeline.models.info import ModelInfo
 from pipeline.orchestration.after_promotion import launched_after_promotion
-from pipeline.orchestration.ancestry import with_ancestors
 from pipeline.orchestration.asset_values import load_value
-from pipeline.orchestration.assets.common import OWNERS, finding_result, progress_into
-from pipeline.orchestration.assets.job_values import keep_value, report_check
+from pipeline.orchestration.assets.common import OWNERS, finding_result, progress_into, readable
+from pipeline.orchestration.assets.on_request import is_left_out
 from pipeline.orchestration.executor import COMPUTE_POOL
 from pipeline.orchestration.failures import one_line_failures
 from pipeline.orchestration.step_config import StepConfig, run_config
-from pipeline.orchestration.steps import EMBEDDINGS, INDEX, MINED, MINING_SETTINGS, PRODUCTION, QUESTIONS
+from pipeline.orchestration.steps import EMBEDDINGS, INDEX, MINED, PRODUCTION, QUESTIONS
+from pipeline.quality.findings import Finding
 from pipeline.question_pairs.schema import PairTable, Splits
 
 if TYPE_CHECKING:
@@ -33,35 +33,28 @@ if TYPE_CHECKING:
     from pipeline.duplicates.chosen_model import ChosenModel
     from pipeline.duplicates.corpus import Corpus
     from pipeline.duplicates.review import Embed
-    from pipeline.duplicates.stored import MinedDuplicates, QuestionEmbeddings, QuestionSet
     from pipeline.duplicates.vectors import Vectors
 
 GROUP = "mining"
+JOB = "mine"
 
 
-def _spec(name: str, deps: list[str], kinds: set[str], description: str) -> dg.AssetSpec:
-    return dg.AssetSpec(
-        name,
-        deps=deps,
-        group_name=GROUP,
-        kinds=kinds,
-        owners=OWNERS,
-        code_version="1",
-        description=f"{description} *Materialize all* leaves it out. **Next:** launch the job `mine`.",
-    )
+def _out(asset: str, kinds: set[str], description: str) -> dict[str, dg.AssetOut]:
+    return {
+        asset: dg.AssetOut(
+            is_required=False,
+            group_name=GROUP,
+            kinds=kinds,
+            owners=OWNERS,
+            code_version="1",
+            description=f"{description} *Materialize all* leaves it out. **Next:** launch the job `{JOB}`.",
+            dagster_type=dg.Any,
+        )
+    }
 
 
-SPECS = [
-    _spec(QUESTIONS, ["raw_quora_dataset"], {"parquet"}, "The distinct questions of the dataset, or of your own file."),
-    _spec(EMBEDDINGS, [QUESTIONS, PRODUCTION], {"pytorch", "numpy"}, "Their vectors by the model in production."),
-    _spec(
-        MINED,
-        [EMBEDDINGS, "base_model", "train_split", "dev_split", "eval_split"],
-        {"parquet"},
-        "The pairs of questions that ask the same, which belong together, and labels that are likely wrong.",
-    ),
-    _spec(INDEX, [EMBEDDINGS], {"numpy"}, "What new questions are looked for in."),
-]
+def _check(asset: str, name: str, description: str) -> dg.AssetCheckSpec:
+    return dg.AssetCheckSpec(name, asset=asset, description=f"{description} A warning: nothing stops.")
 
 
 class QuestionsConfig(QuestionSource, StepConfig):
@@ -73,21 +66,23 @@ class MiningConfig(MiningJobOptions, StepConfig):
 
 
 class IndexConfig(IndexOptions, StepConfig):
-    """What new questions are looked for in."""
+    """The index that new questions are looked up in."""
 
 
-def _after() -> dict[str, dg.In]:
-    return {"after": dg.In(dg.Nothing)}
-
-
-@dg.op(out=dg.Out(dg.Nothing))
+@dg.multi_asset(
+    name="read_questions",
+    outs=_out(QUESTIONS, {"parquet"}, "The distinct questions of the dataset, or of your own file."),
+    deps=["raw_quora_dataset"],
+)
 def read_questions(
-    context: dg.OpExecutionContext, config: QuestionsConfig, store: dg.ResourceParam[VersionStore]
-) -> None:
+    context: dg.AssetExecutionContext, config: QuestionsConfig, store: dg.ResourceParam[VersionStore]
+) -> Iterator[dg.MaterializeResult[QuestionSet]]:
     """Read the questions, and keep each distinct one."""
     from pipeline.duplicates.corpus import Corpus, read_corpus
-    from pipeline.duplicates.stored import question_set
+    from pipeline.duplicates.stored import question_set, write_files
 
+    if is_left_out(context, JOB):
+        return
     with one_line_failures():
         if config.path:
             corpus, synthetic = read_corpus(config.path, config.column), False
@@ -95,23 +90,43 @@ def read_questions(
             table: PairTable = load_value(store, "raw_quora_dataset")
             corpus, synthetic = Corpus.of_pairs(table).require_questions(), table.origin.synthetic
         value, files = question_set(corpus, synthetic)
-    metadata = {"dagster/row_count": value.questions, "source": value.source, "synthetic": synthetic}
-    keep_value(context, store, QUESTIONS, value, {**metadata, "repeated": value.repeated, "blank": value.blank}, files)
+        write_files(store, QUESTIONS, value.data_version, files)
+    yield dg.MaterializeResult(
+        value=value,
+        data_version=dg.DataVersion(value.data_version),
+        metadata={
+            "dagster/row_count": value.questions,
+            "source": value.source,
+            "synthetic": synthetic,
+            "repeated": value.repeated,
+            "blank": value.blank,
+        },
+    )
 
 
-@dg.op(ins=_after(), out=dg.Out(dg.Nothing), pool=COMPUTE_POOL)
+@dg.multi_asset(
+    name="embed_questions",
+    outs=_out(EMBEDDINGS, {"pytorch", "numpy"}, "Their vectors by the model in production."),
+    deps=[PRODUCTION],
+    pool=COMPUTE_POOL,
+)
 def embed_questions(
-    context: dg.OpExecutionContext, store: dg.ResourceParam[VersionStore], compute: dg.ResourceParam[Compute]
-) -> None:
-    """Embed those questions whose vectors by the model in production aren't there yet."""
+    context: dg.AssetExecutionContext,
+    store: dg.ResourceParam[VersionStore],
+    compute: dg.ResourceParam[Compute],
+    questions: QuestionSet,
+) -> Iterator[dg.MaterializeResult[QuestionEmbeddings]]:
+    """Embed the questions whose vectors by the model in production are not in the cache yet."""
     from pipeline.duplicates.chosen_model import PRODUCTION as IN_PRODUCTION
     from pipeline.duplicates.chosen_model import find_model
     from pipeline.duplicates.encoder import PRECISION
-    from pipeline.duplicates.stored import QuestionEmbeddings
+    from pipeline.duplicates.stored import read_question_set
 
+    if is_left_out(context, JOB):
+        return
     with one_line_failures():
-        questions, corpus = _questions(context, store)
         chosen = find_model(IN_PRODUCTION, store)
+        corpus = read_question_set(store, QUESTIONS, questions)
         vectors = _vectors(compute, corpus, chosen, progress_into(context))
     value = QuestionEmbeddings(
         corpus_version=questions.corpus_version,
@@ -121,91 +136,131 @@ def embed_questions(
         precision=PRECISION,
     )
     metadata = {"dagster/row_count": len(vectors), "dimensions": vectors.dimensions, **_model_metadata(chosen.info)}
-    keep_value(context, store, EMBEDDINGS, value, metadata)
+    yield dg.MaterializeResult(value=value, data_version=dg.DataVersion(value.data_version), metadata=metadata)
 
 
-@dg.op(ins=_after(), out=dg.Out(dg.Nothing), pool=COMPUTE_POOL)
+@dg.multi_asset(
+    name="mine_questions",
+    outs=_out(
+        MINED,
+        {"parquet"},
+        "The pairs of questions that ask the same, which belong together, and labels that are likely wrong.",
+    ),
+    check_specs=[
+        _check(MINED, "recall_sample", "The engine found enough of the pairs of a sample."),
+        _check(MINED, "share_of_duplicates", "The share of questions with a duplicate is about what it was."),
+    ],
+    can_subset=True,
+    pool=COMPUTE_POOL,
+)
 def mine_questions(
-    context: dg.OpExecutionContext,
+    context: dg.AssetExecutionContext,
     config: MiningConfig,
     store: dg.ResourceParam[VersionStore],
     compute: dg.ResourceParam[Compute],
-) -> None:
-    """Find the pairs that ask the same, and the labels that are likely wrong."""
-    from pipeline.duplicates.engines import engine_for, sharded_join
-    from pipeline.duplicates.mined_value import mine_and_review
-    from pipeline.settings import environment
-
-    with one_line_failures():
-        _, corpus = _questions(context, store)
-        embeddings, chosen = _embeddings(context, store)
-        splits = Splits(*(load_value(store, f"{side}_split") for side in ("train", "dev", "eval")))
-        before = _mined_before(context, store)
-        vectors = _vectors(compute, corpus, chosen, progress_into(context))
-        base: ModelInfo = load_value(store, "base_model")
-        embed = _embed(compute, progress_into(context))
-        engine = engine_for(
-            config.engine,
-            len(corpus),
-            progress_into(context),
-            lambda: sharded_join(environment.shards_location(), compute, config.recall),
-        )
-        value, files, report = mine_and_review(
-            corpus, vectors, chosen, config, splits, base, embed, engine, progress_into(context)
-        )
-    metadata: dict[str, Any] = {
-        "report": dg.MetadataValue.md(report),
-        "dagster/row_count": value.pairs,
-        **value.model_dump(mode="json", exclude={"sha256", "schema", "corpus_version", "model_version", "pairs"}),
-        **_model_metadata(embeddings.model),
-    }
-    keep_value(
-        context, store, MINED, value, {name: entry for name, entry in metadata.items() if entry is not None}, files
-    )
+    questions: QuestionSet,
+    question_embeddings: QuestionEmbeddings,
+    base_model: ModelInfo,
+    train_split: PairTable,
+    dev_split: PairTable,
+    eval_split: PairTable,
+) -> Iterator[dg.MaterializeResult[MinedDuplicates] | dg.AssetCheckResult]:
+    """Find the pairs that ask the same, and the labels that are likely wrong; or check again what was found last."""
     from pipeline.duplicates.findings import recall_of_pairs, share_change
+    from pipeline.duplicates.stored import read_question_set, write_files
 
-    report_check(context, MINED, "recall_sample", recall_of_pairs(value))
-    report_check(context, MINED, "share_of_duplicates", share_change(value, before, config.max_share_change))
+    if is_left_out(context, JOB):
+        return
+    before = _mined_before(context, store)
+    with one_line_failures():
+        if _is_made(context, MINED):
+            splits = Splits(train_split, dev_split, eval_split)
+            chosen = _chosen(store, question_embeddings)
+            corpus = read_question_set(store, QUESTIONS, questions)
+            value, files, report = _mine(context, config, compute, corpus, chosen, splits, base_model)
+            write_files(store, MINED, value.data_version, files)
+            yield dg.MaterializeResult(
+                asset_key=MINED,
+                value=value,
+                data_version=dg.DataVersion(value.data_version),
+                metadata=_mined_metadata(value, report, chosen.info),
+            )
+        else:
+            value, before = load_value(store, MINED), None
+    found = {
+        "recall_sample": recall_of_pairs(value),
+        "share_of_duplicates": share_change(value, before, config.max_share_change),
+    }
+    yield from _warnings(context, MINED, found)
 
 
-@dg.op(ins=_after(), out=dg.Out(dg.Nothing), pool=COMPUTE_POOL)
+@dg.multi_asset(
+    name="build_question_index",
+    outs=_out(INDEX, {"numpy"}, "The index that new questions are looked up in."),
+    check_specs=[
+        _check(INDEX, "matches_model", "The index is of the same questions and the same model as the vectors."),
+        _check(INDEX, "recall_sample", "The index finds enough of the nearest questions of a sample."),
+    ],
+    can_subset=True,
+    pool=COMPUTE_POOL,
+)
 def build_question_index(
-    context: dg.OpExecutionContext,
+    context: dg.AssetExecutionContext,
     config: IndexConfig,
     store: dg.ResourceParam[VersionStore],
     compute: dg.ResourceParam[Compute],
-) -> None:
-    """Make what new questions are looked for in, and measure what it finds."""
+    questions: QuestionSet,
+    question_embeddings: QuestionEmbeddings,
+) -> Iterator[dg.MaterializeResult[QuestionIndex] | dg.AssetCheckResult]:
+    """Build the index, and measure what it finds; or check again the index that was built last."""
     from pipeline.duplicates.findings import index_matches, recall_of_index
     from pipeline.duplicates.question_index import build_index
+    from pipeline.duplicates.stored import read_question_set
     from pipeline.settings import environment
 
+    if is_left_out(context, JOB):
+        return
     with one_line_failures():
-        questions, corpus = _questions(context, store)
-        embeddings, chosen = _embeddings(context, store)
-        vectors = _vectors(compute, corpus, chosen, progress_into(context))
-        folder = environment.vectors_folder() / "indexes"
-        value = build_index(vectors, questions.corpus_version, chosen.info.version, folder, progress_into(context))
-    metadata = {"dagster/row_count": value.questions, "kind": value.kind, "recall": value.recall}
-    keep_value(context, store, INDEX, value, {**metadata, **_model_metadata(embeddings.model)})
-    report_check(
-        context, INDEX, "matches_model", index_matches(value, embeddings.corpus_version, embeddings.model.version)
-    )
-    report_check(context, INDEX, "recall_sample", recall_of_index(value, config.min_recall))
+        if _is_made(context, INDEX):
+            chosen = _chosen(store, question_embeddings)
+            corpus = read_question_set(store, QUESTIONS, questions)
+            vectors = _vectors(compute, corpus, chosen, progress_into(context))
+            folder = environment.vectors_folder() / "indexes"
+            value = build_index(vectors, questions.corpus_version, chosen.info.version, folder, progress_into(context))
+            metadata = {"dagster/row_count": value.questions, "kind": value.kind, "recall": value.recall}
+            yield dg.MaterializeResult(
+                asset_key=INDEX,
+                value=value,
+                data_version=dg.DataVersion(value.data_version),
+                metadata=readable({**metadata, **_model_metadata(chosen.info)}),
+            )
+        else:
+            value = load_value(store, INDEX)
+    found = {
+        "matches_model": index_matches(value, question_embeddings.corpus_version, question_embeddings.model.version),
+        "recall_sample": recall_of_index(value, config.min_recall),
+    }
+    yield from _warnings(context, INDEX, found)
 
 
-# --- what the ops share ----------------------------------------------------------------------------------------
+# --- what the assets share -------------------------------------------------------------------------------------
 
 
-def _questions(context: dg.OpExecutionContext, store: VersionStore) -> "tuple[QuestionSet, Corpus]":
-    """The questions that this run has read."""
-    from pipeline.duplicates.stored import read_question_set
-
-    value: QuestionSet = load_value(store, QUESTIONS, with_ancestors(context.instance, context.run.run_id))
-    return value, read_question_set(store, QUESTIONS, value)
+def _is_made(context: dg.AssetExecutionContext, asset: str) -> bool:
+    """Whether this step makes the asset; else it runs the asset's checks alone."""
+    return dg.AssetKey(asset) in context.selected_asset_keys
 
 
-def _mined_before(context: dg.OpExecutionContext, store: VersionStore) -> "MinedDuplicates | None":
+def _warnings(
+    context: dg.AssetExecutionContext, asset: str, findings: dict[str, Finding]
+) -> Iterator[dg.AssetCheckResult]:
+    """The results of the checks that this step is asked for."""
+    for name, finding in findings.items():
+        if dg.AssetCheckKey(dg.AssetKey(asset), name) in context.selected_asset_check_keys:
+            yield finding_result(finding, asset, name, is_warning=True)
+
+
+def _mined_before(context: dg.AssetExecutionContext, store: VersionStore) -> MinedDuplicates | None:
     """What was mined the last time. It serves for a warning alone: one that can't be read stops nothing."""
     if not store.has(MINED):
         return None
@@ -217,23 +272,61 @@ def _mined_before(context: dg.OpExecutionContext, store: VersionStore) -> "Mined
     return before
 
 
-def _embeddings(context: dg.OpExecutionContext, store: VersionStore) -> "tuple[QuestionEmbeddings, ChosenModel]":
-    """What this run has embedded, and the model that it used.
+def _chosen(store: VersionStore, embeddings: QuestionEmbeddings) -> "ChosenModel":
+    """The model in production, which must be the one that embedded the questions.
 
     Raises:
-        PipelineError: when another model was promoted meanwhile.
+        MismatchError: when another model was promoted since.
     """
     from pipeline.duplicates.chosen_model import PRODUCTION as IN_PRODUCTION
     from pipeline.duplicates.chosen_model import find_model
 
-    value: QuestionEmbeddings = load_value(store, EMBEDDINGS, with_ancestors(context.instance, context.run.run_id))
     chosen = find_model(IN_PRODUCTION, store)
-    if chosen.info.version != value.model.version:
-        raise PipelineError(
-            f"the questions were embedded by model version {value.model.version}, but {chosen.info.version} is in "
-            "production by now: launch the job mine again"
+    if chosen.info.version != embeddings.model.version:
+        raise MismatchError(
+            f"the questions were embedded by model version {embeddings.model.version}, but {chosen.info.version} is in "
+            f"production now: launch the job {JOB} again",
+            embedded_by=embeddings.model.version,
+            in_production=chosen.info.version,
         )
-    return value, chosen
+    return chosen
+
+
+def _mine(
+    context: dg.AssetExecutionContext,
+    config: MiningConfig,
+    compute: Compute,
+    corpus: "Corpus",
+    chosen: "ChosenModel",
+    splits: Splits,
+    base: ModelInfo,
+) -> tuple[MinedDuplicates, dict[str, bytes], str]:
+    """What was mined, its tables and the report on it."""
+    from pipeline.duplicates.engines import engine_for, sharded_join
+    from pipeline.duplicates.mined_value import mine_and_review
+    from pipeline.settings import environment
+
+    progress = progress_into(context)
+    vectors = _vectors(compute, corpus, chosen, progress)
+    engine = engine_for(
+        config.engine,
+        len(corpus),
+        progress,
+        lambda: sharded_join(environment.shards_location(), compute, config.recall),
+    )
+    return mine_and_review(corpus, vectors, chosen, config, splits, base, _embed(compute, progress), engine, progress)
+
+
+def _mined_metadata(value: MinedDuplicates, report: str, model: ModelInfo) -> dict[str, Any]:
+    figures = value.model_dump(mode="json", exclude={"sha256", "schema", "corpus_version", "model_version", "pairs"})
+    return readable(
+        {
+            "report": dg.MetadataValue.md(report),
+            "dagster/row_count": value.pairs,
+            **{name: figure for name, figure in figures.items() if figure is not None},
+            **_model_metadata(model),
+        }
+    )
 
 
 def _vectors(compute: Compute, corpus: "Corpus", chosen: "ChosenModel", on_progress: OnProgress) -> "Vectors":
@@ -268,51 +361,21 @@ def _model_metadata(model: ModelInfo) -> dict[str, Any]:
     return {"model": dg.MetadataValue.path(model.location), "model_version": model.version}
 
 
-@dg.job(
-    name="mine",
-    tags={"purpose": "mine", "owner": OWNERS[0]},
-    config=run_config({step: settings() for step, settings in MINING_SETTINGS.items()}),
+ASSETS = [read_questions, embed_questions, mine_questions, build_question_index]
+
+mine_job = dg.define_asset_job(
+    JOB,
+    selection=dg.AssetSelection.assets(*ASSETS),
+    config=run_config(
+        {
+            "read_questions": QuestionSource(),
+            "mine_questions": MiningJobOptions(),
+            "build_question_index": IndexOptions(),
+        }
+    ),
+    description="Mine a corpus for duplicates with the model in production: its questions, their vectors, the pairs, "
+    "an index.",
+    tags={"purpose": JOB, "owner": OWNERS[0]},
 )
-def mine_job() -> None:
-    """Mine a corpus for duplicates with the model in production: its questions, their vectors, the pairs, an index."""
-    embedded = embed_questions(after=read_questions())
-    mine_questions(after=embedded)
-    build_question_index(after=embedded)
 
-
-# --- checks, and what starts the job ---------------------------------------------------------------------------
-
-_CHECKS = [
-    dg.AssetCheckSpec(name, asset=asset, description=f"{said} A warning: nothing stops.")
-    for asset, name, said in (
-        (MINED, "recall_sample", "The engine found enough of the pairs of a sample."),
-        (MINED, "share_of_duplicates", "The share of questions with a duplicate is about what it was."),
-        (INDEX, "matches_model", "The index is of the same questions and the same model as the vectors."),
-        (INDEX, "recall_sample", "The index finds enough of the nearest questions of a sample."),
-    )
-]
-
-
-@dg.multi_asset_check(specs=_CHECKS, can_subset=True)
-def mined_checks(
-    context: dg.AssetCheckExecutionContext, store: dg.ResourceParam[VersionStore]
-) -> Iterator[dg.AssetCheckResult]:
-    """Look again at what the job `mine` has left, which it did itself at its end: is the index still that of the
-    vectors? What it was the last time is known to the job alone."""
-    from pipeline.duplicates import findings
-
-    with one_line_failures():
-        mined, index, embeddings = (load_value(store, asset) for asset in (MINED, INDEX, EMBEDDINGS))
-    found = {
-        (MINED, "recall_sample"): findings.recall_of_pairs(mined),
-        (MINED, "share_of_duplicates"): findings.share_change(mined, None),
-        (INDEX, "matches_model"): findings.index_matches(index, embeddings.corpus_version, embeddings.model.version),
-        (INDEX, "recall_sample"): findings.recall_of_index(index, IndexConfig().min_recall),
-    }
-    for spec in _CHECKS:
-        if spec.key in context.selected_asset_check_keys:
-            asset = spec.asset_key.to_user_string()
-            yield finding_result(found[asset, spec.name], asset, spec.name, is_warning=True)
-
-
-mine_after_promotion = launched_after_promotion("mine_after_promotion", mine_job, "Mines anew")
+mine_after_promotion = launched_after_promotion("mine_after_promotion", JOB, "Mines again")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from pipeline.compute.base import Compute
+from pipeline.core.errors import DamagedError, NotFoundError
 from pipeline.core.store import VersionStore
 from pipeline.core.tables import Table, markdown_lines
 from pipeline.evaluation.report import EvaluationReport
@@ -22,7 +23,13 @@ from pipeline.orchestration.steps import PRODUCTION
 from pipeline.orchestration.work_records import StepRecords
 from pipeline.quality.comparison import Comparison
 from pipeline.quality.options import PromotionRules
-from pipeline.quality.production_record import InProduction, ProductionModel, earlier_production
+from pipeline.quality.production_record import (
+    InProduction,
+    ProductionModel,
+    UnreadableRecord,
+    current_production,
+    earlier_production,
+)
 from pipeline.quality.promotion import Candidate, Decision, promote
 
 if TYPE_CHECKING:
@@ -109,6 +116,23 @@ def production_model(
             }
         ),
     )
+
+
+def in_production(store: VersionStore) -> ProductionModel:
+    """The record of the model in production.
+
+    Raises:
+        NotFoundError: when nothing was promoted yet.
+        DamagedError: when the record can't be read.
+    """
+    current = current_production(store, PRODUCTION)
+    if current is None:
+        raise NotFoundError(f"nothing is in production yet: materialise {PRODUCTION} first", asset=PRODUCTION)
+    if isinstance(current, UnreadableRecord):
+        raise DamagedError(
+            f"{current.said}: materialise {PRODUCTION}, with `run_id` to choose an earlier model", asset=PRODUCTION
+        )
+    return current
 
 
 def _candidate(

@@ -1,82 +1,88 @@
-"""The model in production on the Hugging Face hub.
+"""The model in production on the Hugging Face hub, pushed by the job `publish`.
 
-An asset that Dagster knows but can't materialise by itself, and a job that does it: so neither *Materialize all* nor
-`--select '*'` nor the schedule ever pushes a model to the hub. Only the job `publish` does, and its
-Launchpad has a placeholder for where to, which is refused.
+Nothing else pushes it (see `is_left_out`), and the Launchpad opens with a placeholder for the repository, which is
+refused.
 """
+
+from collections.abc import Iterator
 
 import dagster as dg
 
 from pipeline.compute.base import Compute
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import SettingError
 from pipeline.core.store import VersionStore
 from pipeline.orchestration.assets.common import OWNERS
-from pipeline.orchestration.assets.production import GROUP
+from pipeline.orchestration.assets.on_request import is_left_out
+from pipeline.orchestration.assets.production import GROUP, in_production
 from pipeline.orchestration.failures import one_line_failures
-from pipeline.orchestration.step_config import StepConfig
-from pipeline.orchestration.steps import PRODUCTION
-from pipeline.quality.production_record import UnreadableRecord, current_production
+from pipeline.orchestration.step_config import StepConfig, run_config
+from pipeline.orchestration.steps import PRODUCTION, PUBLISHED
 from pipeline.reporting.options import REPOSITORY_PLACEHOLDER, Publication
 
-published_model = dg.AssetSpec(
-    "published_model",
-    deps=["production_model"],
-    group_name=GROUP,
-    kinds={"huggingface"},
-    owners=OWNERS,
-    code_version="1",
-    description="The model in production, pushed to the Hugging Face hub. *Materialize all* leaves it out. **Next:** "
-    "launch the job `publish` with `repository: owner/name`, and HF_TOKEN set to a token that may write there.",
-)
+JOB = "publish"
+_STEP = "publish_production_model"
 
 
 class PublicationConfig(Publication, StepConfig):
     """Where a model is published."""
 
 
-@dg.op
+@dg.multi_asset(
+    name=_STEP,
+    outs={
+        PUBLISHED: dg.AssetOut(
+            is_required=False,
+            group_name=GROUP,
+            kinds={"huggingface"},
+            owners=OWNERS,
+            code_version="1",
+            description="The model in production, pushed to the Hugging Face hub. *Materialize all* leaves it out. "
+            "**Next:** launch the job `publish` with `repository: owner/name`, and HF_TOKEN set to a token that may "
+            "write there.",
+            dagster_type=dg.Nothing,
+        )
+    },
+    deps=[PRODUCTION],
+)
 def publish_production_model(
-    context: dg.OpExecutionContext,
+    context: dg.AssetExecutionContext,
     config: PublicationConfig,
     compute: dg.ResourceParam[Compute],
     store: dg.ResourceParam[VersionStore],
-) -> None:
+) -> Iterator[dg.MaterializeResult[None]]:
     """Verify the files of the model in production and push them as one commit."""
     from pipeline.reporting.hub_upload import publish
 
+    if is_left_out(context, JOB):
+        return
     with one_line_failures():
-        current = current_production(store, PRODUCTION)
-        if current is None:
-            raise PipelineError("nothing is in production yet: materialise production_model first")
-        if isinstance(current, UnreadableRecord):
-            raise PipelineError(
-                f"{current.said}: materialise production_model, with `run_id` to choose an earlier model"
+        if config.repository == REPOSITORY_PLACEHOLDER:
+            raise SettingError(
+                f"{_STEP}.repository: {REPOSITORY_PLACEHOLDER} is a placeholder: write the id of your repository on "
+                "the hub",
+                setting=f"{_STEP}.repository",
+                value=config.repository,
             )
+        current = in_production(store)
         compute.verify(current.model)
         commit = publish(current.model, config)
-    context.log_event(
-        dg.AssetMaterialization(
-            published_model.key,
-            metadata={
-                "repository": config.repository,
-                "commit": commit,
-                "private": config.private,
-                "model_version": current.model.model.version,
-                "trained_by": dg.MetadataValue.dagster_run(current.run_id),
-                "synthetic": current.model.origin.synthetic,
-            },
-        )
+    yield dg.MaterializeResult(
+        data_version=dg.DataVersion(commit),
+        metadata={
+            "repository": config.repository,
+            "commit": commit,
+            "private": config.private,
+            "model_version": current.model.model.version,
+            "trained_by": dg.MetadataValue.dagster_run(current.run_id),
+            "synthetic": current.model.origin.synthetic,
+        },
     )
 
 
-_PLACEHOLDER = {"repository": REPOSITORY_PLACEHOLDER, "private": True}
-
-
-@dg.job(
-    name="publish",
-    tags={"purpose": "publish", "owner": OWNERS[0]},
-    config={"ops": {"publish_production_model": {"config": _PLACEHOLDER}}},
+publish_job = dg.define_asset_job(
+    JOB,
+    selection=dg.AssetSelection.assets(publish_production_model),
+    config=run_config({_STEP: Publication()}),
+    description="Push the model in production to the Hugging Face hub, to a private repository unless told otherwise.",
+    tags={"purpose": JOB, "owner": OWNERS[0]},
 )
-def publish_job() -> None:
-    """Push the model in production to the Hugging Face hub, to a private repository unless told otherwise."""
-    publish_production_model()

@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 import numpy as np
 import pytest
-from dagster_runs import checks, failures
+from dagster_runs import checks, failures, run_job
 from deciding_model import made_decision
 from made_reports import a_training, made, quick_report
 
@@ -23,8 +23,6 @@ from pipeline.models.base_model import resolve_base_model
 from pipeline.models.decision import write_decision
 from pipeline.models.options import BaseModelChoice
 from pipeline.orchestration.asset_values import load_value, store_value
-from pipeline.orchestration.assets.exporting import export_job, exported_checks
-from pipeline.orchestration.resources import ComputeResource, StoreResource, VersionedIOManager
 from pipeline.orchestration.steps import EXPORTED, PRODUCTION
 from pipeline.quality.promotion import Candidate
 from pipeline.training.manifest import write_manifest
@@ -78,22 +76,18 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield made_one
 
 
-def resources(home: Path) -> dict[str, Any]:
-    return {
-        # Of the definitions: it keeps assets, and nothing else that a step might give.
-        "io_manager": VersionedIOManager(home=str(home)).get_resource_definition(),
-        "store": StoreResource(home=str(home)).get_resource_definition(),
-        "compute": ComputeResource(kind="local", runs_folder=str(home / "runs")).get_resource_definition(),
-    }
-
-
 def export(home: Path, instance: dg.DagsterInstance, **config: Any) -> dg.ExecuteInProcessResult:
-    return export_job.execute_in_process(
-        run_config={"ops": {"export_production_model": {"config": config}}},
-        instance=instance,
-        resources=resources(home),
-        raise_on_error=False,
+    return run_job("export", home, instance, {"export_production_model": config}, raise_on_error=False)
+
+
+def check_alone(home: Path, instance: dg.DagsterInstance, **config: Any) -> dg.AssetCheckEvaluation:
+    key = dg.AssetCheckKey(dg.AssetKey(EXPORTED), "parity")
+    selection = dg.AssetSelection.checks(key)
+    result = run_job(
+        "export", home, instance, {"export_production_model": config}, raise_on_error=False, selection=selection
     )
+    assert not result.asset_materializations_for_node("export_production_model")
+    return checks(result)[EXPORTED, "parity"]
 
 
 def exported(home: Path) -> ExportedModel:
@@ -143,7 +137,7 @@ def test_an_export_that_isnt_the_model_is_refused_and_the_one_before_stays(
     assert found.blocking
     assert "the lowest cosine to the model's own embedding is" in str(found.description)
     said = failures(result)["export_production_model"]
-    assert said.startswith("the fp32 export of some-model-ft is not taken up: ")
+    assert said.startswith("the fp32 export of some-model-ft is refused: ")
     assert "\n" not in said
     assert before.read_text() == "{}"
     assert instance.get_latest_materialization_event(dg.AssetKey(EXPORTED)) is None
@@ -161,14 +155,8 @@ def test_int8_is_held_by_the_average_precision_that_it_loses(home: Path, instanc
     assert first.record.precision == "int8"
     loss = first.parity.ap_loss
     assert loss is not None
-    again = dg.materialize(
-        [exported_checks],
-        selection=dg.AssetSelection.checks(exported_checks),
-        instance=instance,
-        resources=resources(home),
-        run_config={"ops": {"exported_checks": {"config": {"max_ap_loss": 0.1}}}},
-    )
-    assert checks(again)[EXPORTED, "parity"].metadata["value"].value == pytest.approx(loss, abs=1e-4)
+    again = check_alone(home, instance, max_ap_loss=0.1)
+    assert again.metadata["value"].value == pytest.approx(loss, abs=1e-4)
 
 
 @pytest.mark.usefixtures("turned")
@@ -179,14 +167,7 @@ def test_the_check_alone_finds_an_export_that_isnt_the_model_any_more(
     with monkeypatch.context() as patch:
         patch.setattr(OnnxEncoder, "embed", lambda *given: np.roll(turned(*given), -1, axis=1))
         assert export(home, instance).success
-    result = dg.materialize(
-        [exported_checks],
-        selection=dg.AssetSelection.checks(exported_checks),
-        instance=instance,
-        resources=resources(home),
-        raise_on_error=False,
-    )
-    assert not checks(result)[EXPORTED, "parity"].passed
+    assert not check_alone(home, instance).passed
 
 
 def test_without_the_splits_it_is_said_in_one_line(home: Path, instance: dg.DagsterInstance) -> None:

@@ -9,7 +9,7 @@ import dagster as dg
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
-from dagster_runs import checks
+from dagster_runs import checks, failures, run_job
 from made_reports import a_training, quick_report
 from small_data import write_small_pairs
 
@@ -27,13 +27,18 @@ from pipeline.models.base_model import resolve_base_model
 from pipeline.models.decision import read_decision
 from pipeline.models.options import BaseModelChoice
 from pipeline.orchestration.asset_values import load_value, store_value
-from pipeline.orchestration.assets.mining import mine_job, mined_checks
-from pipeline.orchestration.resources import ComputeResource, StoreResource
 from pipeline.orchestration.steps import EMBEDDINGS, INDEX, MINED, PRODUCTION, QUESTIONS
 from pipeline.quality.promotion import Candidate
 from pipeline.question_pairs.options import PairSource, SplitPlan
 from pipeline.question_pairs.sources import load_pairs
 from pipeline.question_pairs.splits import split_pairs
+
+CHECKS = {
+    (MINED, "recall_sample"),
+    (MINED, "share_of_duplicates"),
+    (INDEX, "matches_model"),
+    (INDEX, "recall_sample"),
+}
 
 
 @pytest.fixture
@@ -77,16 +82,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 def mine(home: Path, instance: dg.DagsterInstance, raises: bool = True, **config: Any) -> dg.ExecuteInProcessResult:
-    ops = {op: {"config": settings} for op, settings in config.items()}
-    return mine_job.execute_in_process(
-        run_config={"ops": {"mine_questions": {"config": {"prior": 0.5}}, **ops}},
-        instance=instance,
-        resources={
-            "store": StoreResource(home=str(home)).get_resource_definition(),
-            "compute": ComputeResource(kind="local", runs_folder=str(home / "runs")).get_resource_definition(),
-        },
-        raise_on_error=raises,
-    )
+    return run_job("mine", home, instance, {"mine_questions": {"prior": 0.5}, **config}, raises)
 
 
 def metadata(instance: dg.DagsterInstance, asset: str) -> dict[str, Any]:
@@ -122,10 +118,7 @@ def test_the_datasets_questions_are_mined_and_what_is_left_can_be_read(
     assert "# Duplicates in" in metadata(instance, MINED)["report"]
     assert "## Among labelled pairs" in metadata(instance, MINED)["report"]
     found = checks(result)
-    assert set(found) == {
-        *((MINED, name) for name in ("recall_sample", "share_of_duplicates")),
-        *((INDEX, name) for name in ("matches_model", "recall_sample")),
-    }
+    assert set(found) == CHECKS
     assert all(check.passed for check in found.values())
 
 
@@ -200,15 +193,13 @@ def test_an_index_of_another_model_than_the_vectors_is_noticed(home: Path, insta
     embeddings = load_value(store, EMBEDDINGS)
     changed = embeddings.model_copy(update={"model": embeddings.model.model_copy(update={"version": "other"})})
     store_value(store, EMBEDDINGS, changed, "another run")
-    result = dg.materialize(
-        [mined_checks],
-        selection=dg.AssetSelection.checks(mined_checks),
-        instance=instance,
-        resources={"store": StoreResource(home=str(home))},
-    )
-    found = checks(result)[INDEX, "matches_model"]
-    assert not found.passed
-    assert "launch the job mine" in str(found.description)
+    alone = dg.AssetSelection.checks(*(dg.AssetCheckKey(dg.AssetKey(asset), name) for asset, name in CHECKS))
+    result = run_job("mine", home, instance, {}, selection=alone)
+    assert not result.asset_materializations_for_node("mine_questions")
+    assert {key: found.passed for key, found in checks(result).items()} == {
+        key: key != (INDEX, "matches_model") for key in CHECKS
+    }
+    assert "launch the job mine" in str(checks(result)[INDEX, "matches_model"].description)
 
 
 def test_without_a_model_in_production_it_is_said_in_one_line(
@@ -217,7 +208,5 @@ def test_without_a_model_in_production_it_is_said_in_one_line(
     own = tmp_path / "own.txt"
     own.write_text("Why?\nHow?\n")
     result = mine(pipeline_home, instance, raises=False, read_questions={"path": str(own)})
-    (failure,) = [event for event in result.all_events if event.is_step_failure]
-    data = failure.step_failure_data.user_failure_data
-    assert data is not None
-    assert "nothing is in production" in str(data.description)
+    (said,) = failures(result).values()
+    assert "nothing is in production" in said
