@@ -140,9 +140,10 @@ def test_a_selection_that_needs_one_split_makes_its_step_whole(pipeline_home: Pa
     assert all((pipeline_home / side / "current.json").is_file() for side in ("train_split", "dev_split", "eval_split"))
 
 
-def test_what_only_a_job_of_its_own_makes_is_not_materialised(pipeline_home: Path) -> None:
+def test_the_published_model_is_not_pushed_without_a_repository(pipeline_home: Path) -> None:
     result = pipeline("materialize", "--select", "published_model")
-    assert_one_line_error(result, "'published_model' matches no asset", "production_model")
+    assert result.returncode == 1
+    assert "publish_production_model.repository is the placeholder owner/name" in result.stderr.splitlines()[-1]
 
 
 def test_a_blocking_check_ends_the_run_with_its_one_line(pipeline_home: Path, small_config: Path) -> None:

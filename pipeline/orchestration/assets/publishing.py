@@ -58,8 +58,8 @@ def publish_production_model(
     with one_line_failures():
         if config.repository == REPOSITORY_PLACEHOLDER:
             raise SettingError(
-                f"{_STEP}.repository: {REPOSITORY_PLACEHOLDER} is a placeholder: write the id of your repository on "
-                "the hub",
+                f"{_STEP}.repository is the placeholder {REPOSITORY_PLACEHOLDER}: write the id of your repository on "
+                f"the hub in the Launchpad of the job `{JOB}`",
                 setting=f"{_STEP}.repository",
                 value=config.repository,
             )

@@ -145,4 +145,4 @@ def test_a_model_in_a_volume_is_refused_in_one_line() -> None:
 def test_the_launchpad_opens_with_a_placeholder_that_is_refused() -> None:
     result = defs.resolve_job_def("publish").execute_in_process(raise_on_error=False)
     (said,) = failures(result).values()
-    assert said.startswith("publish_production_model.repository: owner/name is a placeholder: ")
+    assert said.startswith("publish_production_model.repository is the placeholder owner/name")
