@@ -25,8 +25,8 @@ from pipeline.question_pairs.options import PairSource
 from pipeline.question_pairs.questions import QuestionIndex
 from pipeline.question_pairs.schema import PairTable, Splits
 from pipeline.question_pairs.sources import load_pairs
-from pipeline.reporting.markdown import markdown
 from pipeline.reporting.plots import pictures
+from pipeline.reporting.rendering import markdown
 from pipeline.reporting.result_files import report_files
 
 DEV_SHARE = 0.05

@@ -28,7 +28,7 @@ from pipeline.question_pairs.questions import QuestionIndex
 from pipeline.question_pairs.schema import Splits
 from pipeline.question_pairs.sources import load_pairs
 from pipeline.question_pairs.splits import split_pairs
-from pipeline.reporting.report_summary import SummarisedReport
+from pipeline.reporting.leaderboard import SummarisedReport
 from pipeline.training.manifest import write_manifest
 
 MODEL = ModelInfo(kind="folder", name="some-model", location="/somewhere", version="m1")

@@ -26,8 +26,8 @@ from pipeline.quality.production_record import UnreadableRecord, current_product
 from pipeline.quality.promotion import Candidate, promote
 from pipeline.question_pairs.schema import Splits
 from pipeline.reporting import result_files
+from pipeline.reporting.leaderboard import SummarisedReport
 from pipeline.reporting.ranking import build_leaderboard
-from pipeline.reporting.report_summary import SummarisedReport
 from pipeline.training.checkpoints import CheckpointStore
 from pipeline.training.run_folder import RunFolder
 

@@ -31,11 +31,10 @@ from pipeline.quality.findings import Finding
 from pipeline.quality.production_record import ProductionModel
 from pipeline.question_pairs.options import PairSource
 from pipeline.question_pairs.sources import load_audited
-from pipeline.reporting.leaderboard import Leaderboard
-from pipeline.reporting.markdown import markdown
+from pipeline.reporting.leaderboard import Leaderboard, leaderboard_row
 from pipeline.reporting.model_card import model_card_text
-from pipeline.reporting.page import page as report_page
-from pipeline.reporting.report_summary import leaderboard_row
+from pipeline.reporting.rendering import markdown
+from pipeline.reporting.rendering import page as report_page
 
 CHROMIUM = shutil.which("chromium")
 STARTUP_SECONDS = 120

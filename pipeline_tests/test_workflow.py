@@ -15,7 +15,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.progress import Advanced, LogLine, ProgressEvent, ignore
 from pipeline.evaluation.options import EvaluationOptions
 from pipeline.evaluation.report import EvaluationReport
-from pipeline.evaluation.results_csv import read_results, results_file_name
+from pipeline.evaluation.results_csv import PAGE_FILE_NAME, read_results, results_file_name
 from pipeline.models.base_model import resolve_base_model
 from pipeline.models.options import BaseModelChoice
 from pipeline.models.probe_questions import PROBE_QUESTIONS
@@ -23,7 +23,6 @@ from pipeline.quality.options import ModelLimits
 from pipeline.quality.rules import sound_embeddings
 from pipeline.question_pairs.options import PairSource, SplitPlan
 from pipeline.question_pairs.schema import Splits
-from pipeline.reporting.file_names import PAGE_FILE_NAME
 from pipeline.training.job import RunIdentity, TrainingJob
 from pipeline.training.recipe import Recipe, TrainingOrder
 from pipeline.workflow import Plan, evaluate_train_evaluate, fine_tune, measure_base_model, measure_fine_tuned

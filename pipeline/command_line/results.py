@@ -8,9 +8,9 @@ from rich.table import Table
 from pipeline.command_line.terminal import say, say_sentence
 from pipeline.core.locations import remote_location
 from pipeline.evaluation.report import THRESHOLDS, EvaluationReport
+from pipeline.evaluation.results_csv import PAGE_FILE_NAME
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.quality.production_record import InProduction, ProductionModel
-from pipeline.reporting.file_names import PAGE_FILE_NAME
 from pipeline.reporting.verdict import HEADLINES, verdict
 
 

@@ -13,6 +13,7 @@ from pipeline.exporting.exported import ExportedModel, export_folder
 from pipeline.exporting.record import is_export, read_record, require_sound
 from pipeline.models.base_model import download_model, resolve_base_model
 from pipeline.models.decision import (
+    CALIBRATION_FILE_NAME,
     DECISION_FILE_NAME,
     Decision,
     DecisionCalibration,
@@ -24,7 +25,6 @@ from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.info import ModelInfo
 from pipeline.models.options import BaseModelChoice, Device
 from pipeline.quality.production_record import UnreadableRecord, current_production
-from pipeline.reporting.file_names import CALIBRATION_FILE_NAME
 from pipeline.training.manifest import MANIFEST_NAME, read_manifest, verify_files
 
 PRODUCTION_ASSET = "production_model"

@@ -31,6 +31,12 @@ def results_file_name(stage: Stage) -> str:
 EPOCH_RESULTS_FILE_NAME = "binary_classification_evaluation_results.csv"
 """One row an epoch, in `eval/` of a fine-tuned model."""
 
+PAGE_FILE_NAME = "report.html"
+"""The report's page, in a run folder and next to a stored report."""
+
+FILES_KEY = "files"
+"""In the JSON next to a results file: the SHA-256 of each file written with it, by its path below the run folder."""
+
 
 def csv_row(metrics: Mapping[str, SimilarityMetrics], epoch: float = -1, steps: int = -1) -> list[float]:
     """One row of a results file; -1 for epoch and steps stands for a model outside training."""

@@ -16,6 +16,9 @@ from pipeline.core.files import json_text, write_text
 from pipeline.core.values import FrozenModel, Stored
 
 DECISION_FILE_NAME = "decision.json"
+
+CALIBRATION_FILE_NAME = "duplicate_probability.json"
+"""In the run folder of a model that an earlier release trained, which has no `decision.json`."""
 FORMULA = "probability = 1 / (1 + exp(-(slope * cosine + intercept)))"
 _CERTAIN = 1e-9
 """Probabilities are kept this far from 0 and 1, so that their odds are numbers."""

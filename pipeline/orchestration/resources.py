@@ -23,8 +23,7 @@ from pipeline.orchestration.asset_values import (
 )
 from pipeline.orchestration.failures import one_line_failures
 from pipeline.question_pairs.schema import PairTable
-from pipeline.reporting.file_names import SUMMARY_FILE_NAME
-from pipeline.reporting.report_summary import ReportSummary, SummarisedReport
+from pipeline.reporting.leaderboard import SUMMARY_FILE_NAME, ReportSummary, SummarisedReport
 from pipeline.settings import environment
 
 if TYPE_CHECKING:

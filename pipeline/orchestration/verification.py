@@ -8,9 +8,9 @@ from pipeline.core.checksums import read_checked
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import bytes_sha256
 from pipeline.core.store import Pointer, VersionStore
+from pipeline.evaluation.results_csv import FILES_KEY
 from pipeline.exporting.exported import ExportedModel
 from pipeline.orchestration.asset_values import load_pointed
-from pipeline.reporting.file_names import FILES_KEY
 from pipeline.training.checkpoints import damage_of
 from pipeline.training.manifest import MANIFEST_NAME, read_manifest, verify_files
 from pipeline.training.run_folder import STEM

@@ -1,4 +1,4 @@
-"""Pushes a finished model to the Hugging Face hub, to a private repository by default."""
+"""Push a finished model to the Hugging Face hub, by default to a private repository."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from huggingface_hub import HfApi
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import ModelError, SettingError
 from pipeline.core.hub_errors import HUB_ERRORS, hub_error
 from pipeline.core.locations import remote_location
 from pipeline.models.fine_tuned import FineTunedModel
@@ -18,29 +18,31 @@ from pipeline.reporting.options import Publication
 
 
 def publish(model: FineTunedModel, publication: Publication) -> str:
-    """Push the model's folder, its card included, as one commit; the token is HF_TOKEN's. Returns the commit.
+    """Push the model's folder with its card as one commit, authenticated by HF_TOKEN; return the commit.
 
     Raises:
         PipelineError: when the model isn't on this machine, the hub can't be reached or refuses, or the repository is
-            public and shall not be.
+            public although it should be private.
     """
     if place := remote_location(model.model.location):
-        raise PipelineError(
-            f"the model lies at {place}, not on this machine: bring its folder here, and push it with `hf upload`"
+        raise ModelError(
+            f"the model is at {place}, not on this machine: download its folder, and push it with `hf upload`",
+            location=model.model.location,
         )
     api, name = HfApi(), publication.repository
     try:
         api.create_repo(name, private=publication.private, exist_ok=True)
         if publication.private and not api.model_info(name).private:
-            raise PipelineError(
+            raise SettingError(
                 f"the repository {name!r} on the Hugging Face hub is public: name another one, make it private there, "
-                "or set `private: false`"
+                "or set `private: false`",
+                repository=name,
             )
         with _as_published(model, name) as folder:
             commit = api.upload_folder(
                 repo_id=name,
                 folder_path=folder,
-                # What an earlier model had and this one hasn't.
+                # Delete files of an earlier model that this one doesn't have.
                 delete_patterns="*",
                 commit_message=f"Model version {model.model.version}",
             )
@@ -51,7 +53,7 @@ def publish(model: FineTunedModel, publication: Publication) -> str:
 
 @contextmanager
 def _as_published(model: FineTunedModel, repository: str) -> Iterator[Path]:
-    """A folder of links to the model's files, with a card that names the repository and no folder of this machine."""
+    """Make a folder of links to the model's files, with a card that names the repository instead of a local folder."""
     location = Path(model.model.location).absolute()
     with tempfile.TemporaryDirectory(prefix="pipeline-publish-") as temporary:
         folder = Path(temporary) / location.name

@@ -1,8 +1,10 @@
-"""Every evaluated model on the same eval pairs, best first."""
+"""The leaderboard as a value and a table: every model that was evaluated on the same eval pairs, best first."""
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import ClassVar, Self
 
 import pandas as pd
 from pydantic import AwareDatetime
@@ -11,19 +13,22 @@ from pipeline.core.errors import counted
 from pipeline.core.files import content_version
 from pipeline.core.foreign_text import for_csv, for_markdown
 from pipeline.core.tables import Table, markdown_lines
-from pipeline.core.values import Cost, FrozenModel, Interval, StoredValue
-from pipeline.evaluation.report import THRESHOLDS, ThresholdKind
+from pipeline.core.values import Cost, FrozenModel, Interval, Stored, StoredValue
+from pipeline.evaluation.report import THRESHOLDS, EvaluationReport, ThresholdKind
 from pipeline.models.info import ModelInfo
 from pipeline.question_pairs.schema import DataOrigin
 
 COMPARED_ROWS = 20
-"""So many of the first models are compared with the first, pair by pair, which takes their whole reports."""
+"""The number of models to compare with the first, pair by pair, which takes their whole reports."""
 
 SHOWN_ROWS = 100
-"""So many stand in the table for people; the CSV has all."""
+"""The number of rows in the table for people; the CSV has all."""
+
+SUMMARY_FILE_NAME = "summary.json"
+"""Next to a stored report: its `ReportSummary`."""
 
 _SHORT_VERSION = 8
-"""Characters of a model's version, where its name is not enough."""
+"""Characters of a model's version to show where its name is ambiguous."""
 
 
 class LeaderboardRow(FrozenModel):
@@ -31,15 +36,15 @@ class LeaderboardRow(FrozenModel):
 
     Attributes:
         ap, accuracy, f1: by cosine, at the thresholds of the report.
-        behind: average precision minus the first model's, resampled pair by pair; None in the first row, and after the
-            first `COMPARED_ROWS`.
-        unseen_ap: average precision on pairs of which the model's training has seen neither question.
+        behind: average precision minus the first model's, resampled pair by pair; None in the first row, and after
+            `COMPARED_ROWS` rows.
+        unseen_ap: average precision on pairs with neither question in the training split.
         run_folder: name of the training's folder; None for a base model.
         trained_on: source of the training pairs; None for a base model.
         training_seconds: wall-clock time of the training.
-        training_device: what it was trained on.
-        cost: of a remote training, where a price is known.
-        questions_per_second: embedded in the evaluation.
+        training_device: the device of the training.
+        cost: of a remote training, if the price is known.
+        questions_per_second: embedding speed in the evaluation.
         device: of the evaluation, with its precision.
     """
 
@@ -60,11 +65,11 @@ class LeaderboardRow(FrozenModel):
 
 
 def shown_names(rows: Sequence[LeaderboardRow]) -> list[str]:
-    """A name for each row that tells it from the others.
+    """Return a unique name for each row.
 
-    A base model has its own. Models of one base model are called alike, so the number of the run folder stands behind:
-    `all-MiniLM-L6-v2-ft 1702914571` is in `sentence-transformers-ft-1702914571`. Where two names are still the same, as
-    of a base model at two commits, the head of the model's version stands behind.
+    Models fine-tuned from one base model have the same name, so the number of the run folder is added:
+    `all-MiniLM-L6-v2-ft 1702914571` is in `sentence-transformers-ft-1702914571`. If two names are still the same, such
+    as a base model's at two commits, the start of the model's version is added.
     """
     names = [
         f"{row.model.name.rpartition('--')[2]} {row.run_folder.rpartition('-')[2]}"
@@ -80,16 +85,16 @@ def shown_names(rows: Sequence[LeaderboardRow]) -> list[str]:
 
 
 def _interval(value: Interval) -> dict[str, float]:
-    """What a leaderboard's version is made of; see `EvaluationReport.data_version`."""
+    """The fields that a leaderboard's version is made of; see `EvaluationReport.data_version`."""
     return {"estimate": value.estimate, "low": value.low, "high": value.high}
 
 
 class Leaderboard(StoredValue):
-    """Models that were measured on the same pairs with the same kind of threshold.
+    """Models that were evaluated on the same pairs with the same kind of threshold.
 
     Attributes:
         rows: by descending average precision.
-        left_out: reports that don't belong here: how many for each reason.
+        left_out: the number of excluded reports for each reason.
     """
 
     stored_name: ClassVar[str] = "Leaderboard"
@@ -104,20 +109,20 @@ class Leaderboard(StoredValue):
 
     @property
     def data_version(self) -> str:
-        """Hash of who stands where with what; speed doesn't count."""
+        """Hash of the order and the average precisions; speed doesn't count."""
         return content_version(
             [self.eval_version, self.threshold_kind, [[row.model.version, _interval(row.ap)] for row in self.rows]]
         )
 
     def to_csv(self) -> str:
-        """The rows of `to_frame`, with texts that no spreadsheet computes."""
+        """The rows of `to_frame`, with texts that no spreadsheet runs as formulas."""
         frame = self.to_frame()
         for name in frame.columns:
             frame[name] = [for_csv(cell) if isinstance(cell, str) else cell for cell in frame[name]]
         return frame.to_csv(index=False)
 
     def to_frame(self) -> pd.DataFrame:
-        """A row for each model: what its columns mean is said by `LeaderboardRow`."""
+        """One row for each model; see `LeaderboardRow` for the columns."""
         records = []
         for rank, row in enumerate(self.rows, start=1):
             intervals = {"ap": row.ap, "accuracy": row.accuracy, "f1": row.f1, "unseen_ap": row.unseen_ap}
@@ -132,7 +137,7 @@ class Leaderboard(StoredValue):
         return pd.DataFrame(records)
 
     def to_markdown(self) -> str:
-        """As a table, with what it was measured on above and what was left out below."""
+        """The table, with the eval pairs above and the excluded reports below."""
         synthetic = " (synthetic)" if self.origin.synthetic else ""
         lines = [
             for_markdown(
@@ -142,11 +147,11 @@ class Leaderboard(StoredValue):
             "",
             *markdown_lines(self._table()),
             "",
-            "Neighbours whose difference may be zero could as well stand in the other order. The number behind a model "
-            "is that of its run folder: `sentence-transformers-ft-…`.",
+            "Models whose difference may be zero could also be in the other order. The number after a model is that of "
+            "its run folder: `sentence-transformers-ft-…`.",
         ]
         if len(self.rows) > COMPARED_ROWS:
-            lines.append(f"The first {COMPARED_ROWS} models are compared with the first, pair by pair.")
+            lines.append(f"The best {COMPARED_ROWS} models are compared with the first, pair by pair.")
         if (more := len(self.rows) - SHOWN_ROWS) > 0:
             lines.append(f"leaderboard.csv has {counted(more, 'more row')}.")
         for reason, count in self.left_out.items():
@@ -154,7 +159,7 @@ class Leaderboard(StoredValue):
         return "\n".join(lines) + "\n"
 
     def _table(self) -> Table:
-        # Figures first: the UI cuts a wide table off at the right.
+        # Figures come first, because the UI cuts a wide table off on the right.
         header = (
             "",
             "model",
@@ -191,3 +196,70 @@ class Leaderboard(StoredValue):
             str(row.cost) if row.cost else "–",
             f"{row.questions_per_second:,.0f} on {row.device}",
         )
+
+
+def leaderboard_row(report: EvaluationReport, behind: Interval | None) -> LeaderboardRow:
+    """Make the row of a report, with its distance to the first model."""
+    training = report.training
+    return LeaderboardRow(
+        model=report.model,
+        ap=report.intervals["ap"],
+        behind=behind,
+        accuracy=report.intervals["accuracy"],
+        f1=report.intervals["f1"],
+        unseen_ap=report.unseen.ap if report.unseen else None,
+        run_folder=PurePath(training.run_folder).name if training else None,
+        trained_on=training.origin.source if training else None,
+        training_seconds=training.seconds if training else None,
+        training_device=training.device if training else None,
+        cost=training.cost if training else None,
+        questions_per_second=report.questions / report.seconds,
+        device=f"{report.device}, {report.precision}",
+        evaluated_at=report.evaluated_at,
+    )
+
+
+class ReportSummary(Stored):
+    """The headline figures of a report in a few kilobytes: reading thousands of whole reports would take minutes.
+
+    Attributes:
+        report_version: data version of the report.
+        eval_version, dev_version, train_version, threshold_kind: as in the report.
+        row: its row on a leaderboard, with `behind` empty.
+    """
+
+    report_version: str
+    eval_version: str
+    dev_version: str
+    train_version: str
+    threshold_kind: ThresholdKind
+    row: LeaderboardRow
+
+    @classmethod
+    def of(cls, report: EvaluationReport) -> Self:
+        """Summarise a report."""
+        return cls(
+            report_version=report.data_version,
+            eval_version=report.eval_version,
+            dev_version=report.dev_version,
+            train_version=report.train_version,
+            threshold_kind=report.threshold_kind,
+            row=leaderboard_row(report, behind=None),
+        )
+
+
+@dataclass(frozen=True)
+class SummarisedReport:
+    """A stored report that is read as a whole only when its summary isn't enough.
+
+    Attributes:
+        read: returns the whole report; raises `PipelineError` if it can't be read.
+    """
+
+    summary: ReportSummary
+    read: Callable[[], EvaluationReport]
+
+    @classmethod
+    def of(cls, report: EvaluationReport) -> Self:
+        """Wrap a report that has been read already."""
+        return cls(ReportSummary.of(report), lambda: report)

@@ -1,4 +1,4 @@
-"""The README.md of a fine-tuned model: data, recipe and results, with no row of the training data in it."""
+"""The README.md of a fine-tuned model: data, recipe and results, without rows of the training data."""
 
 from huggingface_hub import EvalResult, ModelCardData
 
@@ -9,8 +9,8 @@ from pipeline.evaluation.report import EvaluationReport
 from pipeline.models.decision import DECISION_FILE_NAME, Decision
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.info import ModelInfo
-from pipeline.reporting.markdown import results_markdown
 from pipeline.reporting.recipe_knobs import knobs_that_counted
+from pipeline.reporting.rendering import results_markdown
 from pipeline.reporting.verdict import verdict
 
 _TEMPLATE = """\
@@ -29,8 +29,8 @@ cosine = cos_sim(first, second).item()
 {tell}
 ```
 
-With the project that made it, `python -m pipeline compare`, `search` and `mine` decide by its `decision.json`
-(docs/use-the-model.md there).
+In the project that trained it, `python -m pipeline compare`, `search` and `mine` use its `decision.json`
+(see docs/use-the-model.md there).
 
 ## Embeddings
 
@@ -48,10 +48,10 @@ With the project that made it, `python -m pipeline compare`, `search` and `mine`
 
 {recipe}
 
-Knobs that are empty, or that nothing in this training read, are left out; `manifest.json` in the run folder has all.
+Settings that are empty or had no effect on this training are left out; `manifest.json` in the run folder has all.
 
 {steps:,} optimiser steps ({pair_visits:,} pair visits) in {seconds:,.0f} s on {device}, {precision}; the weights are
-those of step {kept_step:,}. {truncated:,} distinct questions were cut to the model's limit.
+those of step {kept_step:,}. {truncated:,} distinct questions were truncated to the model's limit.
 
 ## Decision
 
@@ -63,19 +63,18 @@ those of step {kept_step:,}. {truncated:,} distinct questions were cut to the mo
 """
 
 _DECISION = """\
-Two questions count as duplicates from a cosine of **{threshold:.4f}** on: the threshold of the best F1 on the dev split
-(of the best accuracy: {accuracy:.4f}). The probability that they are duplicates is
-1 / (1 + exp(-({slope:.4f} × cosine {intercept:+.4f}))), where {positive_rate:.1%} of the pairs are duplicates, as on
-the dev split ({pairs:,} pairs, data version `{version}`). Where duplicates are rarer, it is too high. `{file}` beside
+Minimum cosine for a duplicate: **{threshold:.4f}**, the threshold with the best F1 on the dev split
+(with the best accuracy: {accuracy:.4f}). The probability of a duplicate is
+1 / (1 + exp(-({slope:.4f} × cosine {intercept:+.4f}))), if {positive_rate:.1%} of the pairs are duplicates, as on
+the dev split ({pairs:,} pairs, data version `{version}`). Where duplicates are rarer, it is too high. `{file}` next to
 the weights has these numbers, and a threshold for each precision."""
 
 
 def model_card(result: FineTunedModel, reports: tuple[EvaluationReport, EvaluationReport] | None = None) -> str:
-    """The card as a file: the metadata block that the Hugging Face hub reads, and the text.
+    """Return the card's file: the metadata block for the Hugging Face hub, and the text.
 
     Args:
-        reports: the baseline's and the fine-tuned model's, once both exist; until then the card has the results
-            on the dev split, and says so.
+        reports: of the baseline and the fine-tuned model. Without them the card has the results on the dev split.
     """
     name = _title(result)
     eval_results = [
@@ -92,7 +91,7 @@ def model_card(result: FineTunedModel, reports: tuple[EvaluationReport, Evaluati
         for metric, label in (("ap", "AP"), ("accuracy", "accuracy"), ("f1", "F1"))
     ]
     data = ModelCardData(
-        # A folder is no id that others could follow.
+        # Others can't resolve a local folder.
         base_model=result.base_model.name if result.base_model.kind != "folder" else None,
         library_name="sentence-transformers",
         pipeline_tag="sentence-similarity",
@@ -104,12 +103,12 @@ def model_card(result: FineTunedModel, reports: tuple[EvaluationReport, Evaluati
 
 
 def model_card_text(result: FineTunedModel, reports: tuple[EvaluationReport, EvaluationReport] | None = None) -> str:
-    """The card's text alone, as Dagster shows it."""
-    said = verdict(reports[1]) if reports else None
+    """Return the card's text alone, as Dagster shows it."""
+    headline = verdict(reports[1]) if reports else None
     recipe = ((knob, str(value)) for knob, value in knobs_that_counted(result).items())
     return _TEMPLATE.format(
         title=for_markdown(_title(result)),
-        verdict=f"\n{said}\n" if said else "",
+        verdict=f"\n{headline}\n" if headline else "",
         base=for_markdown(result.base_model.name),
         load=_load(result.model),
         tell=_tell(result.decision),
@@ -118,7 +117,7 @@ def model_card_text(result: FineTunedModel, reports: tuple[EvaluationReport, Eva
         train_pairs=result.train_pairs,
         train_version=result.train_version,
         dev_version=result.dev_version,
-        recipe="\n".join(markdown_lines(Table("Recipe", ("knob", "value"), tuple(recipe), texts=2))),
+        recipe="\n".join(markdown_lines(Table("Recipe", ("setting", "value"), tuple(recipe), texts=2))),
         steps=result.steps,
         seconds=result.seconds,
         device=for_markdown(result.device),
@@ -132,35 +131,35 @@ def model_card_text(result: FineTunedModel, reports: tuple[EvaluationReport, Eva
 
 
 def _load(model: ModelInfo) -> str:
-    """The line of the example that loads the model, from any folder of the machine that it was trained on."""
+    """The line of the example that loads the model."""
     if remote_location(model.location):
-        return f"model = SentenceTransformer({model.name!a})  # the folder of this card, once it is on your machine"
+        return f"model = SentenceTransformer({model.name!a})  # the folder of this card, once downloaded"
     return _line_that_loads(model.location)
 
 
 def _line_that_loads(model: str) -> str:
-    # As a literal of Python, in one line: it can end neither the string nor the block of code.
+    # As a Python literal in one line, it can end neither the string nor the code block.
     return f"model = SentenceTransformer({model!a})"
 
 
 def card_on_hub(card: str, model: ModelInfo, repository: str) -> str:
-    """The card with an example that loads the model from its repository, not from where it was trained."""
+    """Return the card with an example that loads the model from its repository, not from a local folder."""
     return card.replace(_line_that_loads(model.location), _line_that_loads(repository))
 
 
 def _tell(decision: Decision | None) -> str:
-    """The lines of the example that say whether two questions are duplicates."""
+    """The lines of the example that decide whether two questions are duplicates."""
     if decision is None:
-        return 'print(f"cosine {cosine:.4f}")  # from which cosine on two questions are duplicates is up to you'
+        return 'print(f"cosine {cosine:.4f}")  # choose the minimum cosine for a duplicate yourself'
     return (
-        f"threshold = {decision.threshold!r}  # of the best F1 on the dev split, as {DECISION_FILE_NAME} says\n"
+        f"threshold = {decision.threshold!r}  # best F1 on the dev split, from {DECISION_FILE_NAME}\n"
         'print(f"cosine {cosine:.4f}:", "duplicates" if cosine >= threshold else "not duplicates")'
     )
 
 
 def _decision(decision: Decision | None) -> str:
     if decision is None:
-        return "The model carries none: it was trained without a dev split of both classes, or before there was one."
+        return "None: the model was trained without a dev split of both classes, or by an early release."
     calibration = decision.calibration
     return _DECISION.format(
         file=DECISION_FILE_NAME,
@@ -179,11 +178,11 @@ def _title(result: FineTunedModel) -> str:
 
 
 def _embeddings(model: ModelInfo) -> str:
-    """How to use them, in sentences."""
+    """How to use the embeddings, in sentences."""
     if (properties := model.properties) is None:
-        return "Compare them by cosine."
+        return "Compare embeddings by cosine."
     limit = properties.max_seq_length
-    length = f"Questions are cut to {limit:,} tokens." if limit else "Questions may have any length."
+    length = f"Questions are truncated to {limit:,} tokens." if limit else "Questions may have any length."
     return " ".join([f"{properties.dimensions:,} dimensions. {length}", *map(for_markdown, properties.remarks)])
 
 

@@ -1,8 +1,8 @@
 """The pictures of a report, drawn with matplotlib from what the report holds.
 
 Colours are Okabe and Ito's ("Color Universal Design", 2008), which colour-blind readers can tell apart; lines also
-differ in their dashes. Each picture is drawn twice, with its charts side by side and, for a phone, one above the other.
-The SVGs turn dark where the reader's system is.
+differ in their dashes. Each picture is drawn twice: with its charts side by side, and stacked for a phone.
+The SVGs follow the reader's dark mode.
 """
 
 import io
@@ -34,10 +34,10 @@ _DARK = {
     _OTHERS: "#d6dce2",
     _GUIDE: "#858e98",
 }
-"""What each colour becomes on a dark page, whose ground is the first."""
+"""Each colour in dark mode; the first is the background."""
 
 _CURVE_POINTS = 400
-"""Of a curve that is drawn: more can't be seen."""
+"""Points of a drawn curve: more would not be visible."""
 
 _STYLE: Any = {
     "svg.fonttype": "none",
@@ -59,14 +59,14 @@ class _Layout:
 
     Attributes:
         width: of the picture, in inches.
-        is_narrow: one chart stands above the other, not beside it.
+        is_narrow: whether the charts are stacked rather than side by side.
     """
 
     width: float
     is_narrow: bool
 
     def axes(self, charts: int, height: float) -> tuple[Figure, list[Axes]]:
-        """A figure with so many charts, each of this height in inches."""
+        """Make a figure with a number of charts, each of this height in inches."""
         # Without pyplot, which would keep every figure alive.
         rows, columns = (charts, 1) if self.is_narrow else (1, charts)
         figure = Figure(figsize=(self.width, height * rows), layout=ConstrainedLayoutEngine(hspace=0.06))
@@ -81,7 +81,7 @@ class Picture:
     """A drawn figure.
 
     Attributes:
-        name: what its file is called.
+        name: its file name without the ending.
         caption: what it shows.
         alt: what a reader would see in it, in words and figures.
         svg: as a vector graphic.
@@ -98,8 +98,7 @@ class Picture:
 
     @cached_property
     def png(self) -> bytes:
-        """As an image of few colours and few bytes: it is stored with each run."""
-
+        """The picture as PNG with few colours, because it is stored with each run."""
         rendered, reduced = io.BytesIO(), io.BytesIO()
         with mpl.rc_context(_STYLE):
             self.figure.savefig(rendered, format="png", dpi=110)
@@ -112,9 +111,9 @@ _last_drawn: tuple["weakref.ref[EvaluationReport]", list[Picture]] | None = None
 
 
 def pictures(report: EvaluationReport) -> list[Picture]:
-    """All pictures that the report has the figures for.
+    """Draw all pictures that the report has data for.
 
-    Those of the last report are kept: a step shows, publishes and stores the same one.
+    Those of the last report are cached, because a step shows, publishes and stores the same report.
     """
     global _last_drawn
     if _last_drawn is None or _last_drawn[0]() is not report:
@@ -123,7 +122,6 @@ def pictures(report: EvaluationReport) -> list[Picture]:
 
 
 def _draw(report: EvaluationReport) -> Iterator[Picture]:
-
     with mpl.rc_context(_STYLE):
         yield _curves(report)
         yield _scores(report)
@@ -138,7 +136,7 @@ def _draw(report: EvaluationReport) -> Iterator[Picture]:
 def _picture(name: str, caption: str, alt: str, draw: Callable[[_Layout], Figure]) -> Picture:
     figure, narrow = draw(_WIDE), draw(_NARROW)
     svg, narrow_svg = _svg(figure, caption), _svg(narrow, caption)
-    # The layout is found; the PNG has the same.
+    # Freeze the layout, so that the PNG has the same.
     figure.set_layout_engine("none")
     return Picture(name, caption, alt, svg, narrow_svg, figure)
 
@@ -146,7 +144,7 @@ def _picture(name: str, caption: str, alt: str, draw: Callable[[_Layout], Figure
 def _svg(figure: Figure, caption: str) -> str:
     drawn = io.StringIO()
     figure.savefig(drawn, format="svg", metadata={"Date": None, "Title": caption})
-    # Behind the tag of the graphic: rules that count where the reader's system is dark.
+    # Insert the rules for dark mode after the opening tag.
     return re.sub(r"<svg [^>]*>", lambda tag: f"{tag[0]}\n <style>{_DARK_RULES}</style>", drawn.getvalue(), count=1)
 
 
@@ -154,7 +152,7 @@ def _rules() -> Iterator[str]:
     yield f"text {{ fill: {_DARK['#000000']}; }}"
     for light, dark in _DARK.items():
         for kind in ("fill", "stroke"):
-            # The colours stand in `style` of each element, over which only what is important prevails.
+            # Matplotlib writes colours into `style` attributes, which only `!important` overrides.
             yield f'[style*="{kind}: {light.lower()}"] {{ {kind}: {dark} !important; }}'
 
 
@@ -162,18 +160,18 @@ _DARK_RULES = f"@media (prefers-color-scheme: dark) {{ {' '.join(_rules())} }}"
 
 
 def _shown(report: EvaluationReport) -> list[tuple[EvaluationReport, str, str, str]]:
-    """(report, label, colour, dashes) of each model in a picture, the baseline first."""
+    """(report, label, colour, dashes) of each model in a picture, with the baseline first."""
     own = (report, "fine-tuned" if report.stage == "post_train" else "base model", _MODEL, "-")
     return [(report.baseline, "baseline", _BASELINE, "--"), own] if report.baseline else [own]
 
 
 def _of_each(report: EvaluationReport, figure_of: Callable[[EvaluationReport], float]) -> str:
-    """Such as `baseline 0.63, fine-tuned 0.82`."""
+    """Return text such as `baseline 0.63, fine-tuned 0.82`."""
     return ", ".join(f"{label} {figure_of(shown):.4f}" for shown, label, _, _ in _shown(report))
 
 
 def _thinned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """At most `_CURVE_POINTS` points, the ends among them."""
+    """Keep at most `_CURVE_POINTS` points, including both ends."""
     if len(x) <= _CURVE_POINTS:
         return x, y
     kept = np.unique(np.linspace(0, len(x) - 1, _CURVE_POINTS).round().astype(int))
@@ -190,7 +188,7 @@ def _curves(report: EvaluationReport) -> Picture:
             left.plot(shown.cosine.recall, shown.cosine.precision, "o", color=colour, markersize=5)
             area = f"{label}, area {shown.cosine.roc_auc:.3f}"
             right.plot(*_thinned(false_rate, true_rate), dashes, color=colour, label=area)
-        guide: Any = {"color": _GUIDE, "linewidth": 0.8, "linestyle": ":", "label": "sorted at random"}
+        guide: Any = {"color": _GUIDE, "linewidth": 0.8, "linestyle": ":", "label": "random order"}
         left.axhline(report.positive_rate, **guide)
         right.plot([0, 1], [0, 1], **guide)
         left.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02), title="Precision and recall")
@@ -201,7 +199,7 @@ def _curves(report: EvaluationReport) -> Picture:
 
     return _picture(
         "curves",
-        "Precision over recall, and true over false positives; dots mark the threshold of F1.",
+        "Precision-recall and ROC curves; dots mark the F1 threshold.",
         f"Precision-recall and ROC curves. Average precision: {_of_each(report, lambda r: r.cosine.ap)}. Area under "
         f"the ROC curve: {_of_each(report, lambda r: r.cosine.roc_auc)}.",
         draw,
@@ -220,18 +218,18 @@ def _scores(report: EvaluationReport) -> Picture:
             duplicates, _ = np.histogram(one.scores[one.is_duplicate], edges)
             axis.stairs(duplicates, edges, fill=True, color=_DUPLICATES, alpha=0.55, label="duplicates")
             axis.stairs(others, edges, color=_OTHERS, linewidth=1.3, label="others")
-            axis.axvline(one.cosine.f1_threshold, color=_MODEL, linestyle="--", linewidth=1, label="threshold of F1")
+            axis.axvline(one.cosine.f1_threshold, color=_MODEL, linestyle="--", linewidth=1, label="F1 threshold")
             axis.set(xlabel="cosine similarity", ylabel="pairs", title=label)
-        # Below the charts, as bars may stand anywhere in them.
+        # Below the charts, where no bar can be behind it.
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
         return figure
 
     return _picture(
         "scores",
-        "How many pairs of each class have which similarity.",
+        "Distribution of cosine similarity for each class.",
         "Histograms of cosine similarity for duplicates and other pairs. Mean of the duplicates: "
         f"{_of_each(report, lambda r: float(r.scores[r.is_duplicate].mean()))}; of the others: "
-        f"{_of_each(report, lambda r: float(r.scores[~r.is_duplicate].mean()))}. Threshold of F1: "
+        f"{_of_each(report, lambda r: float(r.scores[~r.is_duplicate].mean()))}. F1 threshold: "
         f"{_of_each(report, lambda r: r.cosine.f1_threshold)}.",
         draw,
     )
@@ -239,13 +237,13 @@ def _scores(report: EvaluationReport) -> Picture:
 
 def _reliability(report: EvaluationReport) -> Picture:
     def draw(layout: _Layout) -> Figure:
-        # The legend has a place of its own, as points may lie anywhere: beside the chart, or below it.
+        # The legend has its own axes, next to the chart or below it, where no point can be behind it.
         if layout.is_narrow:
             figure = Figure(figsize=(layout.width, 4.4))
             axis, legend = figure.subplots(2, 1, height_ratios=[5, 1])
         else:
             figure, (axis, legend) = layout.axes(2, 3.0)
-        axis.plot([0, 1], [0, 1], color=_GUIDE, linewidth=0.8, linestyle=":", label="as it should be")
+        axis.plot([0, 1], [0, 1], color=_GUIDE, linewidth=0.8, linestyle=":", label="perfect calibration")
         for shown, label, colour, dashes in _shown(report):
             if shown.calibration:
                 bins = shown.calibration.bins
@@ -265,7 +263,7 @@ def _reliability(report: EvaluationReport) -> Picture:
 
     return _picture(
         "reliability",
-        "The calibrated probability against the share of duplicates, in 15 bins of equally many pairs.",
+        "Calibrated probability and observed share of duplicates, in 15 bins of equal size.",
         "Reliability diagram. Expected calibration error: "
         f"{_of_each(report, lambda r: r.calibration.expected_calibration_error if r.calibration else float('nan'))}.",
         draw,
@@ -277,7 +275,7 @@ def _slices(report: EvaluationReport) -> Picture:
     shown = _shown(report)
 
     def draw(layout: _Layout) -> Figure:
-        # On a narrow screen the names stand above the bars, as there is no room beside them.
+        # On a narrow screen the names are above the bars, as there is no room next to them.
         row = 0.38 if layout.is_narrow else 0.21
         # From the top down.
         places = {(part.name, part.value): -number for number, part in enumerate(parts)}
@@ -321,7 +319,7 @@ def _slices(report: EvaluationReport) -> Picture:
     low, high = ranked[0], ranked[-1]
     return _picture(
         "slices",
-        "Average precision of parts of the pairs; in brackets, how many pairs.",
+        "Average precision of each slice; in brackets, its number of pairs.",
         f"Average precision per slice with intervals. Lowest: {low.name}, {low.value}: {low.ap}. Highest: {high.name}, "
         f"{high.value}: {high.ap}.",
         draw,
@@ -353,5 +351,5 @@ def _training(report: EvaluationReport) -> Picture:
         if training.losses
         else ""
     )
-    dev = f"Dev average precision from {aps[0]:.4f} to {max(aps):.4f} at its best." if aps else "No dev split."
-    return _picture("training", "Loss and dev average precision over the steps of the training.", losses + dev, draw)
+    dev = f"Dev average precision from {aps[0]:.4f} to {max(aps):.4f} at best." if aps else "No dev split."
+    return _picture("training", "Training loss and dev average precision by step.", losses + dev, draw)

@@ -1,39 +1,45 @@
-"""Ranks the models that were measured on the same eval pairs: how the leaderboard is made."""
+"""Build the leaderboard: rank the models that were evaluated on the same eval pairs."""
 
 from collections import Counter
 from collections.abc import Iterable
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import NotFoundError, PipelineError
 from pipeline.evaluation.bootstrap import Bootstrap, interval
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.evaluation.report_builder import threshold_kind
 from pipeline.question_pairs.questions import question_components
 from pipeline.question_pairs.schema import Splits
 from pipeline.question_pairs.sides import require_sound_splits
-from pipeline.reporting.leaderboard import COMPARED_ROWS, Leaderboard, LeaderboardRow
-from pipeline.reporting.report_summary import ReportSummary, SummarisedReport, leaderboard_row
+from pipeline.reporting.leaderboard import (
+    COMPARED_ROWS,
+    Leaderboard,
+    LeaderboardRow,
+    ReportSummary,
+    SummarisedReport,
+    leaderboard_row,
+)
 
 
 def measured_on(report: EvaluationReport | ReportSummary, splits: Splits) -> bool:
-    """Whether a report is about these eval pairs, with the thresholds and the *seen* questions of these splits."""
+    """Whether a report was made on these eval pairs, with thresholds and *seen* questions from these splits."""
     versions = (report.eval_version, report.dev_version, report.train_version)
     return versions == tuple(part.data_version for part in (splits.eval, splits.dev, splits.train))
 
 
 def build_leaderboard(reports: Iterable[SummarisedReport], splits: Splits, unreadable: int = 0) -> Leaderboard:
-    """Rank the models of those reports that were measured on this eval split, with its kind of threshold.
+    """Rank the models with a report on this eval split and with its kind of threshold.
 
-    Of several reports of one model the newest counts, of those on all current splits if there are any. Reports on other
-    pairs are left out, so synthetic data never stands beside real data. The first `COMPARED_ROWS` models are compared
-    with the first pair by pair, for which their reports are read whole; a report that can't be read then is left out.
+    Of several reports of one model the newest counts, preferably one on all current splits. Reports on other pairs are
+    excluded, so synthetic and real data never mix. The best `COMPARED_ROWS` models are compared with the first, pair by
+    pair, which reads their whole reports; a report that can't be read is excluded.
 
     Args:
         reports: in any order.
-        splits: only the eval split's pairs and where thresholds come from matter.
-        unreadable: stored reports that couldn't be read; they are only counted.
+        splits: only the eval pairs and the source of thresholds matter.
+        unreadable: the number of stored reports that couldn't be read.
 
     Raises:
-        PipelineError: when no report belongs here, or the splits don't belong together.
+        PipelineError: when no report qualifies, or the splits don't belong together.
     """
     require_sound_splits(splits)
     reports = list(reports)
@@ -51,13 +57,14 @@ def build_leaderboard(reports: Iterable[SummarisedReport], splits: Splits, unrea
         reports = [report for report in reports if not any(report is other for other in damaged)]
         unreadable += len(damaged)
     if not ranked:
-        raise PipelineError(
+        raise NotFoundError(
             f"no model has a report on the current eval pairs (data version {splits.eval.data_version}, "
             f"{threshold_kind(splits.dev)} thresholds)",
             make_again="baseline report",
+            eval_version=splits.eval.data_version,
         )
     if unreadable:
-        left_out["that can't be read, made by another version of this project"] = unreadable
+        left_out["that can't be read, written by another version of this project"] = unreadable
     return Leaderboard(
         eval_version=splits.eval.data_version,
         threshold_kind=threshold_kind(splits.dev),
@@ -70,11 +77,11 @@ def build_leaderboard(reports: Iterable[SummarisedReport], splits: Splits, unrea
 
 
 def _ranked(reports: list[SummarisedReport], splits: Splits) -> tuple[list[SummarisedReport], Counter[str]]:
-    """The report of each model that counts, best first, and how many are left out for each reason."""
+    """Return the report that counts for each model, best first, and the number of excluded ones for each reason."""
     version, kind = splits.eval.data_version, threshold_kind(splits.dev)
     newest: dict[str, SummarisedReport] = {}
     left_out: Counter[str] = Counter()
-    # A clock may have been set back: a report with the splits of now counts before the time that is written in it.
+    # A clock may have been set back, so reports on the current splits count before newer ones.
     for report in sorted(reports, key=lambda each: (measured_on(each.summary, splits), each.summary.row.evaluated_at)):
         if report.summary.eval_version != version:
             left_out["on other eval pairs"] += 1
@@ -87,7 +94,7 @@ def _ranked(reports: list[SummarisedReport], splits: Splits) -> tuple[list[Summa
 
 
 def _compared(reports: list[EvaluationReport], splits: Splits) -> list[LeaderboardRow]:
-    """The rows of these reports, the first model's first, with how far each is behind it."""
+    """Make the rows of these reports, with their distances to the first."""
     first, *others = reports
     if not others:
         return [leaderboard_row(first, behind=None)]

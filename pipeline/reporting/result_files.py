@@ -1,4 +1,4 @@
-"""Results as files: what is put beside a fine-tuned model, and what is stored beside a report."""
+"""The files of results: those in the run folder of a fine-tuned model, and those next to a stored report."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,30 +6,30 @@ from typing import Any
 from pipeline.core.checksums import checked_json
 from pipeline.core.files import bytes_sha256, json_text
 from pipeline.evaluation.report import EvaluationReport
-from pipeline.evaluation.results_csv import csv_row, csv_text, results_file_name
+from pipeline.evaluation.results_csv import FILES_KEY, PAGE_FILE_NAME, csv_row, csv_text, results_file_name
+from pipeline.models.decision import CALIBRATION_FILE_NAME
 from pipeline.models.fine_tuned import FineTunedModel
-from pipeline.reporting.file_names import CALIBRATION_FILE_NAME, FILES_KEY, PAGE_FILE_NAME, SUMMARY_FILE_NAME
+from pipeline.reporting.leaderboard import SUMMARY_FILE_NAME, ReportSummary
 from pipeline.reporting.model_card import model_card
-from pipeline.reporting.page import page
 from pipeline.reporting.plots import pictures
-from pipeline.reporting.report_summary import ReportSummary
+from pipeline.reporting.rendering import page
 
 _BULKY: Any = {
     **dict.fromkeys(("cosine_scores", "labels", "mistakes", "training", "baseline"), True),
     "tasks": {"resampled"},
 }
-"""Left out of the JSON in a run folder, where the training and the baseline have files of their own."""
+"""Left out of the JSON in a run folder, where the training and the baseline have separate files."""
 
 
 def card_files(model: FineTunedModel) -> dict[str, bytes]:
-    """The card of a model that has no report yet, by its path below the run folder."""
+    """Return the card of a model without a report, by its path below the run folder."""
     return {_card(model): model_card(model).encode()}
 
 
 def result_files(model: FineTunedModel, baseline: EvaluationReport, post_train: EvaluationReport) -> dict[str, bytes]:
-    """Both result files, the report's page and the card with the results, by their paths below the run folder.
+    """Return both results files, the report's page and the card with results, by their paths below the run folder.
 
-    The JSON beside each result file says what was measured on what, and the SHA-256 of the files that came with it.
+    The JSON next to each results file holds the report's facts, and the SHA-256 of the files written with it.
     """
     before = {results_file_name(baseline.stage): results_csv(baseline).encode()}
     after = {
@@ -38,7 +38,7 @@ def result_files(model: FineTunedModel, baseline: EvaluationReport, post_train: 
         PAGE_FILE_NAME: page(post_train, pictures(post_train)).encode(),
     }
     if post_train.calibration and model.decision is None:
-        # A model of an earlier release carries no decision: this file stands for it.
+        # Models of earlier releases have no decision of their own; this file replaces it.
         probability = {"model": post_train.model.version, **post_train.calibration.model_dump(exclude={"bins"})}
         after[CALIBRATION_FILE_NAME] = json_text(probability).encode()
     for report, files in ((baseline, before), (post_train, after)):
@@ -49,15 +49,12 @@ def result_files(model: FineTunedModel, baseline: EvaluationReport, post_train: 
 
 
 def results_csv(report: EvaluationReport) -> str:
-    """The reference system's file: its header, and one row with -1 for epoch and steps; oracle thresholds."""
+    """Return the reference system's file: its header, and one row of metrics at oracle thresholds."""
     return csv_text([csv_row(report.oracle)])
 
 
 def report_files(report: EvaluationReport) -> Iterator[tuple[str, bytes]]:
-    """What is stored beside a report's JSON: (name, content) of its summary, the CSV, the page and the pictures.
-
-    Each picture is there as SVG and as PNG.
-    """
+    """Yield (name, content) of each file next to a stored report: summary, CSV, page, and pictures as SVG and PNG."""
     yield SUMMARY_FILE_NAME, ReportSummary.of(report).to_checked_json()
     yield results_file_name(report.stage), results_csv(report).encode()
     drawn = pictures(report)

@@ -1,4 +1,4 @@
-"""What a report says, in order: sections of plain sentences, tables and places for pictures."""
+"""The content of a report, in order: sections of sentences, tables and pictures, for the page, Markdown and card."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ _TASK_NAMES = {
 
 
 _SHOWN_OF_A_QUESTION = 500
-"""Characters: a page with whole questions of a hundred thousand could not be read."""
+"""Characters: a question of a hundred thousand would make the page unreadable."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Section:
     """A part of a report.
 
     Attributes:
-        pictures: names of the pictures that belong here; one that a report can't have is left out.
+        pictures: names of the pictures to show; those that the report has no data for are left out.
         notes: sentences below the tables.
     """
 
@@ -50,7 +50,7 @@ class Section:
 
 
 def sections(report: EvaluationReport) -> Iterator[Section]:
-    """The whole report; beside a baseline where it has one."""
+    """Yield the whole report, compared with its baseline if it has one."""
     yield from results(report)
     if report.training:
         yield _training(report.training)
@@ -59,7 +59,7 @@ def sections(report: EvaluationReport) -> Iterator[Section]:
 
 
 def results(report: EvaluationReport) -> Iterator[Section]:
-    """The figures alone, without a row of the data."""
+    """Yield the figures alone, without rows of the data."""
     yield _headline(report)
     yield _similarities(report)
     yield _probability(report)
@@ -68,7 +68,7 @@ def results(report: EvaluationReport) -> Iterator[Section]:
 
 
 def title(report: EvaluationReport) -> str:
-    """What was measured on what, in one line."""
+    """Return one line that names the model and the pairs."""
     synthetic = " (synthetic)" if report.origin.synthetic else ""
     return f"{report.model.name} on {report.pairs:,} pairs of {report.origin.source}{synthetic}"
 
@@ -77,7 +77,7 @@ def _headline(report: EvaluationReport) -> Section:
     header: tuple[str, ...] = ("cosine", "value (95 % interval)")
     rows: list[tuple[str, ...]] = [(METRIC_NAMES[metric], str(value)) for metric, value in report.intervals.items()]
     if report.baseline:
-        # The gain first: on a phone the others are out of sight.
+        # The gain comes first, as a phone doesn't show the other columns.
         header = ("cosine", "gain (95 % interval)", "value (95 % interval)", "baseline")
         rows = [
             (METRIC_NAMES[metric], report.gains[metric].signed, str(value), str(report.baseline.intervals[metric]))
@@ -87,8 +87,8 @@ def _headline(report: EvaluationReport) -> Section:
         "Result",
         (
             f"{report.positive_rate:.1%} of the pairs are duplicates. {THRESHOLDS[report.threshold_kind]}",
-            f"A pair counts as a duplicate from a cosine of {report.cosine.accuracy_threshold:.4f} on for accuracy, "
-            f"and of {report.cosine.f1_threshold:.4f} on for F1, precision, recall and MCC.",
+            f"Minimum cosine for a duplicate: {report.cosine.accuracy_threshold:.4f} for accuracy, "
+            f"{report.cosine.f1_threshold:.4f} for F1, precision, recall and MCC.",
         ),
         (Table("Cosine similarity, with 95 % intervals", header, tuple(rows)),),
         ("curves", "scores"),
@@ -108,13 +108,13 @@ def _similarities(report: EvaluationReport) -> Section:
         ("metric", *report.operating),
         tuple((METRIC_NAMES[metric], *(cell(name, metric) for name in report.operating)) for metric in COMPARED),
     )
-    notes = ("In brackets: the difference to the baseline.",) if differences else ()
-    sides = "A distance counts up to its threshold, a similarity from it on."
-    return Section("Four similarities", tables=(table, _thresholds(report)), notes=(*notes, sides))
+    notes = ("In brackets: the difference from the baseline.",) if differences else ()
+    direction = "A pair is a duplicate if its similarity is at least, or its distance at most, the threshold."
+    return Section("Four similarities", tables=(table, _thresholds(report)), notes=(*notes, direction))
 
 
 def _thresholds(report: EvaluationReport) -> Table:
-    """The thresholds of each similarity, beside the baseline's where there is one."""
+    """The thresholds of each similarity, with the baseline's if there is one."""
     parts = [("", report.operating), *([("baseline, ", report.baseline.operating)] if report.baseline else [])]
     rows = tuple(
         (f"{whose}{label}", *(f"{getattr(operating[name], field):.4f}" for name in report.operating))
@@ -127,11 +127,11 @@ def _thresholds(report: EvaluationReport) -> Table:
 def _probability(report: EvaluationReport) -> Section:
     calibration = report.calibration
     if calibration is None:
-        return Section("Probability", ("No calibrated probability: it is fitted on a dev split, and there is none.",))
+        return Section("Probability", ("No calibrated probability, because there is no dev split to fit it on.",))
     return Section(
         "Probability",
         (
-            f"Platt's calibration, fitted on {calibration.fitted_on:,} dev pairs: Brier score {calibration.brier:.4f}, "
+            f"Platt scaling, fitted on {calibration.fitted_on:,} dev pairs: Brier score {calibration.brier:.4f}, "
             f"expected calibration error {calibration.expected_calibration_error:.4f}.",
         ),
         pictures=("reliability",),
@@ -153,18 +153,18 @@ def _slices(report: EvaluationReport) -> Section:
         other = before.get((part.name, part.value))
         rows.append((*row, f"{other.estimate:.4f}" if other else "") if baseline else row)
     header = ("slice", "value", "pairs", "duplicates", "average precision (95 % interval)")
-    notes = ["Average precision rises with the share of duplicates: compare a slice with the same slice elsewhere."]
+    notes = ["Average precision rises with the share of duplicates, so compare a slice only with the same slice."]
     if report.graph_only_ap is not None:
         notes.append(
-            "A classifier that sees only how often questions occur and with whom, but no text, gets "
-            f"{report.graph_only_ap:.4f}: that much is in the way the pairs were collected."
+            "A classifier that sees no text, only how often questions occur and with which others, gets "
+            f"{report.graph_only_ap:.4f}: this much follows from how the pairs were collected."
         )
     return Section(
         "Slices",
         (),
         (
             Table(
-                "Average precision of parts of the pairs",
+                "Average precision of each slice",
                 (*header, "baseline") if baseline else header,
                 tuple(rows),
                 texts=2,
@@ -182,11 +182,11 @@ def _tasks(report: EvaluationReport) -> Section:
     before = report.baseline_tasks
     notes = []
     if not report.task_intervals:
-        notes.append("No interval: an earlier release measured them.")
+        notes.append("No intervals: an earlier release measured these.")
     elif before and not report.task_gains:
-        notes.append("No interval of the gain: an earlier release measured the baseline.")
+        notes.append("No intervals of the gains: an earlier release measured the baseline.")
     elif report.baseline and not before:
-        notes.append("The baseline has no figures for the same questions.")
+        notes.append("The baseline was not measured on the same questions.")
 
     def row(key: str, label: str) -> tuple[str, ...]:
         value = getattr(tasks, key)
@@ -198,12 +198,12 @@ def _tasks(report: EvaluationReport) -> Section:
 
     header: tuple[str, ...] = ("task", "gain (95 % interval)", "value (95 % interval)", "baseline")
     table = Table(
-        "Figures of mining and retrieval",
+        "Duplicate mining and retrieval",
         header if before else (header[0], header[2]),
         tuple(row(*item) for item in _TASK_NAMES.items()),
     )
-    said = f"Among {tasks.questions:,} eval questions with {tasks.duplicate_pairs:,} known pairs of duplicates."
-    return Section(name, (said,), (table,), notes=tuple(notes))
+    scope = f"On {tasks.questions:,} eval questions with {tasks.duplicate_pairs:,} known duplicate pairs."
+    return Section(name, (scope,), (table,), notes=tuple(notes))
 
 
 def _training(training: FineTunedModel) -> Section:
@@ -226,10 +226,10 @@ def _mistakes(report: EvaluationReport) -> Section:
 
     return Section(
         "The worst mistakes",
-        ("Read them before you trust a figure: some are wrong labels.",),
+        ("Read these before you trust the figures: some are wrong labels.",),
         (
-            table("Labelled different, but most alike", [m for m in report.mistakes if not m.is_duplicate]),
-            table("Labelled duplicate, but least alike", [m for m in report.mistakes if m.is_duplicate]),
+            table("Labelled different, but most similar", [m for m in report.mistakes if not m.is_duplicate]),
+            table("Labelled duplicate, but least similar", [m for m in report.mistakes if m.is_duplicate]),
         ),
     )
 

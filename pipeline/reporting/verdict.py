@@ -1,4 +1,4 @@
-"""What a report amounts to beside its baseline, in one sentence: the first thing that a reader sees, everywhere."""
+"""The headline of a report: one sentence on whether the model is better than its baseline."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,25 +10,25 @@ HEADLINES = {
     "mining_ap": ("finding the duplicates in a corpus", "mining AP"),
     "recall_at_10": ("finding the duplicates of a question", "recall@10"),
 }
-"""What a figure of mining or retrieval says the model is good at, and what it is called in short."""
+"""For each figure of mining or retrieval: the task, as it follows *better at*, and the figure's short name."""
 
 
 @dataclass(frozen=True)
 class _Difference:
-    """What a model was compared at.
+    """One comparison with the baseline.
 
     Attributes:
-        at: what the model does, as it follows *better at*.
-        figure: what was measured of it.
-        value: the model's figure minus the baseline's; a plain number where there is no interval.
+        at: the task, as it follows *better at*.
+        figure: its metric.
+        value: the model's figure minus the baseline's; a plain number if there is no interval.
     """
 
     at: str
     figure: str
     value: Interval | float
 
-    def said(self, *, explains: bool) -> str:
-        """With its interval, which the first difference of a sentence explains."""
+    def text(self, *, explains: bool) -> str:
+        """The difference in words. The first one in a sentence explains the interval."""
         if not isinstance(self.value, Interval):
             return f"{self.at} ({self.figure} {self.value:+.4f})"
         low, high = f"{self.value.low:+.4f}", f"{self.value.high:+.4f}"
@@ -36,9 +36,9 @@ class _Difference:
 
 
 def verdict(report: EvaluationReport) -> str | None:
-    """Whether the model is better than its baseline, worse, or not told apart, at each of its three tasks.
+    """Say where the model is better than its baseline, worse, or not significantly different, at its three tasks.
 
-    None where there is nothing to compare with. A difference counts where its 95 % interval lies on one side of zero.
+    A difference is significant if its 95 % interval excludes zero. Return None for a report without a baseline.
     """
     differences = _differences(report)
     if not differences:
@@ -47,12 +47,12 @@ def verdict(report: EvaluationReport) -> str | None:
     worse = [d for d in differences if isinstance(d.value, Interval) and d.value.high < 0]
     alike = [d for d in differences if isinstance(d.value, Interval) and d.value.low <= 0 <= d.value.high]
     unsure = [d for d in differences if not isinstance(d.value, Interval)]
-    # The first part explains what the numbers are; a plain number needs no explanation.
+    # Only the first listed difference with an interval explains what the numbers are.
     explained: list[_Difference] = next((part for part in (better, worse, alike) if part), [])
 
     def listed(part: Sequence[_Difference]) -> str:
-        said = [d.said(explains=part is explained and d is part[0]) for d in part]
-        return f"{', '.join(said[:-1])} and {said[-1]}" if len(said) > 1 else said[0]
+        texts = [d.text(explains=part is explained and d is part[0]) for d in part]
+        return f"{', '.join(texts[:-1])} and {texts[-1]}" if len(texts) > 1 else texts[0]
 
     sentence = ""
     if better:
@@ -60,10 +60,13 @@ def verdict(report: EvaluationReport) -> str | None:
     if worse:
         sentence += f", but worse at {listed(worse)}" if better else f"Worse than the baseline at {listed(worse)}"
     if alike:
-        shown = f"can be shown at {listed(alike)}"
-        sentence += f"; no difference {shown}" if sentence else f"No difference to the baseline {shown}"
+        sentence += (
+            f"; no significant difference at {listed(alike)}"
+            if sentence
+            else f"No significant difference from the baseline at {listed(alike)}"
+        )
     if unsure:
-        sentence += f"; without an interval, as an earlier release measured it: {listed(unsure)}"
+        sentence += f"; without an interval, measured by an earlier release: {listed(unsure)}"
     if len(differences) == 1:
         sentence += "; mining and retrieval were not compared"
     return f"{sentence}."

@@ -14,11 +14,10 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.store import VersionStore
 from pipeline.duplicates.chosen_model import PRODUCTION_ASSET, TRAINED_ASSET, find_model
 from pipeline.duplicates.classifier import DuplicateClassifier
-from pipeline.models.decision import DECISION_FILE_NAME, read_decision
+from pipeline.models.decision import CALIBRATION_FILE_NAME, DECISION_FILE_NAME, read_decision
 from pipeline.orchestration.asset_values import store_value
 from pipeline.orchestration.steps import PRODUCTION
 from pipeline.quality.promotion import Candidate
-from pipeline.reporting.file_names import CALIBRATION_FILE_NAME
 
 PAIRS = [
     ("How do I learn Python?", "What is the best way to learn Python?"),

@@ -6,12 +6,18 @@ from datetime import timedelta
 import pytest
 from made_reports import MODEL, before_and_after, made, summarised
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import NotFoundError, PipelineError
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.evaluation.report_builder import build_report
-from pipeline.reporting.leaderboard import COMPARED_ROWS, SHOWN_ROWS, Leaderboard, shown_names
+from pipeline.reporting.leaderboard import (
+    COMPARED_ROWS,
+    SHOWN_ROWS,
+    Leaderboard,
+    ReportSummary,
+    SummarisedReport,
+    shown_names,
+)
 from pipeline.reporting.ranking import build_leaderboard, measured_on
-from pipeline.reporting.report_summary import ReportSummary, SummarisedReport
 
 
 def named(report: EvaluationReport, name: str) -> EvaluationReport:
@@ -97,8 +103,10 @@ def test_a_report_that_cannot_be_read_whole_is_left_out_and_counted() -> None:
 def test_without_a_report_on_these_pairs_it_says_what_to_measure() -> None:
     baseline, _ = before_and_after()
     _, data = made(0.1)
-    with pytest.raises(PipelineError, match="measure the base model again"):
+    with pytest.raises(NotFoundError) as caught:
         build_leaderboard(summarised(baseline.model_copy(update={"eval_version": "e9"})), data)
+    assert caught.value.make_again == "baseline report"
+    assert caught.value.values == {"eval_version": data.eval.data_version}
 
 
 def test_the_table_has_a_row_for_each_model_and_the_value_survives_json() -> None:

@@ -17,9 +17,8 @@ from playwright.sync_api import Route, sync_playwright
 
 from pipeline.core.foreign_text import for_markdown
 from pipeline.evaluation.report import EvaluationReport, Mistake
-from pipeline.reporting.markdown import markdown, results_markdown
-from pipeline.reporting.page import page
 from pipeline.reporting.plots import pictures
+from pipeline.reporting.rendering import markdown, page, results_markdown
 from pipeline.reporting.result_files import report_files
 
 CHROMIUM = shutil.which("chromium")
@@ -93,7 +92,7 @@ def test_a_pictures_alternative_text_gives_its_figures(post: EvaluationReport) -
     assert post.baseline is not None
     alt = {picture.name: picture.alt for picture in pictures(post)}
     assert f"baseline {post.baseline.cosine.ap:.4f}, fine-tuned {post.cosine.ap:.4f}" in alt["curves"]
-    assert f"Threshold of F1: baseline {post.baseline.cosine.f1_threshold:.4f}" in alt["scores"]
+    assert f"F1 threshold: baseline {post.baseline.cosine.f1_threshold:.4f}" in alt["scores"]
     assert "Loss from 3.500 at step 1 to 1.250 at step 20" in alt["training"]
     assert "from 0.6100 to 0.7200" in alt["training"]
 

@@ -11,13 +11,12 @@ from small_data import sample_pairs
 from pipeline.core.files import OWNER_FILE, PROJECT_ROOT, add_to_folder
 from pipeline.evaluation.decision import decision_from
 from pipeline.evaluation.report import EvaluationReport
-from pipeline.evaluation.results_csv import read_results, results_file_name
+from pipeline.evaluation.results_csv import PAGE_FILE_NAME, read_results, results_file_name
+from pipeline.models.decision import CALIBRATION_FILE_NAME
 from pipeline.models.fine_tuned import FineTunedModel
-from pipeline.reporting.file_names import CALIBRATION_FILE_NAME, PAGE_FILE_NAME
-from pipeline.reporting.markdown import markdown
 from pipeline.reporting.model_card import card_on_hub
-from pipeline.reporting.page import page
 from pipeline.reporting.recipe_knobs import knobs_that_counted
+from pipeline.reporting.rendering import markdown, page
 from pipeline.reporting.result_files import card_files, result_files
 from pipeline.training.manifest import MANIFEST_NAME
 from pipeline.training.recipe import Recipe
@@ -103,9 +102,9 @@ def test_a_model_with_a_decision_has_it_in_its_card_and_needs_no_file_of_its_pro
     files = result_files(with_decision, *reports)
     assert CALIBRATION_FILE_NAME not in files
     card = files[CARD].decode()
-    assert f"from a cosine of **{decision.threshold:.4f}** on" in card
+    assert f"**{decision.threshold:.4f}**" in card
     assert f"{decision.calibration.slope:.4f} × cosine" in card
-    assert "The model carries none" in card_files(training)[CARD].decode()
+    assert "None: the model was trained without a dev split" in card_files(training)[CARD].decode()
 
 
 def test_without_a_dev_split_there_is_no_calibration() -> None:
@@ -154,7 +153,7 @@ def test_page_report_and_card_show_every_threshold(
             for metrics in report.operating.values():
                 assert f"{metrics.accuracy_threshold:.4f}" in text, name
                 assert f"{metrics.f1_threshold:.4f}" in text, name
-    assert f"A pair counts as a duplicate from a cosine of {post.cosine.accuracy_threshold:.4f} on" in visible["card"]
+    assert f"{post.cosine.accuracy_threshold:.4f} for accuracy" in visible["card"]
 
 
 def test_card_and_page_leave_out_the_knobs_that_nothing_read(training: FineTunedModel) -> None:

@@ -166,8 +166,8 @@ def model_leaderboard(
 def _report_metadata(report: EvaluationReport, gains: Mapping[str, float] | None = None) -> dict[str, Any]:
     """What a reader looks for first: the verdict and the report, what was gained, the figures by cosine; other
     similarities last."""
-    from pipeline.reporting.markdown import markdown
     from pipeline.reporting.plots import pictures
+    from pipeline.reporting.rendering import markdown
     from pipeline.reporting.verdict import HEADLINES, verdict
 
     said = verdict(report)

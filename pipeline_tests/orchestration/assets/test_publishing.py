@@ -15,7 +15,7 @@ from damaged_production import DAMAGES
 from loopback_hub import LoopbackHub, Repository, loopback_hub
 from made_reports import a_training, before_and_after, finished_training
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import ModelError
 from pipeline.core.files import PROJECT_ROOT
 from pipeline.core.store import VersionStore
 from pipeline.definitions import defs
@@ -138,8 +138,9 @@ def test_an_unreadable_record_stops_publishing_in_one_line(pipeline_home: Path, 
 
 def test_a_model_in_a_volume_is_refused_in_one_line() -> None:
     model = a_training("t1").at("modal-volume://runs")
-    with pytest.raises(PipelineError, match="lies at modal-volume://runs/"):
+    with pytest.raises(ModelError) as caught:
         push(model, Publication(repository="team/duplicates"))
+    assert caught.value.values == {"location": "modal-volume://runs/some-model-ft"}
 
 
 def test_the_launchpad_opens_with_a_placeholder_that_is_refused() -> None:
