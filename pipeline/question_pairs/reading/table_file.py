@@ -8,7 +8,6 @@ from typing import Protocol
 from zipfile import BadZipFile
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline.core.errors import PipelineError, reason_of
 from pipeline.question_pairs.reading.labels import LabelWords
@@ -145,48 +144,3 @@ def readable(name: str) -> Iterator[None]:
 def not_readable(name: str, reason: str) -> PipelineError:
     """The one line for a file that can't be read."""
     return PipelineError(f"can't read question pairs from {name}: {reason}")
-
-
-def decoded_bytes(column: pa.Array) -> int:
-    """Bytes that a column takes once its dictionaries are looked up and its views copied: few can stand for many."""
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        return _looked_up_bytes(column)
-    if pa.types.is_struct(kind):
-        return sum(decoded_bytes(part) for part in column.flatten())
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        return decoded_bytes(column.flatten()) + _OFFSET_BYTES * len(column)
-    if pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):
-        return int(pc.sum(_lengths(column)).as_py() or 0) + _OFFSET_BYTES * len(column)
-    return int(column.nbytes)
-
-
-def longest_text(column: pa.Array) -> int:
-    """Bytes of the longest text in a column's dictionaries, used or not."""
-    kind = column.type
-    if pa.types.is_dictionary(kind) and any(is_text(kind.value_type) for is_text in _TEXTS):
-        return int(pc.max(_lengths(column.dictionary)).as_py() or 0)
-    if pa.types.is_struct(kind):
-        return max((longest_text(part) for part in column.flatten()), default=0)
-    return longest_text(column.values) if pa.types.is_list(kind) or pa.types.is_large_list(kind) else 0
-
-
-def _looked_up_bytes(column: pa.Array) -> int:
-    values, indices = column.dictionary, column.indices.drop_null()
-    if not len(values) or not len(indices):
-        return 0
-    if not any(is_text(values.type) for is_text in _TEXTS):
-        return len(indices) * (int(values.nbytes) // len(values) + 1)
-    return int(pc.sum(_lengths(values).take(indices)).as_py() or 0) + _OFFSET_BYTES * len(column)
-
-
-def _lengths(texts: pa.Array) -> pa.Array:
-    """Bytes of each text, as int64."""
-    return pc.fill_null(pc.cast(pc.binary_length(texts), pa.int64()), 0)
-
-
-_OFFSET_BYTES = 8
-_TEXTS = (
-    *(pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary),
-    *(pa.types.is_string_view, pa.types.is_binary_view),
-)

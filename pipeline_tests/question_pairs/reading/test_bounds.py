@@ -65,6 +65,25 @@ def large_texts() -> pa.Table:
     return pa.table({"question1": ["y" * 150_000_000], "question2": ["b"], "is_duplicate": [1]})
 
 
+def with_false_footer(write: Callable[[Path], None], path: Path) -> None:
+    """A file whose footer names a tenth of the bytes, and plain texts where they are incremental."""
+    write(path)
+    size = pq.ParquetFile(path).metadata.row_group(0).column(0).total_uncompressed_size
+    true, small = _varint(2 * size), bytearray(_varint(2 * (size // 10)))
+    while len(small) < len(true):
+        small[-1] |= 0x80
+        small.append(0)
+    data = path.read_bytes()
+    start = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    footer = data[start:].replace(true, bytes(small)).replace(b"\x25\x06\x0e", b"\x25\x06\x00")
+    assert footer != data[start:]
+    path.write_bytes(data[:start] + footer)
+
+
+def one_text(path: Path) -> None:
+    parquet(large_texts(), path, compression="zstd", use_dictionary=False)
+
+
 def ipc(table: pa.Table, path: Path, stream: bool) -> None:
     options = pa.ipc.IpcWriteOptions(compression="zstd")
     new = pa.ipc.new_stream if stream else pa.ipc.new_file
@@ -95,10 +114,9 @@ BOMBS: dict[str, tuple[Callable[[Path], None], str]] = {
     "parquet": (lambda path: parquet(texts(), path), "bytes of data"),
     "parquet-nested": (lambda path: parquet(nested(), path), "bytes of data"),
     "parquet-delta": (delta, "bytes of data"),
-    "parquet-one-text": (
-        lambda path: parquet(large_texts(), path, compression="zstd", use_dictionary=False),
-        "bytes in its pages",
-    ),
+    "parquet-one-text": (one_text, "bytes in its pages"),
+    "parquet-false-sizes": (lambda path: with_false_footer(one_text, path), "bytes in its pages"),
+    "parquet-false-encodings": (lambda path: with_false_footer(delta, path), "bytes of data"),
     "arrow": (lambda path: ipc(texts(), path, stream=False), "bytes of data"),
     "arrow-stream": (lambda path: ipc(texts(), path, stream=True), "bytes of data"),
     "arrow-compressed": (lambda path: ipc(large_texts(), path, stream=False), "bytes of decompressed data"),
@@ -234,7 +252,7 @@ def test_a_table_of_too_many_levels_is_refused(tmp_path: Path, levels: int) -> N
     kind: pa.DataType = pa.int64()
     for _ in range(levels):
         kind = pa.struct([("a", kind)])
-    # pyarrow itself overflows its stack where there are very many.
+    # pyarrow's writer overflows its stack where there are very many.
     table = pa.table({"deep": pa.nulls(1, kind)}) if levels < 1_000 else None
     if table is None:
         element = bytes([0x48, 1, ord("a"), 0x15, 2, 0])
@@ -243,7 +261,7 @@ def test_a_table_of_too_many_levels_is_refused(tmp_path: Path, levels: int) -> N
         (tmp_path / "pairs").write_bytes(b"PAR1" + footer + len(footer).to_bytes(4, "little") + b"PAR1")
     else:
         parquet(table, tmp_path / "pairs")
-    assert "levels deep, more than 64" in refusal(tmp_path / "pairs")
+    assert "nested more than 64 levels deep" in refusal(tmp_path / "pairs")
 
 
 def _varint(number: int) -> bytes:
