@@ -9,9 +9,9 @@ from rich.console import Console
 
 from pipeline.command_line import export, materialize, prune, review, serve, signals, use_model
 from pipeline.command_line.click_options import config_option, pairs_option, set_option, with_own_pairs
-from pipeline.command_line.live_progress import live_progress
 from pipeline.command_line.run_request import EVERYTHING, NewRun, ResumedRun
 from pipeline.command_line.scratch import remove_scratch, scratch_folder
+from pipeline.command_line.terminal import live_progress
 from pipeline.compute.choice import create_compute
 from pipeline.core.disk_errors import disk_error
 from pipeline.core.errors import PipelineError, reason_of

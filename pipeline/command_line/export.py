@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
-from pipeline.command_line.live_progress import live_progress
-from pipeline.command_line.terminal import say
+from pipeline.command_line.terminal import live_progress, say
 from pipeline.command_line.use_model import local_model
 from pipeline.core.errors import PipelineError
 from pipeline.exporting.options import ExportOptions, ExportPrecision, ParityLimits

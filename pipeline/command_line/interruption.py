@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from pipeline.command_line.live_progress import Progress
-from pipeline.command_line.terminal import say
+from pipeline.command_line.terminal import ProgressDisplay, say
 from pipeline.core.files import PROJECT_ROOT
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ class InterruptedRun:
         dagster_home: where the run is recorded; None where it leaves no record.
     """
 
-    def __init__(self, console: Console, progress: Progress, dagster_home: str | None) -> None:
+    def __init__(self, console: Console, progress: ProgressDisplay, dagster_home: str | None) -> None:
         self._console = console
         self._progress = progress
         self._home = dagster_home

@@ -13,9 +13,8 @@ from rich.console import Console
 
 from pipeline.command_line import dagster_home, signals
 from pipeline.command_line.interruption import InterruptedRun
-from pipeline.command_line.live_progress import live_progress
 from pipeline.command_line.run_request import EVERYTHING, NewRun, ResumedRun
-from pipeline.command_line.terminal import say
+from pipeline.command_line.terminal import live_progress, say
 from pipeline.compute.choice import backend
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import PROJECT_ROOT

@@ -8,8 +8,7 @@ import click
 from rich.console import Console
 
 from pipeline.command_line import signals
-from pipeline.command_line.live_progress import live_progress
-from pipeline.command_line.terminal import say
+from pipeline.command_line.terminal import live_progress, say
 from pipeline.command_line.use_model import column_option, device_option, model_option
 from pipeline.core.errors import PipelineError, counted, reason_of
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
-from pipeline.command_line.live_progress import live_progress
-from pipeline.command_line.terminal import say
+from pipeline.command_line.terminal import live_progress, say
 from pipeline.core.errors import PipelineError, counted
 from pipeline.core.progress import OnProgress
 
