@@ -23,7 +23,7 @@ from pipeline.core.store import VersionStore
 from pipeline.duplicates.chosen_model import find_model
 from pipeline.duplicates.encoder import Encoder
 from pipeline.evaluation.metrics import metrics_at, similarity_metrics
-from pipeline.exporting.export import Source, export_model
+from pipeline.exporting.export import ExportSource, export_model
 from pipeline.exporting.onnx_model import OnnxEncoder
 from pipeline.exporting.options import ExportOptions, ExportPrecision, ParityLimits
 from pipeline.models.decision import Decision
@@ -41,7 +41,7 @@ _WARM_UP = 20
 _TURN = 100
 
 
-def ways(source: Source, scratch: Path, threads: int) -> tuple[dict[str, Embed], dict[str, Decision | None]]:
+def ways(source: ExportSource, scratch: Path, threads: int) -> tuple[dict[str, Embed], dict[str, Decision | None]]:
     """What embeds, by its name, and the decision of each."""
     model = load_model(source.info, "cpu")
     own = Encoder(source.info, "cpu")
@@ -61,10 +61,10 @@ def ways(source: Source, scratch: Path, threads: int) -> tuple[dict[str, Embed],
     return embed, dict(zip(embed, decisions, strict=True))
 
 
-def _exported(source: Source, precision: ExportPrecision, folder: Path, threads: int) -> OnnxEncoder:
+def _exported(source: ExportSource, precision: ExportPrecision, folder: Path, threads: int) -> OnnxEncoder:
     made = export_model(source, ExportOptions(precision=precision), ParityLimits(max_ap_loss=0.01), folder)
-    print(made.verdict.said)
-    if not made.verdict.passed:
+    print(made.check.message)
+    if not made.check.passed:
         raise SystemExit(f"the {precision} export is refused")
     return OnnxEncoder(folder, threads)
 
@@ -127,7 +127,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         # Average precision is measured below, on all pairs: the exports' own check needs few.
         few = pairs.take(np.arange(min(500, len(pairs))))
-        embed, decisions = ways(Source(chosen.info, chosen.decision, dev, few), Path(scratch), given.threads)
+        embed, decisions = ways(ExportSource(chosen.info, chosen.decision, dev, few), Path(scratch), given.threads)
         single = one_by_one(embed, texts[: given.single])
         fast = many(embed, texts[: given.many], given.repeats)
         for name in embed:

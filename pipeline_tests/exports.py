@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from tiny_models import make_kind
 
-from pipeline.exporting.export import Source, export_model
+from pipeline.exporting.export import ExportSource, export_model
 from pipeline.exporting.onnx_model import OnnxEncoder
 from pipeline.exporting.options import ExportOptions, ParityLimits
 from pipeline.models.base_model import resolve_base_model
@@ -34,8 +34,8 @@ def info_of(model: Path | str) -> ModelInfo:
 def export_kind(folder: Path, kind: str) -> tuple[Any, OnnxEncoder]:
     """A model of that kind as the project loads it, and its export."""
     model, target = make_kind(folder / "model", kind), folder / "export"
-    made = export_model(Source(info_of(model), None, None, None), ExportOptions(), ParityLimits(), target)
-    assert made.verdict.passed, made.verdict.said
+    made = export_model(ExportSource(info_of(model)), ExportOptions(), ParityLimits(), target)
+    assert made.check.passed, made.check.message
     return exported_by(model, target)
 
 

@@ -8,7 +8,7 @@ from deciding_model import made_decision
 from exports import info_of
 from served import WITH_TORCH, WITHOUT_TORCH, Launcher, Served, launcher
 
-from pipeline.exporting.export import Source, export_model
+from pipeline.exporting.export import ExportSource, export_model
 from pipeline.exporting.options import ExportOptions, ParityLimits
 
 KNOWN = [
@@ -38,8 +38,8 @@ def launching_with_torch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[L
 def deciding_export(deciding_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The export of a model with a decision."""
     info, folder = info_of(deciding_model), tmp_path_factory.mktemp("deciding") / "export"
-    made = export_model(Source(info, made_decision(info.version), None, None), ExportOptions(), ParityLimits(), folder)
-    assert made.verdict.passed, made.verdict.said
+    made = export_model(ExportSource(info, made_decision(info.version)), ExportOptions(), ParityLimits(), folder)
+    assert made.check.passed, made.check.message
     return folder
 
 

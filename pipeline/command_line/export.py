@@ -60,7 +60,7 @@ def export_command(format_name: str, choice: str, out: Path, source: str | None,
     out = out.expanduser()
     with live_progress(Console(stderr=True)) as progress:
         from pipeline.duplicates.chosen_model import ChosenExport
-        from pipeline.exporting.export import Source, export_model, require_free
+        from pipeline.exporting.export import ExportSource, export_model, require_free
 
         require_free(out)
         chosen = local_model(choice)
@@ -68,14 +68,14 @@ def export_command(format_name: str, choice: str, out: Path, source: str | None,
             raise PipelineError(f"{choice} is an export already: name the model that it was made from")
         dev, compared, where = _pairs(chosen, choice, source)
         made = export_model(
-            Source(chosen.info, chosen.decision, dev, compared),
+            ExportSource(chosen.info, chosen.decision, dev, compared),
             ExportOptions(precision=_FORMATS[format_name]),
             ParityLimits(max_ap_loss=max_ap_loss),
             out,
             progress,
         )
-    if not made.verdict.passed:
-        raise PipelineError(f"{out} is not written: {made.verdict.said}")
+    if not made.check.passed:
+        raise PipelineError(f"{out} is not written: {made.check.message}")
     for name, text in _lines(made, out, where):
         say(Console(), f"{name:<8} {text}")
     say(Console(), f"Model    {chosen.said}")

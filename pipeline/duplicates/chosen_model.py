@@ -10,7 +10,7 @@ from pipeline.core.store import VersionStore
 from pipeline.duplicates.encoder import Encoder, TextEncoder
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.exporting.exported import ExportedModel, export_folder
-from pipeline.exporting.record import is_export, read_record, require_sound
+from pipeline.exporting.record import is_export, read_record, require_intact
 from pipeline.models.base_model import download_model, resolve_base_model
 from pipeline.models.decision import (
     CALIBRATION_FILE_NAME,
@@ -117,7 +117,7 @@ def find_model(choice: str, store: VersionStore) -> ChosenModel:
         return _newest_export(store)
     if choice and folder.is_dir():
         if is_export(folder):
-            require_sound(folder, read_record(folder))
+            require_intact(folder, read_record(folder))
             return _of_export(folder.absolute(), f"the export {folder}")
         return _of_run_folder(folder) if (folder / MANIFEST_NAME).is_file() else _of_folder(choice, folder)
     if _RUN_ID.fullmatch(choice):

@@ -1,8 +1,8 @@
-"""Makes an export: graph, tokenizer, decision and record, as a folder that is there whole or not at all."""
+"""Export a model: write graph, tokenizer, decision and record as a folder, if the export is close to the model."""
 
 import shutil
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -12,87 +12,92 @@ from pathlib import Path
 import numpy as np
 from sentence_transformers import SentenceTransformer
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import NotFoundError, SettingError
 from pipeline.core.files import flush_files, flush_folder, give_usual_permissions
 from pipeline.core.progress import LogLine, OnProgress, ignore
 from pipeline.evaluation.decision import decision_from
-from pipeline.evaluation.metrics import has_both_classes
+from pipeline.evaluation.metrics import has_both_classes, similarity_metrics
 from pipeline.evaluation.pair_scores import pair_scores
-from pipeline.exporting.measuring import Embed, measure_parity
-from pipeline.exporting.onnx_export import export_graph, export_tokenizer, module_names, refuse_unexportable
+from pipeline.exporting.onnx_export import export_graph, export_tokenizer, module_names, quantize, refuse_unexportable
 from pipeline.exporting.onnx_model import OnnxEncoder
 from pipeline.exporting.options import ExportOptions, ExportPrecision, ParityLimits
-from pipeline.exporting.parity import Parity, Verdict, judge
-from pipeline.exporting.quantization import quantize
+from pipeline.exporting.parity import Parity, ParityCheck, check_parity
 from pipeline.exporting.record import GRAPH_FILE, TOKENIZER_FILE, ExportRecord, is_export, write_record
 from pipeline.models.decision import Decision, write_decision
 from pipeline.models.embedding import prompt_of
 from pipeline.models.encoding import embed_questions
 from pipeline.models.info import ModelInfo
 from pipeline.models.loading import load_model, quiet_libraries
+from pipeline.models.probe_questions import PROBE_QUESTIONS
+from pipeline.models.unit_length import unit
 from pipeline.question_pairs.questions import QuestionIndex
 from pipeline.question_pairs.schema import PairTable
+
+Embed = Callable[[list[str]], np.ndarray]
+"""From texts to float32 of shape (texts, dimensions)."""
 
 _TOKEN_BUDGET = 4_096
 _LIBRARIES = ("onnx", "onnxruntime", "onnxscript", "sentence-transformers", "tokenizers", "torch", "transformers")
 
 
 @dataclass(frozen=True)
-class Source:
-    """What is exported.
+class ExportSource:
+    """A model to export, with pairs to check the export on.
 
     Attributes:
-        decision: that the model carries; None for a model without one.
-        dev: pairs that an int8 export's decision is chosen on; None where they are not at hand.
-        compared: pairs that the export is held against the model on; None where none are at hand.
+        decision: the model's own; None for a model without one.
+        dev: pairs to choose an int8 export's decision on; None if they are unavailable.
+        compared: pairs to compare the export with the model on; None if none are available.
     """
 
     info: ModelInfo
-    decision: Decision | None
-    dev: PairTable | None
-    compared: PairTable | None
+    decision: Decision | None = None
+    dev: PairTable | None = None
+    compared: PairTable | None = None
 
 
 @dataclass(frozen=True)
 class Export:
-    """An export that was made, and what it was found to be.
+    """An export and its check against the model.
 
     Attributes:
-        decision: that it carries.
-        verdict: on its parity. Where that is against it, its folder isn't there.
+        decision: the export's own thresholds and calibration.
+        check: of its parity. If that failed, the folder was not written.
         size: bytes of its files.
     """
 
     record: ExportRecord
     decision: Decision | None
     parity: Parity
-    verdict: Verdict
+    check: ParityCheck
     size: int
 
 
 def require_free(folder: Path) -> None:
-    """Refuse a folder that holds anything else than an earlier export.
+    """Refuse a folder with anything else than an earlier export.
 
     Raises:
-        PipelineError: it names the folder.
+        SettingError: it names the folder.
     """
     if folder.exists() and not is_export(folder):
-        raise PipelineError(f"{folder} is there already and is no export: name a folder that doesn't exist")
+        raise SettingError(f"{folder} exists and is no export: choose a folder that doesn't exist", folder=folder)
 
 
 def export_model(
-    source: Source, options: ExportOptions, limits: ParityLimits, folder: Path, on_progress: OnProgress = ignore
+    source: ExportSource, options: ExportOptions, limits: ParityLimits, folder: Path, on_progress: OnProgress = ignore
 ) -> Export:
-    """Export a model into a folder, if the export holds what the limits ask for; an earlier one there is replaced then.
+    """Export a model into a folder, replacing an earlier export, if the result is within the limits.
 
     Raises:
-        PipelineError: when the model can't be loaded or exported, or the folder holds something else.
+        PipelineError: when the model can't be loaded or exported, or the folder contains something else.
     """
     require_free(folder)
     if options.precision != "fp32" and (source.compared is None or not has_both_classes(source.compared.labels)):
-        raise PipelineError(
-            f"there are no labelled pairs of both classes for {source.info.label}, so nothing says what an "
-            f"{options.precision} export loses: name some (--pairs)"
+        raise NotFoundError(
+            f"there are no labelled pairs of both classes for {source.info.label} to measure the loss of an "
+            f"{options.precision} export on: name some (--pairs)",
+            model=source.info.label,
+            precision=options.precision,
         )
     quiet_libraries()
     model = load_model(source.info, "cpu")
@@ -112,21 +117,48 @@ def export_model(
         record = record.sealed(staging)
         write_record(staging, record)
         parity = measure_parity(own, exported, source.compared)
-        verdict = judge(parity, options.precision, limits)
+        check = check_parity(parity, options.precision, limits)
         size = sum(path.stat().st_size for path in staging.iterdir())
-        if verdict.passed:
+        if check.passed:
             publish()
-    return Export(record, decision, parity, verdict, size)
+    return Export(record, decision, parity, check, size)
 
 
 def compare_with_model(encoder: OnnxEncoder, info: ModelInfo, pairs: PairTable, on_progress: OnProgress) -> Parity:
-    """Measure an export again.
+    """Compare an existing export with its model again.
 
     Raises:
-        PipelineError: when the model that it was made from can't be loaded.
+        PipelineError: when the model can't be loaded.
     """
     quiet_libraries()
     return measure_parity(*_embedders(load_model(info, "cpu"), encoder, on_progress), pairs)
+
+
+def measure_parity(model: Embed, export: Embed, pairs: PairTable | None) -> Parity:
+    """Embed the questions of the pairs, or probe questions without pairs, with both, and compare.
+
+    Raises:
+        PipelineError: when either gives values that are not finite.
+    """
+    index = QuestionIndex.of(pairs) if pairs is not None and len(pairs) else None
+    texts = index.texts if index else PROBE_QUESTIONS
+    theirs, ours = unit(model(texts)), unit(export(texts))
+    cosine = np.einsum("ij,ij->i", theirs.astype(np.float64), ours.astype(np.float64))
+    # Two zero vectors are equal, although their cosine is undefined.
+    cosine[~theirs.any(axis=1) & ~ours.any(axis=1)] = 1
+    measured: list[float] = []
+    if index and pairs is not None and has_both_classes(pairs.labels):
+        for vectors in (theirs, ours):
+            scores = np.einsum("ij,ij->i", vectors[index.first], vectors[index.second])
+            measured.append(similarity_metrics(scores, pairs.labels).ap)
+    return Parity(
+        questions=len(texts),
+        min_cosine=float(cosine.min()),
+        mean_cosine=float(cosine.mean()),
+        pairs=len(pairs) if measured and pairs is not None else 0,
+        ap_of_model=measured[0] if measured else None,
+        ap_of_export=measured[1] if measured else None,
+    )
 
 
 def _embedders(model: SentenceTransformer, encoder: OnnxEncoder, on_progress: OnProgress) -> tuple[Embed, Embed]:
@@ -140,7 +172,7 @@ def _embedders(model: SentenceTransformer, encoder: OnnxEncoder, on_progress: On
 
 
 def _write_model(model: SentenceTransformer, info: ModelInfo, precision: ExportPrecision, folder: Path) -> ExportRecord:
-    """Write graph and tokenizer, and say what they are; the hashes aren't in it yet that its last file brings."""
+    """Write graph and tokenizer, and return their record, which the caller seals again after adding the decision."""
     if precision == "fp32":
         inputs, opset = export_graph(model, info.label, folder / GRAPH_FILE)
     else:
@@ -170,7 +202,7 @@ def _write_model(model: SentenceTransformer, info: ModelInfo, precision: ExportP
 
 
 def _decide(exported: Embed, model_version: str, dev: PairTable | None) -> Decision | None:
-    """Thresholds and a calibration of the export's own scores; None without dev pairs of both classes."""
+    """Choose thresholds and a calibration on the export's own scores; None without dev pairs of both classes."""
     if dev is None or not has_both_classes(dev.labels):
         return None
     index = QuestionIndex.of(dev)
@@ -181,7 +213,7 @@ def _decide(exported: Embed, model_version: str, dev: PairTable | None) -> Decis
 
 @contextmanager
 def _staged(folder: Path) -> "Iterator[tuple[Path, partial[None]]]":
-    """A folder beside the wanted one, and what renames it to that; unless it is called, nothing is left."""
+    """Yield a temporary folder next to the target, and a function that renames it to the target."""
     folder = folder.absolute()
     folder.parent.mkdir(parents=True, exist_ok=True)
     staging = folder.parent / f".{folder.name}.{uuid.uuid4().hex}.tmp"

@@ -1,30 +1,30 @@
-"""An export that a store keeps: its value, and its files on this machine. Imports neither torch nor transformers."""
+"""An export in the store: its value, and its files on this machine. Imports neither torch nor transformers."""
 
 import shutil
 import uuid
 from pathlib import Path
 from typing import ClassVar
 
-from pipeline.core.errors import PipelineError, reason_of
+from pipeline.core.errors import DamagedError, MismatchError, PipelineError, reason_of
 from pipeline.core.files import flush_files, flush_folder, replacing
 from pipeline.core.store import VersionStore
 from pipeline.core.values import StoredValue
 from pipeline.exporting.parity import Parity
-from pipeline.exporting.record import AGAIN, RECORD_FILE, ExportRecord, read_record, require_sound
+from pipeline.exporting.record import AGAIN, RECORD_FILE, ExportRecord, read_record, require_intact
 from pipeline.models.info import ModelInfo
 
 _CACHE = Path("~/.cache/quora-finetuning-pipeline/exports")
 
 
 class ExportedModel(StoredValue):
-    """An exported model; its files lie below the same home.
+    """An exported model, with its files below the same home.
 
     Attributes:
-        record: what its `export.json` says.
-        model: that it was made from.
-        parity: what it was found to lose.
-        eval_version: data version of the pairs that it was measured on.
-        folder: of its files, by its path below the home.
+        record: its `export.json`.
+        model: the exported model.
+        parity: the comparison with the model.
+        eval_version: data version of the pairs of that comparison.
+        folder: path of its files below the home.
     """
 
     stored_name: ClassVar[str] = "ExportedModel"
@@ -42,11 +42,11 @@ class ExportedModel(StoredValue):
 
 
 def store_files(store: VersionStore, place: str, folder: Path, record: ExportRecord) -> None:
-    """Put the files of an export below a store's home, `export.json` last.
+    """Copy the files of an export below a store's home, `export.json` last.
 
     Args:
-        place: path below the home; its name has the export's identity, so whoever writes there writes the same.
-        folder: that has them now.
+        place: path below the home; it contains the export's identity, so concurrent writers write the same bytes.
+        folder: the source.
     """
     for name in (*record.files, RECORD_FILE):
         with (
@@ -58,13 +58,13 @@ def store_files(store: VersionStore, place: str, folder: Path, record: ExportRec
 
 
 def export_folder(store: VersionStore, value: ExportedModel, cache: Path = _CACHE) -> Path:
-    """The folder of an export on this machine, its files verified.
+    """Return the folder of an export on this machine, after verifying its files.
 
     Args:
-        cache: where the files of a store that lies elsewhere are kept.
+        cache: for copies of files from a remote store.
 
     Raises:
-        PipelineError: when a file is gone, or isn't what was written.
+        PipelineError: when a file is missing or damaged.
     """
     place = store.root / value.folder
     if isinstance(place, Path):
@@ -76,7 +76,7 @@ def export_folder(store: VersionStore, value: ExportedModel, cache: Path = _CACH
         try:
             _require(folder, value)
         except PipelineError:
-            # It is a copy: it is made again below.
+            # It is a copy, so copy it again below.
             shutil.rmtree(folder)
         else:
             return folder
@@ -88,13 +88,15 @@ def export_folder(store: VersionStore, value: ExportedModel, cache: Path = _CACH
                 with (place / name).open("rb") as source, (staging / name).open("wb") as target:
                     shutil.copyfileobj(source, target)
             except FileNotFoundError as error:
-                raise PipelineError(f"the export lacks {place / name} ({reason_of(error)}): {AGAIN}") from error
+                raise DamagedError(
+                    f"the export lacks {place / name} ({reason_of(error)}): {AGAIN}", path=place / name
+                ) from error
         _require(staging, value)
         flush_files(staging)
         try:
             staging.rename(folder)
         except OSError:
-            # Another process has brought it meanwhile.
+            # Another process has copied it in the meantime.
             _require(folder, value)
         flush_folder(cache)
     finally:
@@ -105,5 +107,9 @@ def export_folder(store: VersionStore, value: ExportedModel, cache: Path = _CACH
 def _require(folder: Path, value: ExportedModel) -> None:
     record = read_record(folder)
     if record != value.record:
-        raise PipelineError(f"{folder / RECORD_FILE} is of another export ({record.identity}): {AGAIN}")
-    require_sound(folder, record)
+        raise MismatchError(
+            f"{folder / RECORD_FILE} belongs to another export ({record.identity}): {AGAIN}",
+            folder=folder,
+            identity=record.identity,
+        )
+    require_intact(folder, record)

@@ -1,7 +1,7 @@
-"""Runs an export: texts to vectors with onnxruntime and tokenizers alone, without torch or transformers.
+"""Run an export: embed texts with onnxruntime and tokenizers alone, without torch or transformers.
 
-An fp32 export embeds texts of like length together. An int8 one embeds each by itself: onnxruntime scales activations
-by the largest value among all that it is given at once, so a vector would depend on its neighbours.
+An fp32 export embeds texts of similar length in batches. An int8 export embeds each text alone: onnxruntime scales
+activations by the largest value in a batch, so a vector would depend on the other texts.
 """
 
 import os
@@ -11,44 +11,44 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.core.errors import PipelineError, excerpt, reason_of
+from pipeline.core.errors import DamagedError, InputError, NotInstalledError, excerpt, reason_of
 from pipeline.core.progress import Advanced, OnProgress, ignore
 from pipeline.exporting.options import ExportPrecision
-from pipeline.exporting.record import AGAIN, GRAPH_FILE, TOKENIZER_FILE, read_record, require_sound
+from pipeline.exporting.record import AGAIN, GRAPH_FILE, TOKENIZER_FILE, read_record, require_intact
 from pipeline.models.decision import Decision, read_decision
 from pipeline.models.unit_length import unit
 
 EXTRA = 'install the extra: pip install -e ".[export]"'
 _PART_SIZE = 4_096
 _TOKEN_BUDGET = 4_096
-"""Tokens of a batch, padding included; a longer text is a batch by itself."""
+"""Tokens of a batch, including padding; a longer text is embedded alone."""
 
 _TOKENIZED_AT_ONCE = 1_024
 
 
 class OnnxEncoder:
-    """Embeds with an exported model, as `SentenceTransformer.encode` of the model that it was made from, at length 1.
+    """Embeds with an exported model, as `SentenceTransformer.encode` of the model does, with vectors of length 1.
 
     Attributes:
-        record: what the export says of itself.
-        model_version: of the model that it was made from.
+        record: the export's `export.json`.
+        model_version: of the exported model.
         precision: of its weights.
         dimensions: of a vector.
-        decision: its own thresholds and calibration; None where it carries none.
-        part_size: texts that are worth being handed over at once.
+        decision: its own thresholds and calibration; None for an export without them.
+        part_size: texts of a corpus to embed at once.
     """
 
     def __init__(self, folder: Path, threads: int | None = None) -> None:
         """Load an export.
 
         Args:
-            threads: that onnxruntime computes with; None for the cores that this process may use.
+            threads: of onnxruntime; None for the number of cores that this process may use.
 
         Raises:
             PipelineError: when it is missing or damaged, or the extra isn't installed.
         """
         self.record = read_record(folder)
-        require_sound(folder, self.record)
+        require_intact(folder, self.record)
         self.model_version: str = self.record.model_version
         self.precision: ExportPrecision = self.record.precision
         self.dimensions: int = self.record.dimensions
@@ -57,7 +57,7 @@ class OnnxEncoder:
         self._session = _session(folder / GRAPH_FILE, threads or usable_cores())
         self._tokenizer = _tokenizer(folder / TOKENIZER_FILE)
         self._padding = self._tokenizer.padding
-        # Each batch is padded below, when it is known which texts it has.
+        # `_run` pads each batch to its longest text.
         self._tokenizer.no_padding()
 
     def embed_parts(self, parts: Sequence[list[str]], on_progress: OnProgress = ignore) -> Iterator[np.ndarray]:
@@ -68,10 +68,9 @@ class OnnxEncoder:
     def embed(
         self, texts: list[str], on_progress: OnProgress = ignore, stage: str = "embedding questions"
     ) -> np.ndarray:
-        """Vectors of length 1 (or 0, where the model gives no direction): float32 of shape (len(texts), dimensions).
+        """Return vectors of length 1 (0 for a zero vector): float32 of shape (len(texts), dimensions).
 
-        A text has the same vector whichever others it is embedded with: for fp32 up to the last digits, for int8 to the
-        last bit.
+        A vector doesn't depend on the other texts: for fp32 up to the last digits, for int8 bit for bit.
 
         Raises:
             PipelineError: when a text isn't valid Unicode, or the model gives values that are not finite.
@@ -92,15 +91,15 @@ class OnnxEncoder:
         for start in range(0, len(texts), _TOKENIZED_AT_ONCE):
             chunk = [self.record.prompt + text for text in texts[start : start + _TOKENIZED_AT_ONCE]]
             try:
-                # One by one the tokenizer starts no threads, which cost more than a question.
+                # `encode` starts no threads, which would cost more than a single question.
                 found += [self._tokenizer.encode(chunk[0])] if len(chunk) == 1 else self._tokenizer.encode_batch(chunk)
             except (TypeError, UnicodeError):
                 broken = next((text for text in chunk if not _is_unicode(text)), chunk[0])
-                raise PipelineError(f"{excerpt(broken)} is no text: write it in valid Unicode") from None
+                raise InputError(f"{excerpt(broken)} is no text: write it in valid Unicode", text=broken) from None
         return found
 
     def _batches(self, order: np.ndarray, encodings: list[Any]) -> Iterator[list[int]]:
-        """Indices of texts that are embedded together, shortest first."""
+        """Yield the indices of texts to embed together, shortest first."""
         batch: list[int] = []
         for i in order.tolist():
             if batch and (self.precision != "fp32" or (len(batch) + 1) * len(encodings[i]) > _TOKEN_BUDGET):
@@ -123,7 +122,7 @@ class OnnxEncoder:
 
 
 def usable_cores() -> int:
-    """Cores that this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -146,21 +145,25 @@ def _session(path: Path, threads: int) -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        raise PipelineError(f"running an export needs onnxruntime ({reason_of(error)}): {EXTRA}") from error
+        raise NotInstalledError(
+            f"running an export needs onnxruntime ({reason_of(error)}): {EXTRA}", packages=("onnxruntime",)
+        ) from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise PipelineError(f"onnxruntime can't run {path} ({reason_of(error)}): {AGAIN}") from error
+        raise DamagedError(f"onnxruntime can't run {path} ({reason_of(error)}): {AGAIN}", path=path) from error
 
 
 def _tokenizer(path: Path) -> Any:
     try:
         from tokenizers import Tokenizer
     except ImportError as error:
-        raise PipelineError(f"running an export needs tokenizers ({reason_of(error)}): {EXTRA}") from error
+        raise NotInstalledError(
+            f"running an export needs tokenizers ({reason_of(error)}): {EXTRA}", packages=("tokenizers",)
+        ) from error
     try:
         return Tokenizer.from_file(str(path))
     except Exception as error:
-        raise PipelineError(f"tokenizers can't read {path} ({reason_of(error)}): {AGAIN}") from error
+        raise DamagedError(f"tokenizers can't read {path} ({reason_of(error)}): {AGAIN}", path=path) from error

@@ -1,4 +1,4 @@
-"""How a model is exported, and what an export must hold: settings."""
+"""Settings of exports."""
 
 from typing import Literal
 
@@ -15,27 +15,27 @@ class ExportOptions(FrozenModel):
     precision: ExportPrecision = Field(
         default="fp32",
         description="`fp32` gives the embeddings of the model itself; `int8` has 8-bit weights and activations: "
-        "quicker and smaller, with thresholds and a calibration of its own.",
+        "faster and smaller, with its own thresholds and calibration.",
     )
 
 
 class ParityLimits(FrozenModel):
-    """How far an export may be from the model that it was made from."""
+    """How far an export may differ from its model."""
 
     min_cosine: float = Field(
         default=0.9999,
         ge=-1,
         le=1,
-        description="Least cosine between an embedding of an fp32 export and the model's own, over the questions that "
-        "are compared.",
+        description="Minimum cosine between the embeddings of an fp32 export and of the model, over all compared "
+        "questions.",
     )
     max_ap_loss: float = Field(
         default=0.003,
         ge=0,
         le=1,
-        description="Most average precision that an int8 export may lose against the model, on the same pairs.",
+        description="Maximum average precision that an int8 export may lose, on the same pairs.",
     )
 
 
 class ExportJobOptions(ExportOptions, ParityLimits):
-    """How the model in production is exported, and what the export must hold."""
+    """How the model in production is exported, and how far the export may differ from it."""

@@ -1,4 +1,4 @@
-"""How far an export is from the model that it was made from, and whether that is near enough: values alone."""
+"""How close an export is to its model, and whether that is close enough."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,12 @@ from pipeline.exporting.options import ExportPrecision, ParityLimits
 
 
 class Parity(FrozenModel):
-    """An export beside the model that it was made from, on the same questions and pairs.
+    """An export compared with its model on the same questions and pairs.
 
     Attributes:
-        questions: how many were embedded by both.
+        questions: the number of questions that both embedded.
         min_cosine, mean_cosine: between the two embeddings of a question.
-        pairs: labelled pairs that both were measured on; 0 where there were none of both classes.
+        pairs: the number of labelled pairs that both were measured on; 0 if there were none of both classes.
         ap_of_model, ap_of_export: average precision by cosine; None without pairs.
     """
 
@@ -25,49 +25,49 @@ class Parity(FrozenModel):
 
     @property
     def ap_loss(self) -> float | None:
-        """What the export loses; below 0 where it gains."""
+        """Average precision that the export loses; negative if it gains."""
         if self.ap_of_model is None or self.ap_of_export is None:
             return None
         return self.ap_of_model - self.ap_of_export
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ParityCheck:
     """Whether an export may be used.
 
     Attributes:
-        value: the figure that was looked at; None where it couldn't be measured.
-        threshold: the bound that it was held against.
-        said: in a sentence.
+        value: the figure that decides; None if it couldn't be measured.
+        threshold: its bound.
+        message: the result in a sentence.
     """
 
     passed: bool
     value: float | None
     threshold: float
-    said: str
+    message: str
 
 
-def judge(parity: Parity, precision: ExportPrecision, limits: ParityLimits) -> Verdict:
-    """Whether an export is near enough: fp32 by its embeddings, int8 by the average precision that it loses."""
+def check_parity(parity: Parity, precision: ExportPrecision, limits: ParityLimits) -> ParityCheck:
+    """Check an fp32 export by its embeddings, and an int8 export by the average precision that it loses."""
     if precision == "fp32":
-        return Verdict(
+        return ParityCheck(
             parity.min_cosine >= limits.min_cosine,
             parity.min_cosine,
             limits.min_cosine,
             f"the lowest cosine to the model's own embedding is {parity.min_cosine:.6f} over {parity.questions:,} "
-            f"questions; at least {limits.min_cosine:g} is asked for",
+            f"questions; the minimum is {limits.min_cosine:g}",
         )
     if (loss := parity.ap_loss) is None:
-        return Verdict(
+        return ParityCheck(
             False,
             None,
             limits.max_ap_loss,
-            "there are no labelled pairs of both classes, so nothing says what the int8 export loses",
+            "there are no labelled pairs of both classes to measure the loss of the int8 export on",
         )
-    return Verdict(
+    return ParityCheck(
         loss <= limits.max_ap_loss,
         loss,
         limits.max_ap_loss,
         f"its average precision is {parity.ap_of_export:.4f}, the model's {parity.ap_of_model:.4f}, on "
-        f"{parity.pairs:,} pairs: a loss of {loss:+.4f}; at most {limits.max_ap_loss:g} is accepted",
+        f"{parity.pairs:,} pairs: a loss of {loss:+.4f}; the maximum is {limits.max_ap_loss:g}",
     )

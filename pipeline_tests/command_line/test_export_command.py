@@ -58,11 +58,11 @@ def test_int8_without_labelled_pairs_says_how_to_name_some(
 ) -> None:
     out = tmp_path / "exported"
     refused = command("export", "onnx-int8", "--model", str(deciding_model), "--out", str(out), status=1)
-    assert "nothing says what an int8 export loses: name some" in refused
+    assert "--pairs" in refused
     assert not out.exists()
 
 
 def test_a_folder_with_other_things_is_refused_before_anything_is_loaded(command: Command, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("…")
     refused = command("export", "onnx", "--model", "nothing-there", "--out", str(tmp_path), status=1)
-    assert f"{tmp_path} is there already and is no export" in refused
+    assert f"{tmp_path} exists and is no export" in refused

@@ -10,7 +10,7 @@ from exports import info_of
 from small_data import sample_pairs
 from tiny_models import make_model
 
-from pipeline.exporting.export import Source, export_model
+from pipeline.exporting.export import ExportSource, export_model
 from pipeline.exporting.options import ExportOptions, ExportPrecision, ParityLimits
 from pipeline.question_pairs.schema import PairTable
 
@@ -31,25 +31,25 @@ def compared() -> PairTable:
 
 
 @pytest.fixture(scope="session")
-def source(tiny: Path, dev: PairTable, compared: PairTable) -> Source:
+def source(tiny: Path, dev: PairTable, compared: PairTable) -> ExportSource:
     info = info_of(tiny)
-    return Source(info, made_decision(info.version), dev, compared)
+    return ExportSource(info, made_decision(info.version), dev, compared)
 
 
-def _exported(source: Source, precision: ExportPrecision, folder: Path) -> Path:
+def _exported(source: ExportSource, precision: ExportPrecision, folder: Path) -> Path:
     # A model with random weights loses more than a trained one.
     made = export_model(source, ExportOptions(precision=precision), ParityLimits(max_ap_loss=0.1), folder)
-    assert made.verdict.passed, made.verdict.said
+    assert made.check.passed, made.check.message
     return folder
 
 
 @pytest.fixture(scope="session")
-def exported(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exported(source: ExportSource, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _exported(source, "fp32", tmp_path_factory.mktemp("exported") / "fp32")
 
 
 @pytest.fixture(scope="session")
-def exported_int8(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exported_int8(source: ExportSource, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _exported(source, "int8", tmp_path_factory.mktemp("exported") / "int8")
 
 

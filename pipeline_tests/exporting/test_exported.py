@@ -7,7 +7,7 @@ import pytest
 from deciding_model import made_decision
 from exports import info_of
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import DamagedError, PipelineError
 from pipeline.core.store import VersionStore
 from pipeline.duplicates.cache import VectorCache
 from pipeline.duplicates.chosen_model import EXPORTED_ASSET, ChosenExport, find_model
@@ -49,8 +49,9 @@ def test_the_newest_export_of_a_home_is_a_choice(exported: Path, tiny: Path, pip
     assert chosen.said.startswith("the newest export: model, version ")
     assert list(damage_in(store, pipeline_home / "runs")) == []
     (chosen.folder / "model.onnx").write_bytes(b"")
-    with pytest.raises(PipelineError, match=r"model\.onnx is not what was exported"):
+    with pytest.raises(DamagedError) as caught:
         find_model("exported", store)
+    assert caught.value.values == {"path": chosen.folder / "model.onnx"}
     (said,) = damage_in(store, pipeline_home / "runs")
     assert said.endswith("model.onnx is not what was written")
 
@@ -67,11 +68,12 @@ def test_of_object_storage_a_verified_copy_is_kept_here(exported: Path, tiny: Pa
     assert OnnxEncoder(folder).embed(["why?"]).shape == (1, 16)
     (store.root / value.folder / "model.onnx").write_bytes(b"")
     assert export_folder(store, value, tmp_path / "cache") == folder
-    with pytest.raises(PipelineError, match=r"model\.onnx is not what was exported"):
+    with pytest.raises(DamagedError, match=r"model\.onnx"):
         export_folder(store, value, tmp_path / "other")
     (store.root / value.folder / "model.onnx").unlink()
-    with pytest.raises(PipelineError, match=r"the export lacks .*model\.onnx"):
+    with pytest.raises(DamagedError) as caught:
         export_folder(store, value, tmp_path / "other")
+    assert caught.value.values == {"path": store.root / value.folder / "model.onnx"}
     assert list((tmp_path / "other").iterdir()) == []
 
 

@@ -24,7 +24,7 @@ from served import Launcher, Served
 
 from pipeline.core.store import VersionStore
 from pipeline.duplicates.chosen_model import EXPORTED_ASSET, PRODUCTION_ASSET
-from pipeline.exporting.export import Source, export_model
+from pipeline.exporting.export import ExportSource, export_model
 from pipeline.exporting.exported import ExportedModel, store_files
 from pipeline.exporting.options import ExportOptions, ParityLimits
 from pipeline.exporting.parity import Parity
@@ -172,7 +172,7 @@ def test_a_new_export_is_taken_up_without_torch(
 ) -> None:
     store = VersionStore(str(tmp_path / "home"))
     other, info = tmp_path / "export", info_of(other_model(tiny_model, tmp_path / "other"))
-    export_model(Source(info, made_decision(info.version), None, None), ExportOptions(), ParityLimits(), other)
+    export_model(ExportSource(info, made_decision(info.version)), ExportOptions(), ParityLimits(), other)
     versions = [keep_export(store, folder) for folder in (other, deciding_export)]
     arguments = ["--model", "exported", "--limit", "watch_seconds=0.2"]
     with launching.serving(*arguments, PIPELINE_HOME=store.home) as served:

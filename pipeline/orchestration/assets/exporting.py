@@ -15,7 +15,7 @@ from pipeline.core.errors import ModelError, NotFoundError
 from pipeline.core.store import VersionStore
 from pipeline.exporting.exported import ExportedModel
 from pipeline.exporting.options import ExportJobOptions, ParityLimits
-from pipeline.exporting.parity import Verdict, judge
+from pipeline.exporting.parity import ParityCheck, check_parity
 from pipeline.orchestration.after_promotion import launched_after_promotion
 from pipeline.orchestration.asset_values import load_value, stored_pairs
 from pipeline.orchestration.assets.common import OWNERS, finding_result, progress_into, readable
@@ -30,7 +30,7 @@ from pipeline.quality.production_record import ProductionModel
 from pipeline.question_pairs.schema import PairTable
 
 if TYPE_CHECKING:
-    from pipeline.exporting.export import Export, Source
+    from pipeline.exporting.export import Export, ExportSource
 
 JOB = "export"
 _PARITY = "parity"
@@ -81,8 +81,8 @@ def export_production_model(
         if dg.AssetKey(EXPORTED) in context.selected_asset_keys:
             yield from _export(context, config, store, compute)
         else:
-            verdict = _verdict_on_current(context, config, store, compute)
-            yield finding_result(_finding(verdict), EXPORTED, _PARITY)
+            check = _check_current(context, config, store, compute)
+            yield finding_result(_finding(check), EXPORTED, _PARITY)
 
 
 def _export(
@@ -96,7 +96,7 @@ def _export(
         source = _source(store, compute, current)
         folder = Path(scratch) / "export"
         made = export_model(source, config, config, folder, progress_into(context))
-        if made.verdict.passed:
+        if made.check.passed:
             value = _value(current, made)
             store_files(store, value.folder, folder, made.record)
             yield dg.MaterializeResult(
@@ -111,14 +111,14 @@ def _export(
                     "synthetic": current.model.origin.synthetic,
                 },
             )
-        yield finding_result(_finding(made.verdict), EXPORTED, _PARITY)
-        if not made.verdict.passed:
+        yield finding_result(_finding(made.check), EXPORTED, _PARITY)
+        if not made.check.passed:
             raise ModelError(
-                f"the {config.precision} export of {source.info.name} is refused: {made.verdict.said}; the one before "
+                f"the {config.precision} export of {source.info.name} is refused: {made.check.message}; the one before "
                 "stays",
                 precision=config.precision,
                 model=source.info.name,
-                verdict=made.verdict.said,
+                check=made.check.message,
             )
 
 
@@ -132,9 +132,9 @@ def _value(current: ProductionModel, made: "Export") -> ExportedModel:
     )
 
 
-def _verdict_on_current(
+def _check_current(
     context: dg.AssetExecutionContext, limits: ParityLimits, store: VersionStore, compute: Compute
-) -> Verdict:
+) -> ParityCheck:
     """Compare the current export with its model once more, on the same eval pairs."""
     from pipeline.core.locations import remote_location
     from pipeline.exporting.export import compare_with_model
@@ -147,15 +147,15 @@ def _verdict_on_current(
         info = compute.download(in_production(store).model).model
     pairs = _pairs(store, "eval_split", value.eval_version)
     parity = compare_with_model(OnnxEncoder(export_folder(store, value)), info, pairs, progress_into(context))
-    return judge(parity, value.record.precision, limits)
+    return check_parity(parity, value.record.precision, limits)
 
 
-def _source(store: VersionStore, compute: Compute, current: ProductionModel) -> "Source":
+def _source(store: VersionStore, compute: Compute, current: ProductionModel) -> "ExportSource":
     """The model on this machine, with the pairs that its decision was chosen on and that it was measured on."""
     from pipeline.core.locations import remote_location
     from pipeline.duplicates.chosen_model import PRODUCTION as IN_PRODUCTION
     from pipeline.duplicates.chosen_model import find_model
-    from pipeline.exporting.export import Source
+    from pipeline.exporting.export import ExportSource
 
     compute.verify(current.model)
     chosen = find_model(IN_PRODUCTION, store)
@@ -163,7 +163,7 @@ def _source(store: VersionStore, compute: Compute, current: ProductionModel) -> 
         chosen = chosen.at(compute.download(current.model))
     dev_version = chosen.decision.dev_version if chosen.decision else ""
     dev = _pairs(store, "dev_split", dev_version) if dev_version else None
-    return Source(chosen.info, chosen.decision, dev, _pairs(store, "eval_split", current.report.eval_version))
+    return ExportSource(chosen.info, chosen.decision, dev, _pairs(store, "eval_split", current.report.eval_version))
 
 
 def _pairs(store: VersionStore, side: str, version: str) -> PairTable:
@@ -194,8 +194,8 @@ def _metadata(made: "Export") -> dict[str, Any]:
     return {name: value for name, value in figures.items() if value is not None}
 
 
-def _finding(verdict: Verdict) -> Finding:
-    return Finding(verdict.passed, verdict.value, verdict.threshold, verdict.said)
+def _finding(check: ParityCheck) -> Finding:
+    return Finding(check.passed, check.value, check.threshold, check.message)
 
 
 export_job = dg.define_asset_job(
