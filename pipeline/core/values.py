@@ -13,8 +13,11 @@ A version that is made from fields of a value must name these fields. If it took
 every stored value another version, and none could be read any more.
 """
 
+import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, ClassVar, Self
 
 from pydantic import (
@@ -43,6 +46,75 @@ class FrozenModel(BaseModel):
     are only named while the definitions load."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+
+@dataclass(frozen=True)
+class Renamed:
+    """What a setting is called now.
+
+    Attributes:
+        name: the current name.
+        values: the current value for each earlier one that is written differently now; other values stay as they are.
+    """
+
+    name: str
+    values: Mapping[Any, Any] = field(default_factory=dict)
+
+    def value(self, given: Any) -> Any:
+        """The current value for one that was given under the earlier name."""
+        return self.values.get(given, given) if isinstance(given, Hashable) else given
+
+
+class Settings(FrozenModel):
+    """Settings that are also read under their earlier names.
+
+    To rename a setting, rename the field and declare its earlier name::
+
+        class Recipe(Settings):
+            renamed: ClassVar = {
+                "scheduler": Renamed("lr_scheduler_type"),
+                "keep": Renamed("load_best_model_at_end", {"best": True, "last": False}),
+            }
+
+    The earlier name then works in config files, in `--set step.scheduler=linear`, in Dagster's run config (of the
+    Launchpad, of schedules and of runs that are executed again) and in stored values. The first use in a process logs a
+    warning. Both names together are refused. An earlier name is no attribute, and isn't written.
+
+    Attributes:
+        renamed: the current name for each earlier one.
+    """
+
+    renamed: ClassVar[Mapping[str, Renamed]] = {}
+
+    @classmethod
+    def with_current_names(cls, given: Mapping[str, Any], is_stored: bool = False) -> dict[str, Any]:
+        """The given settings under their current names.
+
+        Raises:
+            ValueError: when a setting is given under both names.
+        """
+        values = dict(given)
+        for earlier, current in cls.renamed.items():
+            if earlier not in values:
+                continue
+            if current.name in values:
+                raise ValueError(f"{earlier} and {current.name} are the same setting: leave out {earlier}")
+            values[current.name] = current.value(values.pop(earlier))
+            if not is_stored:
+                _warn_renamed(earlier, current.name)
+        return values
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_earlier_names(cls, fields: Any, info: ValidationInfo) -> Any:
+        is_stored = bool((info.context or {}).get("from_store"))
+        return cls.with_current_names(fields, is_stored) if isinstance(fields, dict) else fields
+
+
+@cache
+def _warn_renamed(earlier: str, current: str) -> None:
+    """Warn once in a process."""
+    logging.getLogger(__name__).warning("The setting %s is now called %s.", earlier, current)
 
 
 class Stored(FrozenModel):

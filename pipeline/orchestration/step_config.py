@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from pipeline.core.errors import PipelineError
+from pipeline.core.values import Renamed, Settings
 from pipeline.orchestration.steps import DISTILLATION_SETTINGS, ON_REQUEST_SETTINGS, STEP_SETTINGS
 from pipeline.settings.run_config import RunSettings, problems_in_one_line
 
@@ -19,7 +20,14 @@ _CLASSES = {**STEP_SETTINGS, **ON_REQUEST_SETTINGS, **DISTILLATION_SETTINGS}
 
 
 class StepConfig(dg.Config):
-    """Settings as Dagster hands them to a step. A class has this base beside the one in an `options.py`."""
+    """Settings as Dagster hands them to a step. A class has this base next to the one in an `options.py`."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Let Dagster's schema, which it makes of the fields, have the earlier names of settings too."""
+        super().__init_subclass__(**options)
+        for earlier, current in _renamed(cls).items():
+            cls.__annotations__[earlier] = Any
+            setattr(cls, earlier, Field(default=None, exclude=True, description=f"Earlier name of {current.name}."))
 
     def __init__(self, **values: Any) -> None:
         """Check the settings of every step of this run, then these.
@@ -28,8 +36,15 @@ class StepConfig(dg.Config):
             dg.Failure: for a value that is refused, in one line that names the step and the setting.
         """
         context = _current_step()
+        given = {name for name, value in values.items() if value is not None}
         if context is not None:
             _require_sound(context.run.run_config)
+            given = set(_given(context.run.run_config, context.op_def.name))
+        for earlier, current in _renamed(type(self)).items():
+            # Dagster gives every setting that was left out its default.
+            value = values.pop(earlier, None)
+            if earlier in given:
+                values[current.name] = current.value(_resolved(value))
         try:
             super().__init__(**values)
         except ValidationError as error:
@@ -44,6 +59,10 @@ def run_config(settings: Mapping[str, BaseModel]) -> dict[str, Any]:
     return {"ops": {step: {"config": each.model_dump()} for step, each in settings.items()}}
 
 
+def _renamed(cls: type) -> Mapping[str, Renamed]:
+    return cls.renamed if issubclass(cls, Settings) else {}
+
+
 def _current_step() -> dg.OpExecutionContext | None:
     """The step that this process is doing; None where settings are made elsewhere, such as by a test."""
     try:
@@ -52,9 +71,14 @@ def _current_step() -> dg.OpExecutionContext | None:
         return None
 
 
+def _given(config: Mapping[str, Any], step: str) -> Mapping[str, Any]:
+    """The settings of a step that the run config has."""
+    return (config.get("ops", {}).get(step) or {}).get("config") or {}
+
+
 def _require_sound(config: Mapping[str, Any]) -> None:
     given = {
-        step: {name: _resolved(value) for name, value in (entry.get("config") or {}).items()}
+        step: {name: _resolved(value) for name, value in _given(config, step).items()}
         for step, entry in config.get("ops", {}).items()
         if step in _CLASSES and entry
     }

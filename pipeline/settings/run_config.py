@@ -20,8 +20,9 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from pipeline.compute.base import Variable
-from pipeline.core.errors import PipelineError, excerpt
+from pipeline.core.errors import PipelineError, SettingError, excerpt
 from pipeline.core.files import PROJECT_ROOT
+from pipeline.core.values import Settings
 from pipeline.settings.yaml_text import config_text, load_yaml, load_yaml_texts
 
 SettingsT = TypeVar("SettingsT", bound=BaseModel)
@@ -92,10 +93,18 @@ class RunSettings:
             properties = cls.model_json_schema()["properties"]
             for name, field in cls.model_fields.items():
                 default = _yaml(field.get_default(call_default_factory=True))
-                lines += _comment(field.description or "", 6)
+                lines += _comment(_meaning(cls, name), 6)
                 lines += _comment(f"Allowed: {_allowed(properties[name])}. Default: {default}", 6)
                 lines.append(f"      {name}: {_yaml(getattr(settings, name))}")
         return "\n".join(lines) + "\n"
+
+
+def _meaning(cls: type[BaseModel], name: str) -> str:
+    """The description of a setting, and its earlier names."""
+    renamed = cls.renamed if issubclass(cls, Settings) else {}
+    earlier = [f"`{old}`" for old, current in renamed.items() if current.name == name]
+    meaning = cls.model_fields[name].description or ""
+    return f"{meaning} Earlier name: {', '.join(earlier)}." if earlier else meaning
 
 
 def _explained(variables: Sequence[Variable]) -> list[str]:
@@ -130,7 +139,7 @@ def settings_page(classes: StepSettings, variables: Sequence[Variable]) -> str:
         lines += ["| setting | default | allowed | |", "|---|---|---|---|"]
         for name, field in cls.model_fields.items():
             default = _yaml(field.get_default(call_default_factory=True))
-            cells = (f"`{name}`", f"`{default}`", _allowed(properties[name]), field.description or "")
+            cells = (f"`{name}`", f"`{default}`", _allowed(properties[name]), _meaning(cls, name))
             lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(lines) + "\n"
 
@@ -146,7 +155,8 @@ def read_settings(
     Raises:
         PipelineError: when the file is missing or no run config, or a setting is refused.
     """
-    steps = _read(path) if path else {}
+    read = _read(path) if path else {}
+    steps = {step: _with_current_names(step, given, classes) for step, given in read.items()}
     for override in overrides:
         target, equals, text = override.partition("=")
         step, dot, name = target.partition(".")
@@ -156,10 +166,21 @@ def read_settings(
                 f"{excerpt(override)} sets nothing: write step.setting=value, such as --set "
                 f"{excerpt(meant[0])[1:-1] if meant else _example(classes)}"
             )
-        steps[step] = {**steps.get(step, {}), name: _typed(text, classes.get(step), name, target)}
+        typed = {name: _typed(text, classes.get(step), name, target)}
+        steps[step] = {**steps.get(step, {}), **_with_current_names(step, typed, classes)}
     for step, named in (values or {}).items():
         steps[step] = {**steps.get(step, {}), **named}
     return RunSettings(classes, steps)
+
+
+def _with_current_names(step: str, given: Mapping[str, Any], classes: StepSettings) -> Mapping[str, Any]:
+    cls = classes.get(step)
+    if cls is None or not issubclass(cls, Settings):
+        return given
+    try:
+        return cls.with_current_names(given)
+    except ValueError as error:
+        raise SettingError(f"{step}: {error}", step=step) from None
 
 
 def _example(classes: StepSettings) -> str:
@@ -187,6 +208,8 @@ def _typed(text: str, cls: type[BaseModel] | None, name: str, target: str) -> An
     A text is taken as it was typed, and an empty one means none where the setting may be empty. Mappings and lists are
     YAML whose scalars are texts. All else pydantic reads.
     """
+    if cls is not None and issubclass(cls, Settings) and name in cls.renamed:
+        name = cls.renamed[name].name
     if cls is None or name not in cls.model_fields:
         return text
     schema = cls.model_json_schema()["properties"][name]

@@ -12,7 +12,7 @@ from pipeline.question_pairs.reading.declared_sizes import MOST_HEADER_BYTES, de
 from pipeline.question_pairs.reading.table_file import LabelColumn, Limits, NotReadableError, RawRows, check_columns
 
 _BATCH_ROWS = 1 << 16
-_BATCH_BYTES = 1 << 28
+_BATCH_BYTES = 1 << 27
 _OFFSET_BYTES = 8
 _LEAST_PARQUET = 12
 _MOST_LEVELS = 64

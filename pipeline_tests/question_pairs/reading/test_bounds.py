@@ -57,7 +57,7 @@ def parquet(table: pa.Table, path: Path, **options: Any) -> None:
 
 def delta(path: Path) -> None:
     """Each text says only how it differs from the one before."""
-    table = pa.table({"question1": [TEXT] * 2_000, "question2": ["b"] * 2_000, "is_duplicate": [0, 1] * 1_000})
+    table = pa.table({"question1": [TEXT] * 10_000, "question2": ["b"] * 10_000, "is_duplicate": [0, 1] * 5_000})
     parquet(table, path, use_dictionary=False, column_encoding={"question1": "DELTA_BYTE_ARRAY"})
 
 
