@@ -9,7 +9,6 @@ from rich.console import Console
 
 from pipeline.command_line import export, materialize, prune, review, serve, signals, use_model
 from pipeline.command_line.click_options import config_option, pairs_option, set_option, with_own_pairs
-from pipeline.command_line.run_request import EVERYTHING, NewRun, ResumedRun
 from pipeline.command_line.scratch import remove_scratch, scratch_folder
 from pipeline.command_line.terminal import live_progress
 from pipeline.compute.choice import create_compute
@@ -18,7 +17,6 @@ from pipeline.core.errors import PipelineError, reason_of
 from pipeline.core.foreign_text import for_terminal
 from pipeline.core.tables import terminal_lines
 from pipeline.orchestration.steps import STEP_SETTINGS, load_settings
-from pipeline.quality.options import RetentionRules
 from pipeline.question_pairs.options import PairSource, SplitPlan
 from pipeline.settings import environment
 from pipeline.settings.run_config import settings_page
@@ -111,60 +109,7 @@ def pairs(config_path: Path | None, own_pairs: str | None, overrides: tuple[str,
         )
 
 
-# --- materialise, with Dagster ---------------------------------------------------------------------------------
-
-
-@cli.command("materialize")
-@config_option
-@pairs_option
-@click.option(
-    "--select",
-    default=EVERYTHING,
-    show_default=True,
-    help="Assets to materialise, in Dagster's selection syntax.",
-)
-@set_option
-@click.option(
-    "--resume",
-    is_flag=False,
-    flag_value=_NEWEST,
-    metavar="[RUN]",
-    help="Go on with a run that was interrupted or failed, with its own settings: the newest, or the one whose id "
-    "begins with RUN. Finished steps are kept; a training goes on from its newest checkpoint.",
-)
-@click.option("--verbose", is_flag=True, help="Show Dagster's event log instead of the progress.")
-@click.pass_context
-def materialize_command(
-    context: click.Context,
-    config_path: Path | None,
-    own_pairs: str | None,
-    select: str,
-    overrides: tuple[str, ...],
-    resume: str | None,
-    verbose: bool,
-) -> None:
-    """Materialise assets in a Dagster run, and show its progress.
-
-    The run is recorded in DAGSTER_HOME, where the UI shows it; without that variable in a throw-away instance.
-    """
-    work: NewRun | ResumedRun
-    if resume:
-        _require_alone("--resume", context)
-        work = ResumedRun(None if resume == _NEWEST else resume)
-    else:
-        work = NewRun(load_settings(config_path, with_own_pairs(own_pairs, overrides)), select)
-    if environment.compute_kind() != "local":
-        signals.wait_for_other_machines()
-    with scratch_folder():
-        materialize.run(work, verbose)
-
-
-def _require_alone(option: str, context: click.Context) -> None:
-    """Refuse options of a new run beside one that takes the settings of an earlier run."""
-    options = {"config_path": "--config", "own_pairs": "--pairs", "select": "--select", "overrides": "--set"}
-    for name, shown in options.items():
-        if context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE:
-            raise PipelineError(f"{option} goes on with the settings of its run: leave {shown} out, or start a new run")
+# --- stored values and DAGSTER_HOME -----------------------------------------------------------------------------
 
 
 @cli.command("verify")
@@ -232,28 +177,13 @@ def finetune_command(
         finetune.run(settings, compute, progress)
 
 
-# --- make room -------------------------------------------------------------------------------------------------
+# --- commands of other modules ----------------------------------------------------------------------------------
 
-
-_KEEP, _TOP = (RetentionRules.model_fields[name].description for name in ("keep", "top"))
-
-
-@cli.command("prune")
-@click.option("--keep", type=click.IntRange(0, 10_000), default=RetentionRules().keep, show_default=True, help=_KEEP)
-@click.option("--top", type=click.IntRange(0, 10_000), default=RetentionRules().top, show_default=True, help=_TOP)
-@click.option("--delete", is_flag=True, help="Delete it. Without this nothing is deleted.")
-def prune_command(keep: int, top: int, delete: bool) -> None:
-    """Say which old trainings, checkpoints and values may go, and why; with --delete, delete them.
-
-    What is in production or was, the first models on the leaderboard, what is current and what it was made from, and
-    the newest stay. Of trainings that stay, the checkpoints may go once they are finished.
-    """
-    prune.run(RetentionRules(keep=keep, top=top), delete)
-
-
-# --- use a model ------------------------------------------------------------------------------------------------
-
-use_model.register(cli)
-export.register(cli)
+cli.add_command(materialize.materialize_command)
+cli.add_command(prune.prune_command)
+cli.add_command(use_model.compare_command)
+cli.add_command(use_model.search_command)
+cli.add_command(use_model.mine_command)
+cli.add_command(export.export_command)
 cli.add_command(review.review_command)
 cli.add_command(serve.serve_command)

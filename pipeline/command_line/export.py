@@ -127,8 +127,3 @@ def _lines(made: "Export", out: Path, where: str) -> list[tuple[str, str]]:
     else:
         lines.append(("Decision", "none: the model carries none, or the dev pairs to choose one on are not stored"))
     return lines
-
-
-def register(cli: click.Group) -> None:
-    """Add the command to the command line."""
-    cli.add_command(export_command)

@@ -1,5 +1,6 @@
-"""Says what old trainings and values may go, and deletes them when it is told so: what `prune` does."""
+"""`python -m pipeline prune`: lists old trainings and values that may be deleted, and deletes them on request."""
 
+import click
 from rich.console import Console
 
 from pipeline.command_line.terminal import say
@@ -9,29 +10,34 @@ from pipeline.orchestration.retention import items, place_of
 from pipeline.quality.options import RetentionRules
 from pipeline.settings import environment
 
+_KEEP, _TOP = (RetentionRules.model_fields[name].description for name in ("keep", "top"))
 
-def run(rules: RetentionRules, delete: bool) -> None:
-    """Print what stays and what may go, each with its reason; delete the latter if told so.
 
-    Raises:
-        PipelineError: when a record that says what stays can't be read, or a place can't be asked.
+@click.command("prune")
+@click.option("--keep", type=click.IntRange(0, 10_000), default=RetentionRules().keep, show_default=True, help=_KEEP)
+@click.option("--top", type=click.IntRange(0, 10_000), default=RetentionRules().top, show_default=True, help=_TOP)
+@click.option("--delete", is_flag=True, help="Delete them. Without this nothing is deleted.")
+def prune_command(keep: int, top: int, delete: bool) -> None:
+    """List old trainings, checkpoints and values that may be deleted, with the reasons; with --delete, delete them.
+
+    Kept are: what is or was in production, the first models of the leaderboard, what is current and what it was made
+    from, and the newest. Checkpoints of finished trainings may be deleted even where the training is kept.
     """
     console = Console()
+    rules = RetentionRules(keep=keep, top=top)
     found = list(
         items(VersionStore(environment.home()), place_of(environment.compute_kind()), environment.runs_folder, rules)
     )
     for item in found:
         say(console, f"{'stays  ' if item.stays else 'deletes'}  {item}")
     doomed = [item for item in found if item.delete]
-    freed = 0
-    for item in doomed if delete else ():
-        assert item.delete is not None
-        item.delete()
-        freed += item.size or 0
+    size = sum(item.size or 0 for item in doomed) / 1e6
     if delete:
-        say(console, f"deleted {counted(len(doomed), 'item')}: {freed / 1e6:,.1f} MB")
+        for item in doomed:
+            assert item.delete is not None
+            item.delete()
+        say(console, f"deleted {counted(len(doomed), 'item')}: {size:,.1f} MB")
     elif doomed:
-        bytes_ = sum(item.size or 0 for item in doomed)
-        say(console, f"nothing was deleted: --delete deletes {counted(len(doomed), 'item')}, {bytes_ / 1e6:,.1f} MB")
+        say(console, f"nothing was deleted: --delete deletes {counted(len(doomed), 'item')}, {size:,.1f} MB")
     else:
-        say(console, f"nothing may go: all {len(found):,} stay")
+        say(console, f"nothing may be deleted: all {len(found):,} are kept")

@@ -1,15 +1,13 @@
-"""The run of a command in Dagster's history: the UI can re-execute it, Ctrl-C cancels it, `--resume` takes it up again.
+"""Records the run of a command so that the UI can re-execute it, Ctrl-C cancels it and `--resume` finds it.
 
-Dagster's Python API for a run in one's own process leaves out what its webserver records: which code location a run
-belongs to, without which the UI neither lists the run in its overview nor re-executes it, and that someone asked for
-the end of a run, without which an interrupted run counts as failed. This module adds both. `run_storage`,
-`report_run_canceling` and what is imported from `dagster._core` are no public API of Dagster: their use is kept to this
-file.
+`dg.execute_job` leaves out what Dagster's webserver records: the code location of the run, without which the UI neither
+lists it in its overview nor re-executes it, and that the run was cancelled, without which an interrupted run counts as
+failed. This module adds both. It alone uses Dagster's private API: `run_storage`, `report_run_canceling` and what is
+imported from `dagster._core`.
 """
 
 import socket
 import sys
-import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -25,26 +23,26 @@ from dagster._core.remote_origin import (
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from filelock import FileLock, Timeout
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import BusyError, NotFoundError, SettingError
 from pipeline.core.files import PROJECT_ROOT
 from pipeline.orchestration.progress_logger import told_the_run
 from pipeline.orchestration.work_records import PROCESS_TAG, process_of
 
 _DEFINITIONS = "pipeline.definitions"
 _LOCATION, _REPOSITORY = "pipeline", "__repository__"
-"""As workspace.yaml and `dagster dev` call them."""
+"""Their names in workspace.yaml and `dagster dev`."""
 
 _LOCKS = "command_line"
-"""Folder in DAGSTER_HOME with a file for each process that runs something; it holds the lock of its file."""
+"""The folder in DAGSTER_HOME where each process that executes a run holds a lock on its own file."""
 
-_SHORTEST = 4
-"""Characters of a run's id that a person may give."""
+_MIN_ID_LENGTH = 4
+"""Minimum characters of a run's id for `--resume`."""
 
 
 def job_of_the_definitions(name: str) -> ReconstructableJob:
-    """A job as the code location has it, so that the UI knows its runs; steps load it in their processes.
+    """A job of the code location, which the UI and the processes of steps can load.
 
-    `dg.reconstructable` refuses the job that stands for any selection of assets, as its name is Dagster's own.
+    `dg.reconstructable` refuses the implicit job of all assets, whose name is reserved.
     """
     return ReconstructableRepository.for_module(_DEFINITIONS, "defs", str(PROJECT_ROOT)).get_reconstructable_job(name)
 
@@ -53,8 +51,8 @@ class RecordedRun:
     """The run of this process.
 
     Attributes:
-        process: names this process in the tags of its run.
-        run_id: None before the run is recorded.
+        process: identifies this process in the tags of the run.
+        run_id: None before the run is created.
     """
 
     def __init__(self, instance: dg.DagsterInstance) -> None:
@@ -64,23 +62,23 @@ class RecordedRun:
 
     @property
     def tags(self) -> dict[str, str]:
-        """The tags that the run must be created with."""
+        """Tags to create the run with."""
         return {PROCESS_TAG: self.process}
 
     def begin(self, run_id: str) -> None:
-        """Note which run it is, and record its code location."""
+        """Remember the id of the run, and record its code location."""
         self.run_id = run_id
         if (run := self._instance.get_run_by_id(run_id)) and run.remote_job_origin is None:
             self._instance.run_storage.replace_job_origin(run, _origin(run.job_name))
 
     def cancel(self) -> None:
-        """Record that the end of the run was asked for, before its steps have ended."""
+        """Record that the run is being cancelled, while its steps still run."""
         run = self._instance.get_run_by_id(self.run_id) if self.run_id else None
         if run and run.status in (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED):
             self._instance.report_run_canceling(run, "The command that runs it was interrupted.")
 
     def close(self) -> None:
-        """Record the end of a run that has not come to an end by itself."""
+        """Record a run that has not ended as cancelled."""
         run = self._instance.get_run_by_id(self.run_id) if self.run_id else None
         if run and not run.is_finished:
             self._instance.report_run_canceled(run, "The command that ran it has ended.")
@@ -88,7 +86,7 @@ class RecordedRun:
 
 @contextmanager
 def recorded_run(instance: dg.DagsterInstance) -> Iterator[RecordedRun]:
-    """The run that this process is about to begin; it is known to be alive meanwhile."""
+    """The run that this process creates in this block. Its lock tells other commands that it is in progress."""
     run = RecordedRun(instance)
     lock = FileLock(_lock_file(instance, run.process))
     Path(lock.lock_file).parent.mkdir(exist_ok=True)
@@ -103,32 +101,32 @@ def recorded_run(instance: dg.DagsterInstance) -> Iterator[RecordedRun]:
             Path(lock.lock_file).unlink()
 
 
-def cancel_in_background(run: RecordedRun) -> None:
-    """As `RecordedRun.cancel`, for whoever can't wait for a database that is in use."""
-    threading.Thread(target=run.cancel, name="cancel the run", daemon=True).start()
-
-
 def run_to_resume(instance: dg.DagsterInstance, wanted: str | None) -> dg.DagsterRun:
-    """The run that is to be gone on with: the newest, or the one whose id begins with `wanted`.
+    """The run to continue: the newest, or the one whose id begins with `wanted`.
 
-    A run whose process is gone counts as cancelled from now on.
+    A run whose process is gone is recorded as cancelled.
 
     Raises:
-        PipelineError: when there is none, several are meant, it has succeeded, or it is in progress.
+        NotFoundError: when there is no such run, or more than one.
+        BusyError: when it is in progress.
+        SettingError: when it has succeeded.
     """
     run = _named(instance, wanted) if wanted else next(iter(instance.get_runs(limit=1)), None)
     if run is None:
-        raise PipelineError(f"no run is recorded in DAGSTER_HOME {instance.root_directory}: leave `--resume` out")
+        raise NotFoundError(f"no run is recorded in DAGSTER_HOME {instance.root_directory}: leave --resume out")
     if not run.is_finished:
         if _is_alive(instance, run):
-            raise PipelineError(f"run {run.run_id} is in progress: wait for its end, or terminate it in the UI")
+            raise BusyError(
+                f"run {run.run_id} is in progress: wait for it to end, or terminate it in the UI", run_id=run.run_id
+            )
         instance.report_run_canceled(run, "The process that ran it is gone.")
         return _named(instance, run.run_id)
     if run.status == dg.DagsterRunStatus.SUCCESS:
-        which = "" if wanted else "the newest, "
-        raise PipelineError(
-            f"run {run.run_id} ({which}{run.job_name}) has succeeded: there is nothing to resume; start a new run "
-            "without `--resume`" + ("" if wanted else ", or name an earlier one: `--resume RUN`")
+        which = "run" if wanted else "the newest run,"
+        raise SettingError(
+            f"{which} {run.run_id} of {run.job_name} succeeded, so there is nothing to resume: leave --resume out"
+            + ("" if wanted else ", or name an earlier run with --resume RUN"),
+            run_id=run.run_id,
         )
     return run
 
@@ -136,23 +134,27 @@ def run_to_resume(instance: dg.DagsterInstance, wanted: str | None) -> dg.Dagste
 def _named(instance: dg.DagsterInstance, wanted: str) -> dg.DagsterRun:
     if (exact := instance.get_run_by_id(wanted)) is not None:
         return exact
-    found = [run for run in instance.get_runs() if run.run_id.startswith(wanted)] if len(wanted) >= _SHORTEST else []
+    found = (
+        [run for run in instance.get_runs() if run.run_id.startswith(wanted)] if len(wanted) >= _MIN_ID_LENGTH else []
+    )
     if len(found) != 1:
-        what = f"{len(found)} runs begin with it" if found else "no run has it"
-        raise PipelineError(f"`--resume {wanted}` names no run ({what}): give more of the id that the UI shows")
+        raise NotFoundError(
+            f"--resume {wanted} matches {len(found) or 'no'} runs: give more of the id that the UI shows",
+            wanted=wanted,
+            matches=len(found),
+        )
     return found[0]
 
 
 def _is_alive(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    """Whether the process of an unfinished run is there; of runs of other machines and of Dagster's own it can't be
-    told, and they count as alive."""
+    """Whether the process of an unfinished run is alive. Runs of other machines and of Dagster count as alive."""
     process = process_of(instance, run)
     if not process or process.partition("/")[0] != socket.gethostname():
         return True
     path = _lock_file(instance, process)
     try:
         with FileLock(path, timeout=0):
-            # A process that was killed couldn't remove it.
+            # A killed process leaves its file.
             path.unlink(missing_ok=True)
             return False
     except Timeout:

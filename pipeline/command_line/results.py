@@ -1,4 +1,4 @@
-"""What commands end with: the comparison of two reports, and where things lie."""
+"""Prints the results of a training: the comparison of two reports, and where the files are."""
 
 from pathlib import Path
 
@@ -17,13 +17,13 @@ from pipeline.reporting.verdict import HEADLINES, verdict
 def print_results(
     console: Console, baseline: EvaluationReport, post_train: EvaluationReport, model: FineTunedModel
 ) -> None:
-    """What every command ends with: what was gained, and where things lie."""
+    """Print what was gained, and where the files are."""
     print_comparison(console, baseline, post_train)
     print_places(console, model)
 
 
 def print_places(console: Console, model: FineTunedModel) -> None:
-    """Where the model, its results and the report lie: the folder once, as whole paths are wider than a window."""
+    """Print where the files are: the folder once, as whole paths are wider than a terminal."""
     say(console, f"Folder   {_from_here(model.run_folder)}")
     for name, place in (
         ("Model", model.model.name),
@@ -34,15 +34,15 @@ def print_places(console: Console, model: FineTunedModel) -> None:
 
 
 def _from_here(place: str) -> str:
-    """A place as it is shortest: from the working folder on where it lies in this."""
+    """A location, relative to the working folder where it is in it."""
     if remote_location(place) is None and (path := Path(place)).is_relative_to(Path.cwd()):
         return str(path.relative_to(Path.cwd()))
     return place
 
 
 def print_production(console: Console, current: InProduction, made: FineTunedModel | None = None) -> None:
-    """Which model is in production, if there is one: the one that was just made, or where another one lies."""
-    place = "nothing was accepted yet"
+    """Print which model is in production: the one that was just made, or where another one is."""
+    place = "no model was accepted yet"
     if isinstance(current, ProductionModel):
         location = current.model.model.location
         place = "this model" if made and location == made.model.location else _from_here(location)
@@ -55,7 +55,7 @@ def print_production(console: Console, current: InProduction, made: FineTunedMod
 
 
 def print_comparison(console: Console, baseline: EvaluationReport, post: EvaluationReport) -> None:
-    """What was gained in a sentence, and a table of both reports with the differences and their intervals."""
+    """Print what was gained in a sentence, and a table of both reports with the differences and their intervals."""
     say(console, f"{post.origin.source}: {post.pairs:,} eval pairs, {post.positive_rate:.1%} duplicates")
     if said := verdict(post):
         say_sentence(console, said)

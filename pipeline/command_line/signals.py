@@ -1,8 +1,8 @@
-"""Ends a command on Ctrl-C, a termination or the end of its terminal: soon, with one line and the status of shells.
+"""Stops a command on Ctrl-C, SIGTERM or SIGHUP within seconds, with one line and the exit status of shells.
 
-Python runs a signal's handler between two steps of the main thread, and libraries put handlers of their own in its
-place. So a thread of this module is told of every signal by the system itself (`signal.set_wakeup_fd`), and sees to it
-that the command ends, whatever becomes of the exception that a handler raises.
+`KeyboardInterrupt` is not enough: Python runs a handler only between two bytecodes of the main thread, libraries
+replace handlers, and some swallow the exception. So a thread reads every signal from the system
+(`signal.set_wakeup_fd`), and ends the command after a while if it hasn't ended.
 """
 
 import multiprocessing
@@ -20,25 +20,28 @@ from typing import NoReturn
 _SAID = {
     signal.SIGINT: "interrupted",
     signal.SIGTERM: "terminated",
-    **({signal.SIGHUP: "terminated, as its terminal is gone"} if hasattr(signal, "SIGHUP") else {}),
+    **({signal.SIGHUP: "terminated, as its terminal was closed"} if hasattr(signal, "SIGHUP") else {}),
 }
 _PATIENCE = 5.0
-"""Seconds in which a command ends by itself; then its steps are killed, and after as long again the command."""
+"""Seconds until the steps of a command are killed, and as many again until the command is."""
 
 _REMOTE_PATIENCE = 60.0
-"""The same where work on another machine has to be ended, which costs money as long as it goes on."""
+"""The same where work on another machine must be cancelled, which costs money as long as it runs."""
 
-_SAME_SECONDS = 1.0
+_DEBOUNCE_SECONDS = 1.0
+"""A terminal and the parent of a command may both send a signal for the same Ctrl-C."""
+
 _OVER = 0
+"""Sent to the thread when the command is over; no signal has this number."""
 
 
 class Signals:
-    """What came so far.
+    """The signals of this process.
 
     Attributes:
-        came: the first signal that asked for an end; None before.
-        patience: seconds in which the command ends by itself.
-        answer: called with the first signal, in a thread; it says what there is to say. None where the end says it.
+        came: the first one; None before.
+        patience: seconds until what hasn't ended is killed.
+        answer: called in the thread with the first signal, and prints a line instead of the default one.
     """
 
     came: int | None = None
@@ -52,26 +55,26 @@ _is_working = False
 
 
 def heed() -> None:
-    """Let signals end this process at once, while nothing is begun yet: the first thing that a command does."""
+    """Let signals end this process at once, before the command has started anything."""
     for number in _SAID:
-        # What is ignored stays ignored, as for a command behind `nohup`.
+        # Signals that are ignored, as under `nohup`, stay ignored.
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _act)
 
 
 def wait_for_other_machines() -> None:
-    """Give the command time to end what it has begun elsewhere."""
+    """Give the command time to cancel work on other machines."""
     wait(_REMOTE_PATIENCE)
 
 
 def wait(seconds: float) -> None:
-    """Give the command so much time to end by itself."""
+    """Give the command this much time to end after a signal."""
     _signals.patience = seconds
 
 
 @contextmanager
 def answered_by(answer: Callable[[int], None]) -> Iterator[None]:
-    """In this context, the first signal that asks for an end is answered at once, while the work is being ended."""
+    """In this block, call `answer` with the first signal at once, while the work is being stopped."""
     _signals.answer = answer
     try:
         yield
@@ -87,7 +90,7 @@ def _act(number: int, frame: FrameType | None) -> None:
 
 
 def end(number: int, tidy: Callable[[], None] = lambda: None) -> NoReturn:
-    """End this process now, its own processes with it, and say so in one line."""
+    """End this process and its child processes at once, with one line."""
     for process in multiprocessing.active_children():
         process.kill()
     with suppress(OSError):
@@ -98,16 +101,16 @@ def end(number: int, tidy: Callable[[], None] = lambda: None) -> NoReturn:
     with suppress(OSError):
         if not _signals.is_answered:
             what = _SAID[signal.Signals(number)]
-            os.write(2, f"Error: {what}: nothing is half-written; run the command again to start anew\n".encode())
+            os.write(2, f"Error: {what}: no file is half-written, run the command again\n".encode())
     os._exit(128 + number)
 
 
 @contextmanager
 def watched(tidy: Callable[[], None]) -> Iterator[Signals]:
-    """In this context signals raise `KeyboardInterrupt`, and whatever doesn't end then is ended.
+    """In this block, signals raise `KeyboardInterrupt`, and the process is killed if that doesn't end it.
 
     Args:
-        tidy: removes what nothing else would, where the process is ended by force.
+        tidy: called before the process is killed.
     """
     global _is_working
     heed()
@@ -144,13 +147,13 @@ def _watch(told: socket.socket, tidy: Callable[[], None]) -> None:
         for process in multiprocessing.active_children():
             process.kill()
     if sys.stderr.isatty():
-        # A live line hides the cursor.
+        # The progress bar hides the cursor.
         os.write(2, b"\r\x1b[?25h")
     end(number or signal.SIGTERM, tidy)
 
 
 def _told(told: socket.socket, seconds: float | None) -> int | None:
-    """The next signal that asks for an end; `_OVER` when the command is over, None when the time is."""
+    """The next signal; `_OVER` when the command is over, None when the time is."""
     began = time.monotonic()
     while True:
         left = None if seconds is None else max(0.001, began + seconds - time.monotonic())
@@ -161,6 +164,5 @@ def _told(told: socket.socket, seconds: float | None) -> int | None:
             return None
         except OSError:
             return _OVER
-        # The same end may be asked for twice, by a terminal and by who started the command.
-        if number == _OVER or (number in _SAID and (seconds is None or time.monotonic() - began > _SAME_SECONDS)):
+        if number == _OVER or (number in _SAID and (seconds is None or time.monotonic() - began > _DEBOUNCE_SECONDS)):
             return number

@@ -424,9 +424,3 @@ def _say(name: str, text: str) -> None:
 
 def _print(line: str) -> None:
     say(Console(), line)
-
-
-def register(cli: click.Group) -> None:
-    """Add the commands to the command line."""
-    for command in (compare_command, search_command, mine_command):
-        cli.add_command(command)

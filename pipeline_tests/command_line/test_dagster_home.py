@@ -1,7 +1,6 @@
-"""A `DAGSTER_HOME` that Dagster would refuse with a traceback, or wait for, is one line; a new one is set up once."""
+"""A `DAGSTER_HOME` that Dagster would refuse with a traceback is one line, and a new one is set up once."""
 
 import os
-import re
 import shutil
 import sqlite3
 import subprocess
@@ -14,28 +13,22 @@ from effort import exhaustive, tries
 
 from pipeline.command_line import dagster_home
 from pipeline.command_line.dagster_home import check_dagster_home
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import DamagedError, PipelineError, SettingError
 from pipeline.core.files import PROJECT_ROOT
 
 
 @pytest.mark.parametrize(
-    ("home", "words"),
-    [
-        ("rel", "is 'rel', a relative path, which Dagster refuses: set it to /"),
-        (".", "is '.', a relative path"),
-        ("{tmp}/none", "which is no folder: make it, or unset the variable"),
-        ("{tmp}/file", "which is no folder"),
-        ("~nobody-at-all/x", "there is no such user"),
-    ],
+    "home",
+    ["rel", ".", "{tmp}/none", "{tmp}/file", "~nobody-at-all/x"],
 )
-def test_a_dagster_home_that_is_none_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: str, words: str
-) -> None:
+def test_a_dagster_home_that_is_none_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: str) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "rel").mkdir()
     (tmp_path / "file").touch()
-    with pytest.raises(PipelineError, match=re.escape(words)):
-        check_dagster_home(home.format(tmp=tmp_path))
+    home = home.format(tmp=tmp_path)
+    with pytest.raises(SettingError) as caught:
+        check_dagster_home(home)
+    assert caught.value.values == {"value": home}
 
 
 def test_a_tilde_in_dagster_home_is_the_users_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,7 +41,7 @@ def test_a_tilde_in_dagster_home_is_the_users_folder(tmp_path: Path, monkeypatch
     ("text", "words"),
     [
         ("a: [", "can't read"),
-        ("- a\n", "holds no settings: correct it, or start from deploy/dagster.yaml"),
+        ("- a\n", "deploy/dagster.yaml"),
         ("[" * 100_000, "nested more than 20 levels deep"),
         ("x" * (1 << 21), "has more than 1,048,576 bytes"),
         (None, "is a pipe or a device"),
@@ -82,13 +75,10 @@ def test_settings_that_dagster_refuses_are_refused_in_one_line(
 ) -> None:
     (tmp_path / "dagster.yaml").write_text(text)
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
-    with pytest.raises(PipelineError) as caught:
+    with pytest.raises(SettingError) as caught:
         dagster_home.open_instance()
-    message = str(caught.value)
-    assert message.splitlines() == [message]
-    assert len(message) <= 280
-    assert words in message
-    assert "start from deploy/dagster.yaml" in message
+    assert caught.value.values == {"path": tmp_path / "dagster.yaml"}
+    assert words in str(caught.value)
 
 
 # --- set up ---
@@ -158,12 +148,11 @@ def database(path: Path, *revisions: str) -> None:
 @pytest.mark.parametrize("name", ["history/runs.db", "history/runs/index.db", "schedules/schedules.db"])
 def test_a_home_that_two_of_dagsters_commands_have_broken_is_named_with_the_way_out(tmp_path: Path, name: str) -> None:
     database(tmp_path / name, "29b539ebc72a", "7e2f3204cf8e")
-    with pytest.raises(PipelineError) as caught:
+    with pytest.raises(DamagedError) as caught:
         dagster_home.set_up(tmp_path)
-    said = str(caught.value)
-    assert f"DAGSTER_HOME {tmp_path} is broken: two commands set up {name} at once" in said
-    assert "delete `history` and `schedules` in it" in said
-    assert "\n" not in said
+    assert caught.value.values == {"path": tmp_path}
+    assert name in str(caught.value)
+    assert "delete `history` and `schedules`" in str(caught.value)
 
 
 def test_the_command_line_says_so(pipeline_home: Path, tmp_path: Path) -> None:
@@ -173,14 +162,14 @@ def test_the_command_line_says_so(pipeline_home: Path, tmp_path: Path) -> None:
     broken = start(home, "prepare")
     said = broken.communicate(timeout=60)[1]
     assert broken.returncode == 1
-    assert said.startswith(f"Error: DAGSTER_HOME {home} is broken: ")
+    assert said.startswith(f"Error: DAGSTER_HOME {home} is broken")
     assert said.count("\n") == 1
 
 
 def test_a_database_that_is_none_is_named(tmp_path: Path) -> None:
     (tmp_path / "history").mkdir()
     (tmp_path / "history" / "runs.db").write_bytes(b"no database at all" * 100)
-    with pytest.raises(PipelineError, match=r"is broken: history/runs\.db can't be read \(file is not a database\)"):
+    with pytest.raises(DamagedError, match=r"history/runs\.db"):
         dagster_home.set_up(tmp_path)
 
 

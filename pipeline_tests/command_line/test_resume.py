@@ -1,4 +1,4 @@
-"""A run that is interrupted says what is kept, counts as cancelled, and is gone on with by a command or in the UI."""
+"""An interrupted run prints what is kept, is recorded as cancelled, and can be resumed by a command or in the UI."""
 
 import os
 import re
@@ -17,7 +17,7 @@ from filelock import FileLock
 from playwright.sync_api import expect, sync_playwright
 
 from pipeline.command_line.recorded_run import run_to_resume
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import BusyError, NotFoundError, SettingError
 from pipeline.core.files import PROJECT_ROOT
 from pipeline.orchestration.work_records import PROCESS_TAG
 
@@ -103,13 +103,13 @@ def test_an_interrupted_run_is_gone_on_with_however_it_ended(
     assert "Traceback" not in log
     # Nothing comes after the line: it was the answer.
     (run,) = instance.get_runs()
-    assert log.rstrip().endswith(f"Go on with: python -m pipeline materialize --resume (run {run.run_id[:8]})")
+    assert log.rstrip().endswith(f"Continue with: python -m pipeline materialize --resume (run {run.run_id[:8]})")
     assert run.status == dg.DagsterRunStatus.CANCELED
     (folder,) = (pipeline_home / "runs").glob("sentence-transformers-ft-*")
 
     # Killed by force, nobody could say anything, and the run is recorded as going on.
     second = Command(tmp_path / "second.log", "--resume")
-    second.wait_for(rf"resuming run {run.run_id}: \d+ steps of it are done")
+    second.wait_for(rf"resuming run {run.run_id} after \d+ finished steps")
     resumed = second.wait_for(r"the training goes on from step (\d+) of")
     assert int(resumed[1]) >= int(said[1])
     second.signal(signal.SIGKILL)
@@ -125,7 +125,7 @@ def test_an_interrupted_run_is_gone_on_with_however_it_ended(
     assert [path.parent for path in (pipeline_home / "runs").glob("*/manifest.json")] == [folder]
     assert len({found.root_run_id or found.run_id for found in instance.get_runs()}) == 1
 
-    with pytest.raises(PipelineError, match="has succeeded: there is nothing to resume"):
+    with pytest.raises(SettingError):
         run_to_resume(instance, None)
     assert list((Path(instance.root_directory) / "command_line").glob("*.lock")) == [], "a lock is left"
 
@@ -181,18 +181,19 @@ def recorded(
 
 
 def test_what_cannot_be_resumed_is_refused_in_one_line(instance: dg.DagsterInstance, dagster_home: Path) -> None:
-    with pytest.raises(PipelineError, match="no run is recorded in DAGSTER_HOME"):
+    with pytest.raises(NotFoundError):
         run_to_resume(instance, None)
     failed = recorded(instance, dg.DagsterRunStatus.FAILURE)
     assert run_to_resume(instance, None).run_id == failed.run_id
     assert run_to_resume(instance, failed.run_id[:8]).run_id == failed.run_id
-    recorded(instance, dg.DagsterRunStatus.SUCCESS)
-    with pytest.raises(PipelineError, match=r"\(the newest, __ASSET_JOB\) has succeeded"):
+    succeeded = recorded(instance, dg.DagsterRunStatus.SUCCESS)
+    with pytest.raises(SettingError) as refused:
         run_to_resume(instance, None)
+    assert refused.value.values == {"run_id": succeeded.run_id}
     for wanted in ("ffffffff", failed.run_id[:3]):
-        with pytest.raises(PipelineError, match=f"`--resume {wanted}` names no run") as caught:
+        with pytest.raises(NotFoundError) as caught:
             run_to_resume(instance, wanted)
-        assert "\n" not in str(caught.value)
+        assert caught.value.values == {"wanted": wanted, "matches": 0}
 
 
 def test_a_run_in_progress_is_left_alone_and_one_whose_process_is_gone_is_not(
@@ -210,7 +211,7 @@ def test_a_run_in_progress_is_left_alone_and_one_whose_process_is_gone_is_not(
             # The UI goes on with the run of a process that is gone: its tags are inherited.
             recorded(instance, dg.DagsterRunStatus.STARTED, f"{here}/lost", parent=lost),
         ):
-            with pytest.raises(PipelineError, match="is in progress"):
+            with pytest.raises(BusyError):
                 run_to_resume(instance, run.run_id)
     assert run_to_resume(instance, lost.run_id).status == dg.DagsterRunStatus.CANCELED
 
@@ -229,4 +230,4 @@ def test_a_run_that_left_no_record_cannot_be_resumed(pipeline_home: Path) -> Non
     command = [sys.executable, "-m", "pipeline", "materialize", "--resume"]
     result = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 1
-    assert "`--resume` needs DAGSTER_HOME" in result.stderr
+    assert "--resume needs DAGSTER_HOME" in result.stderr

@@ -18,7 +18,6 @@ import json, os, shutil, sys
 from pathlib import Path
 
 from pipeline.command_line import materialize
-from pipeline.command_line.run_request import NewRun
 from pipeline.orchestration import executor
 from pipeline.orchestration.steps import load_settings
 
@@ -36,7 +35,7 @@ for environment, select in zip(json.loads(sys.argv[2]), ("+key:fine_tuned_model"
         # What the first run made, so that the second one has a single step to spawn.
         shutil.copytree(first, environment["PIPELINE_HOME"], ignore=shutil.ignore_patterns("runs"))
     first = environment["PIPELINE_HOME"]
-    materialize.run(NewRun(load_settings(Path(sys.argv[1])), select), False)
+    materialize.run(load_settings(Path(sys.argv[1])), select)
 """
 
 
