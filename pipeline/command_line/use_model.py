@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from pipeline.duplicates.chosen_model import ChosenModel
     from pipeline.duplicates.classifier import DuplicateClassifier
     from pipeline.duplicates.corpus import Corpus
-    from pipeline.duplicates.engine import Engine
     from pipeline.duplicates.labelled import LabelledFigures
     from pipeline.duplicates.mining import MinedCorpus
     from pipeline.duplicates.options import MiningOptions
@@ -203,14 +202,10 @@ def search_command(
 @click.option("--floor", type=float, help="Cosine below which nothing is looked for. [default: the model's threshold]")
 @click.option(
     "--engine",
-    type=click.Choice(["auto", "exact", "index", "shards"]),
+    type=click.Choice(["auto", "exact", "index"]),
     default="auto",
     show_default=True,
-    help="`exact` misses nothing; `index` needs faiss and is quicker in large files; `shards` keeps vectors out of "
-    "memory, and joins them where PIPELINE_COMPUTE says.",
-)
-@click.option(
-    "--recall", type=float, help="Share of the pairs that `shards` shall find; 1 misses none. [default: 0.995]"
+    help="`exact` misses no pair; `index` needs faiss, is faster in large files and misses some.",
 )
 @device_option
 def mine_command(
@@ -244,7 +239,7 @@ def mine_command(
                 require_suffix(path)
         pairs_with_labels = _labelled(labelled)
         corpus, classifier, vectors = _read(source, column, choice, options.device, progress, options)
-        engine = engine_for(options.engine, len(corpus), progress, lambda: _sharded(options.recall))
+        engine = engine_for(options.engine, len(corpus), progress)
         mined = mine_corpus(corpus, vectors, classifier.chosen, options, engine, progress)
         figures = thresholds_of(mined, pairs_with_labels)
         if out:
@@ -263,15 +258,6 @@ def mine_command(
     if engine.remark:
         _say("Engine", engine.remark)
     _say("Model", classifier.chosen.said)
-
-
-def _sharded(recall: float | None) -> "Engine":
-    from pipeline.compute.choice import create_compute
-    from pipeline.duplicates.engines import sharded_join
-    from pipeline.settings import environment
-
-    compute = create_compute(environment.compute_kind(), environment.runs_folder())
-    return sharded_join(environment.shards_location(), compute, recall)
 
 
 def _options(settings: dict[str, Any]) -> "MiningOptions":

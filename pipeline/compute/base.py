@@ -20,7 +20,6 @@ from pipeline.evaluation.options import EvaluationOptions
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.info import ModelInfo, ModelProperties
 from pipeline.question_pairs.schema import PairTable
-from pipeline.sharding.job import Joined, JoinJob
 from pipeline.training.job import RunIdentity, TrainingJob
 
 ResultT = TypeVar("ResultT")
@@ -265,21 +264,6 @@ class Compute(ABC):
         score = score_pairs_both_ways if both_ways else score_pairs
         for first, second in parts:
             yield score(loaded, first, second, budget, on_progress)
-
-    # --- shards ---
-
-    def join_shards(self, jobs: Sequence[JoinJob], on_progress: OnProgress) -> Iterator[Joined]:
-        """Yield what each join found, in order. The parts that the jobs name lie where this process can read them.
-
-        A place that can work on several at once does so. This default joins one after the other in this process.
-
-        Raises:
-            PipelineError: when a join finds more pairs than it may.
-        """
-        from pipeline.sharding.join import join_shards
-
-        for job in jobs:
-            yield join_shards(job)
 
 
 # --- how a backend describes itself -----------------------------------------------------------------------------

@@ -5,8 +5,8 @@ from typing import ClassVar
 
 from pipeline.core.progress import OnProgress, ignore
 from pipeline.duplicates.mined import CosinePairs
+from pipeline.duplicates.tiles import refuse_more_than
 from pipeline.duplicates.vectors import Vectors
-from pipeline.sharding.tiles import refuse_more_than
 
 MOST_PAIRS = 50_000_000
 """More pairs than this are refused: 800 MB of results that nobody reads, and far too low a threshold."""

@@ -2,9 +2,7 @@
 
 import importlib.util
 import sys
-from collections.abc import Callable
 
-from pipeline.compute.base import Compute
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import LogLine, OnProgress, ignore
 from pipeline.duplicates.engine import Engine
@@ -17,24 +15,12 @@ INDEX_FROM = 200_000
 _INSTALL = "install the extra: pip install 'quora-finetuning-pipeline[index]'"
 
 
-def engine_for(
-    choice: EngineChoice,
-    questions: int,
-    on_progress: OnProgress = ignore,
-    sharded: Callable[[], Engine] | None = None,
-) -> Engine:
+def engine_for(choice: EngineChoice, questions: int, on_progress: OnProgress = ignore) -> Engine:
     """The engine that is asked for; `auto` goes by the size of the corpus and by what is installed.
-
-    Args:
-        sharded: makes the engine `shards`, for whoever knows where shards lie and what joins them.
 
     Raises:
         PipelineError: when the index is asked for and faiss isn't installed.
     """
-    if choice == "shards":
-        if sharded is None:
-            raise PipelineError("the engine `shards` can't be used here: take `exact` or `index`")
-        return sharded()
     why_not = why_no_index()
     if choice == "index" and why_not:
         raise PipelineError(f"the engine `index` {why_not}, or take `exact`")
@@ -46,14 +32,6 @@ def engine_for(
     from pipeline.duplicates.ivf import IvfIndex
 
     return IvfIndex()
-
-
-def sharded_join(location: str, compute: Compute, recall: float | None = None) -> Engine:
-    """The engine `shards`, with its shards below a folder or URL."""
-    from pipeline.duplicates.shard_plan import ShardSettings
-    from pipeline.duplicates.shards import ShardedJoin
-
-    return ShardedJoin(location, compute, ShardSettings() if recall is None else ShardSettings(recall=recall))
 
 
 def why_no_index() -> str | None:

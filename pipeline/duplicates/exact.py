@@ -1,7 +1,6 @@
-"""Finds every pair at or above a cosine, by comparing all vectors with all others, tile by tile.
+"""Find every pair at or above a cosine by comparing all vectors with all others, tile by tile.
 
-Each tile is one product of two blocks of vectors (`pipeline.sharding.tiles`); only tiles on and above the diagonal are
-computed.
+Each tile is the product of two blocks of vectors. Only tiles on and above the diagonal are computed.
 """
 
 from dataclasses import dataclass
@@ -12,8 +11,8 @@ import numpy as np
 from pipeline.core.progress import Advanced, OnProgress, ignore
 from pipeline.duplicates.engine import Engine, refuse_too_many
 from pipeline.duplicates.mined import CosinePairs
+from pipeline.duplicates.tiles import Comparison, Found, joined
 from pipeline.duplicates.vectors import Vectors
-from pipeline.sharding.tiles import Comparison, Found, joined
 
 STAGE = "comparing all questions with each other"
 

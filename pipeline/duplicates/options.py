@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from pipeline.core.values import FrozenModel
 from pipeline.models.options import Device
 
-EngineChoice = Literal["auto", "exact", "index", "shards"]
+EngineChoice = Literal["auto", "exact", "index"]
 
 
 class QuestionSource(FrozenModel):
@@ -56,15 +56,7 @@ class MiningOptions(FrozenModel):
     engine: EngineChoice = Field(
         default="auto",
         description="`exact` compares all with all and misses nothing; `index` (faiss, an extra) is quicker in large "
-        "corpora and misses some; `auto` takes the index from 200,000 questions on, where it is installed. `shards` "
-        "keeps vectors on a disk or object storage, and joins them where models are trained: for what no memory holds.",
-    )
-    recall: float | None = Field(
-        default=None,
-        gt=0,
-        le=1,
-        description="Share of the pairs that the engine `shards` shall find, by a sample; 1 misses none, and compares "
-        "far more. Empty: 0.995.",
+        "corpora and misses some; `auto` takes the index from 200,000 questions on, where it is installed.",
     )
     device: Device = Field(default="auto", description="Where to embed: `auto` takes a GPU where there is one.")
 
@@ -76,8 +68,6 @@ class MiningOptions(FrozenModel):
             raise ValueError("`prior` is given, so it can't be estimated too: leave out `estimate_prior`")
         if self.threshold is not None and self.floor is not None and self.floor > self.threshold:
             raise ValueError(f"`floor` {self.floor:g} is above `threshold` {self.threshold:g}: lower it")
-        if self.recall is not None and self.engine != "shards":
-            raise ValueError(f"`recall` is a setting of the engine `shards`, not of `{self.engine}`: leave it out")
         return self
 
 

@@ -16,7 +16,6 @@ from pipeline.core.files import PROJECT_ROOT
 from pipeline.core.foreign_text import has_password, without_credentials
 from pipeline.core.store import VersionStore
 from pipeline.settings.run_config import project_config
-from pipeline.sharding.schemes import READ_BY_PYARROW
 
 if TYPE_CHECKING:
     from pipeline.core.notices import Recipient
@@ -32,11 +31,6 @@ _OWN = (
         "PIPELINE_COMPUTE",
         "`local`",
         "where models are trained and evaluated: `local`, `modal`, or the dotted name of a module with a `BACKEND`",
-    ),
-    Variable(
-        "PIPELINE_SHARDS",
-        "`vectors/shards/` in `PIPELINE_HOME`",
-        "shards of corpora that are mined with `engine: shards`: a folder, or an `s3://`, `gs://` or fsspec URL",
     ),
     Variable("PIPELINE_RETRAIN_CONFIG", "`configs/best.yaml`", "run config of `retrain`, its schedule and its sensor"),
     Variable("PIPELINE_RETRAIN_CRON", "`0 3 * * 0`", "when `weekly_retrain` is due, UTC"),
@@ -154,18 +148,6 @@ def vectors_folder() -> Path:
     """
     path = VersionStore(home()).root
     return (path if isinstance(path, Path) else runs_folder()) / "vectors"
-
-
-def shards_location() -> str:
-    """The folder or URL that holds the shards of large corpora.
-
-    Raises:
-        PipelineError: when the variable names no place that there can be.
-    """
-    chosen = os.environ.get("PIPELINE_SHARDS")
-    if chosen and chosen.partition("://")[0] in READ_BY_PYARROW and not has_password(chosen):
-        return chosen
-    return _place("PIPELINE_SHARDS", chosen) or str(vectors_folder() / "shards")
 
 
 def compute_kind() -> str:

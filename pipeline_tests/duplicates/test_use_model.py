@@ -142,21 +142,6 @@ def test_a_corpus_of_odd_lines_is_mined(command: Command, questions: Path, tmp_p
     assert max(map(len, text.splitlines())) < 600
 
 
-def test_shards_find_the_same_pairs_in_a_folder_below_the_home(
-    command: Command, small_pairs: Path, tmp_path: Path, pipeline_home: Path
-) -> None:
-    said = {}
-    for engine, more in (("exact", ()), ("shards", ("--recall", "1"))):
-        out = tmp_path / f"{engine}.csv"
-        said[engine] = command(
-            "mine", str(small_pairs), "--threshold", "0.9", "--engine", engine, *more, "--out", str(out)
-        )
-    assert (tmp_path / "shards.csv").read_bytes() == (tmp_path / "exact.csv").read_bytes()
-    assert len(rows_of(tmp_path / "exact.csv")) > 10
-    assert "Engine   1 shards, 0.00 guests for each question" in said["shards"]
-    assert list((pipeline_home / "vectors" / "shards").rglob("joins/*.arrow"))
-
-
 @pytest.mark.parametrize(
     ("lines", "read", "removable"),
     [
@@ -203,7 +188,7 @@ def test_labelled_pairs_measure_what_was_mined(command: Command, small_pairs: Pa
         (("mine", "QUESTIONS", "--out", "x.xlsx"), 1, "in which format is x.xlsx to be written?"),
         (("mine", "QUESTIONS", "--threshold", "3"), 2, "--threshold: Input should be less than or equal to 1"),
         (("mine", "QUESTIONS", "--threshold", "0.9", "--precision", "0.9"), 2, "give one of them"),
-        (("mine", "QUESTIONS", "--recall", "0.9"), 2, "`recall` is a setting of the engine `shards`, not of `auto`"),
+        (("mine", "QUESTIONS", "--engine", "shards"), 2, "'shards' is not one of 'auto', 'exact', 'index'"),
         (("mine", "QUESTIONS", "--column", "body"), 1, "has no single column 'body'"),
     ],
 )

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from pipeline.command_line.cli import cli
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import PROJECT_ROOT
-from pipeline.settings.environment import home, runs_folder, shards_location, variables
+from pipeline.settings.environment import home, runs_folder, variables
 
 
 def test_run_folders_are_refused_on_an_object_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -25,25 +25,6 @@ def test_run_folders_are_refused_on_an_object_store(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("PIPELINE_HOME", "memory://home")
     with pytest.raises(PipelineError, match=r"memory://home/runs.*PIPELINE_RUNS_FOLDER"):
         runs_folder()
-
-
-def test_shards_lie_beside_the_vectors_or_wherever_there_is_a_url(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.delenv("PIPELINE_SHARDS", raising=False)
-    monkeypatch.setenv("PIPELINE_HOME", str(tmp_path))
-    assert shards_location() == str(tmp_path / "vectors" / "shards")
-    for place in ("/elsewhere", "s3://bucket/shards", "memory://shards"):
-        monkeypatch.setenv("PIPELINE_SHARDS", place)
-        assert shards_location() == place
-    for place, reason in (
-        ("s4://bucket", "nothing here reads s4"),
-        ("s3://key:secret@bucket", "and a password"),
-        (" ", "is blank"),
-    ):
-        monkeypatch.setenv("PIPELINE_SHARDS", place)
-        with pytest.raises(PipelineError, match=f"PIPELINE_SHARDS is .*{reason}"):
-            shards_location()
 
 
 def test_folders_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

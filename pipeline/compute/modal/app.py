@@ -32,8 +32,6 @@ from pipeline.compute.modal.settings import (
     HUB_VOLUME,
     INPUTS_MOUNT,
     INPUTS_VOLUME,
-    JOIN_CORES,
-    JOIN_MEMORY_MB,
     RETRIES,
     RUN_MOUNT,
     ModalSettings,
@@ -60,7 +58,6 @@ from pipeline.models.info import ModelInfo
 from pipeline.question_pairs.schema import PairTable
 from pipeline.question_pairs.scored import ScoredPairs
 from pipeline.question_pairs.target_vectors import TargetVectors
-from pipeline.sharding.job import JoinJob
 from pipeline.training.job import TrainingJob
 from pipeline.training.manifest import read_manifest, verify_files
 from pipeline.training.run_folder import RunFolder
@@ -244,37 +241,6 @@ def score_part(job_text: str) -> tuple[str, bytes]:
         return Outcome()
 
     return _attempt(work).model_dump_json(), b"".join(scored)
-
-
-@app.function(
-    **{**_common, "single_use_containers": False},
-    cpu=float(JOIN_CORES),
-    memory=JOIN_MEMORY_MB,
-    secrets=[modal.Secret.from_name(settings.storage_secret)] if settings.storage_secret else [],
-    retries=modal.Retries(max_retries=RETRIES, initial_delay=0.0),
-)
-def join_shards(job_text: str) -> tuple[str, bytes]:
-    """Join some shards on a CPU; takes a `JoinJob`, gives an `Outcome` and the bytes of a `Joined`.
-
-    A join leaves nothing behind, so a container does one after the other: its start takes as long as a small one.
-    """
-    job = JoinJob.model_validate_json(job_text)
-    joined = []
-
-    def work() -> Outcome:
-        import torch
-
-        from pipeline.sharding.join import join_shards as join
-
-        # Torch takes the cores of the host, of which this container has few.
-        torch.set_num_threads(JOIN_CORES)
-        if job.place.startswith(INPUTS_MOUNT) and not all((Path(job.place) / name).exists() for name in job.parts):
-            # They were uploaded after this container was started.
-            inputs.reload()
-        joined.append(join(job).to_bytes())
-        return Outcome()
-
-    return _attempt(work).model_dump_json(), b"".join(joined)
 
 
 # --- how it works there -----------------------------------------------------------------------------------------

@@ -40,25 +40,19 @@ from pipeline.compute.modal.settings import (
 from pipeline.compute.modal.volumes import (
     create_run_volume,
     download_run,
-    remove_shards,
     upload_files,
     upload_model,
-    upload_shards,
     upload_tables,
     volume_exists,
 )
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import add_to_folder, content_version
-from pipeline.core.foreign_text import without_credentials
 from pipeline.core.locations import remote_location
 from pipeline.core.progress import Advanced, OnProgress, ignore
 from pipeline.core.values import Cost
 from pipeline.evaluation.measurement import Measurement
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.info import ModelInfo, ModelProperties
-from pipeline.sharding.job import Joined, JoinJob
-from pipeline.sharding.place import Place
-from pipeline.sharding.schemes import READ_BY_PYARROW
 from pipeline.training.job import RunIdentity, TrainingJob
 from pipeline.training.manifest import verify_model
 
@@ -67,9 +61,6 @@ ResultT = TypeVar("ResultT")
 
 _PARTS_AT_ONCE = 16
 """Containers that embed or score parts side by side."""
-
-_JOINS_AT_ONCE = 64
-"""Joins of shards that are handed over before the first is waited for."""
 
 
 def deployed(function: str) -> ModalFunction:
@@ -258,26 +249,6 @@ class ModalCompute(Compute):
             for part, data in zip(parts, _side_by_side(function, messages, _PARTS_AT_ONCE), strict=True):
                 on_progress(Advanced("scoring pairs", len(part[0]), len(part[0])))
                 yield np.frombuffer(data, dtype="<f4")
-
-    def join_shards(self, jobs: Sequence[JoinJob], on_progress: OnProgress) -> Iterator[Joined]:
-        """See `Compute.join_shards`: on CPUs, many at once. Shards of this machine are uploaded for that time."""
-        if not jobs:
-            return
-        with one_line_modal_errors("joining shards on Modal"):
-            place = Place(jobs[0].place)
-            if place.local:
-                seen = upload_shards(place.local, jobs[0].parts)
-                jobs = [job.model_copy(update={"place": seen}) for job in jobs]
-            elif place.location.partition("://")[0] not in READ_BY_PYARROW:
-                raise PipelineError(
-                    f"containers can't read shards in {without_credentials(place.location)}: set PIPELINE_SHARDS to a "
-                    "folder, or to an s3://, gs:// or abfss:// URL"
-                )
-            function, messages = self._function("join_shards", None), (job.model_dump_json() for job in jobs)
-            for data in _side_by_side(function, messages, _JOINS_AT_ONCE):
-                yield Joined.from_bytes(data)
-            if place.local:
-                remove_shards(place.local)
 
     def _function(self, name: str, run_volume: str | None) -> ModalFunction:
         """A function of the app that sees a run's Volume beside the shared ones."""

@@ -50,7 +50,7 @@ def app_name(code: str, settings: ModalSettings) -> str:
     What is deployed under a name never changes, so two people with different code don't replace each other's, and work
     that runs keeps the code it began with.
     """
-    made = [settings.gpus, settings.timeout, settings.hf_secret, settings.storage_secret]
+    made = [settings.gpus, settings.timeout, settings.hf_secret]
     return f"sentence-transformers-ft-{content_version([code, made])}"
 
 

@@ -31,9 +31,6 @@ RETRIES = 3
 CPU_CORES = 4.0
 """For tokenising and evaluating beside the GPU."""
 
-JOIN_CORES, JOIN_MEMORY_MB = 4, 4_096
-"""Of a container that joins shards: it holds a job's vectors and a block of others, whatever the corpus."""
-
 _DEFAULT_GPUS = "H100!,A100-80GB"
 """The first that is free. `!`: not upgraded to an H200, whose larger memory would choose another token budget, which
 checkpoints depend on; both have 80 GB for the same reason."""
@@ -49,11 +46,6 @@ VARIABLES = (
     ),
     Variable("PIPELINE_MODAL_TIMEOUT_HOURS", f"{_DEFAULT_HOURS:g}", "most hours that one attempt may take"),
     Variable("PIPELINE_MODAL_HF_SECRET", "none", "name of a Modal secret that holds HF_TOKEN, for private models"),
-    Variable(
-        "PIPELINE_MODAL_STORAGE_SECRET",
-        "none",
-        "name of a Modal secret that lets containers read PIPELINE_SHARDS on object storage",
-    ),
     Variable("PIPELINE_MODAL_PRICES", "`pipeline/compute/modal/prices.json`", "a price table of your own"),
 )
 
@@ -66,14 +58,11 @@ class ModalSettings:
         gpus: types in order of preference; empty for CPUs.
         timeout: seconds that one attempt may take.
         hf_secret: name of a Modal secret with HF_TOKEN; None for public models.
-        storage_secret: name of a Modal secret with what object storage asks for, such as AWS_ACCESS_KEY_ID; None where
-            shards lie in none.
     """
 
     gpus: tuple[str, ...]
     timeout: int
     hf_secret: str | None
-    storage_secret: str | None = None
 
     @classmethod
     def from_environment(cls) -> "ModalSettings":
@@ -100,7 +89,6 @@ class ModalSettings:
             gpus=() if gpus == ("none",) else gpus,
             timeout=_timeout(os.environ.get("PIPELINE_MODAL_TIMEOUT_HOURS")),
             hf_secret=os.environ.get("PIPELINE_MODAL_HF_SECRET") or None,
-            storage_secret=os.environ.get("PIPELINE_MODAL_STORAGE_SECRET") or None,
         )
 
     def as_environment(self) -> dict[str, str]:
@@ -109,7 +97,6 @@ class ModalSettings:
             "PIPELINE_MODAL_GPU": ",".join(self.gpus) or "none",
             "PIPELINE_MODAL_TIMEOUT_HOURS": repr(self.timeout / 3600),
             "PIPELINE_MODAL_HF_SECRET": self.hf_secret or "",
-            "PIPELINE_MODAL_STORAGE_SECRET": self.storage_secret or "",
         }
 
 

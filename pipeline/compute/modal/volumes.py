@@ -4,7 +4,7 @@ import io
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -14,7 +14,7 @@ from modal import exception as modal_errors
 
 from pipeline.compute.base import TrainingFiles
 from pipeline.compute.modal.calls import one_line_modal_errors
-from pipeline.compute.modal.settings import INPUTS_MOUNT, INPUTS_VOLUME
+from pipeline.compute.modal.settings import INPUTS_VOLUME
 from pipeline.core.errors import PipelineError
 from pipeline.models.base_model import model_folder_version
 from pipeline.models.fine_tuned import FineTunedModel
@@ -73,26 +73,6 @@ def upload_model(model: ModelInfo) -> None:
         )
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     _upload_missing({f"models/{model.version}/{path.relative_to(folder).as_posix()}": path for path in files})
-
-
-def upload_shards(folder: Path, names: Sequence[str]) -> str:
-    """Put parts of a corpus where containers find them; returns the folder as containers see it.
-
-    A folder of parts is below the hash of what was sorted and the hash of how, so equal names have equal content.
-    """
-    where = _shards_folder(folder)
-    _upload_missing({f"{where}/{name}": folder / name for name in names})
-    return f"{INPUTS_MOUNT}/{where}"
-
-
-def remove_shards(folder: Path) -> None:
-    """Delete what `upload_shards` has put there."""
-    volume = modal.Volume.from_name(INPUTS_VOLUME, create_if_missing=True, version=_VERSION)
-    volume.remove_file(_shards_folder(folder), recursive=True)
-
-
-def _shards_folder(folder: Path) -> str:
-    return "/".join(["shards", *folder.parts[-3:]])
 
 
 def _upload_missing(files: Mapping[str, Path | PairTable | ScoredPairs | TargetVectors]) -> None:

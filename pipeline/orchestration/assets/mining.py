@@ -302,18 +302,12 @@ def _mine(
     base: ModelInfo,
 ) -> tuple[MinedDuplicates, dict[str, bytes], str]:
     """What was mined, its tables and the report on it."""
-    from pipeline.duplicates.engines import engine_for, sharded_join
+    from pipeline.duplicates.engines import engine_for
     from pipeline.duplicates.mined_value import mine_and_review
-    from pipeline.settings import environment
 
     progress = progress_into(context)
     vectors = _vectors(compute, corpus, chosen, progress)
-    engine = engine_for(
-        config.engine,
-        len(corpus),
-        progress,
-        lambda: sharded_join(environment.shards_location(), compute, config.recall),
-    )
+    engine = engine_for(config.engine, len(corpus), progress)
     return mine_and_review(corpus, vectors, chosen, config, splits, base, _embed(compute, progress), engine, progress)
 
 

@@ -81,12 +81,7 @@ def test_comments_and_docstrings_anywhere_deploy_nothing_and_train_nothing(proje
         ("evaluation/tasks.py", True, False),
         ("evaluation/measure.py", True, False),
         ("compute/modal/app.py", True, False),
-        ("sharding/join.py", True, False),
-        ("sharding/tiles.py", True, False),
-        ("sharding/place.py", True, False),
         ("evaluation/slices.py", False, False),
-        ("duplicates/shards.py", False, False),
-        ("duplicates/shard_plan.py", False, False),
         ("evaluation/report_builder.py", False, False),
         ("reporting/plots.py", False, False),
         ("reporting/leaderboard.py", False, False),
@@ -253,16 +248,6 @@ measuring = messages.MeasuringMessage(
 )
 assert work("evaluate", measuring)[1]
 assert len(work("embed", messages.EmbeddingMessage(model=there, questions=["Why?"]))[1]) == 32 * 4
-from pipeline.sharding.job import Joined, JoinJob, Slice
-from pipeline.sharding.parts import Sorted, write_part
-from pipeline.sharding.place import Place
-import numpy as np
-
-everything = Sorted([np.arange(2)], [np.arange(0)])
-write_part(Place(str(folder / "parts")), "0", 0, np.ones((2, 1), dtype=np.float32), everything)
-slices = (Slice(shard=0, first=0, last=2, is_whole=True),)
-joining = JoinJob(place=str(folder / "parts"), parts=("0",), slices=slices, floor=0.9, most=9)
-assert len(Joined.from_bytes(work("join_shards", joining)[1]).pairs[0]) == 1
 ended()
 """
 )

@@ -44,14 +44,11 @@ def test_heavy_functions_ask_for_an_h100_first_and_for_a_gpu_of_the_same_memory_
     assert light.resources.gpu_config.gpu_type == ""
 
 
-def test_every_function_has_a_time_limit_and_all_but_the_joins_a_container_for_each_call(
-    functions: dict[str, Any],
-) -> None:
-    """A join leaves nothing behind that could reach the next one."""
-    for name, request in functions.items():
+def test_every_function_has_a_time_limit_and_a_container_for_each_call(functions: dict[str, Any]) -> None:
+    for request in functions.values():
         data = request.function_data if request.HasField("function_data") else request.function
         assert data.timeout_secs == 8 * 3600
-        assert {each.single_use_containers for each in options(request)} == {name != "join_shards"}
+        assert all(each.single_use_containers for each in options(request))
 
 
 def test_lost_attempts_start_again_at_once(functions: dict[str, Any]) -> None:

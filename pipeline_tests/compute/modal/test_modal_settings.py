@@ -17,7 +17,7 @@ from pipeline.orchestration.resources import default_resources
 
 @pytest.fixture(autouse=True)
 def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("GPU", "TIMEOUT_HOURS", "HF_SECRET", "STORAGE_SECRET", "PRICES"):
+    for name in ("GPU", "TIMEOUT_HOURS", "HF_SECRET", "PRICES"):
         monkeypatch.delenv(f"PIPELINE_MODAL_{name}", raising=False)
 
 
@@ -29,7 +29,7 @@ def test_the_default_is_an_h100_and_the_next_best_of_the_same_memory() -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [ModalSettings((), 1, None), ModalSettings(("L4", "H100!"), 10_001, "hf"), ModalSettings((), 1, None, "aws")],
+    [ModalSettings((), 1, None), ModalSettings(("L4", "H100!"), 10_001, "hf")],
 )
 def test_containers_read_the_settings_that_they_were_made_with(
     settings: ModalSettings, monkeypatch: pytest.MonkeyPatch

@@ -172,21 +172,6 @@ def test_questions_of_your_own_are_mined_and_a_share_that_moved_is_told(
 
 
 @pytest.mark.slow
-def test_shards_are_an_engine_of_the_job_too(
-    home: Path, instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PIPELINE_SHARDS", str(tmp_path / "shards"))
-    found = []
-    for engine in ("exact", "shards"):
-        mine(home, instance, mine_questions={"prior": 0.5, "engine": engine})
-        found.append(load_value(VersionStore(str(home)), MINED))
-    assert found[1].engine == "shards"
-    assert found[1].candidates == found[0].candidates > 0
-    assert list((tmp_path / "shards").rglob("joins/*.arrow"))
-    assert "shards, " in metadata(instance, MINED)["report"]
-
-
-@pytest.mark.slow
 def test_an_index_of_another_model_than_the_vectors_is_noticed(home: Path, instance: dg.DagsterInstance) -> None:
     mine(home, instance)
     store = VersionStore(str(home))
