@@ -1,4 +1,4 @@
-"""Which models stand on the leaderboard, and where a model is published: the settings of what people are shown."""
+"""Settings of the leaderboard and of publishing."""
 
 from pydantic import Field
 
@@ -7,17 +7,17 @@ from pipeline.evaluation.options import EvaluationOptions
 
 
 class LeaderboardOptions(EvaluationOptions):
-    """Which models stand on the leaderboard beside those that have a report, and how they are measured."""
+    """Which other models are on the leaderboard, and how they are evaluated."""
 
     base_models: list[str] = Field(
         default=[],
-        description="Further base models to measure on the eval pairs: `bundled`, folders or Hugging Face ids, as "
-        "`model` of the base model takes them. A model that has been measured on these pairs isn't measured again.",
+        description="More base models to evaluate on the eval pairs: `bundled`, folders or Hugging Face ids, as for "
+        "`base_model.model`. A model that was already evaluated on these pairs is not evaluated again.",
     )
 
 
 REPOSITORY_PLACEHOLDER = "owner/name"
-"""What stands for the id of a repository until someone writes it."""
+"""The default, which is refused."""
 
 
 class Publication(FrozenModel):
@@ -29,5 +29,5 @@ class Publication(FrozenModel):
         description="Id on the Hugging Face hub, `owner/name`. Created if it doesn't exist.",
     )
     private: bool = Field(
-        default=True, description="Only the owner can see it. A repository that is public already is refused then."
+        default=True, description="Visible only to the owner. An existing public repository is then refused."
     )

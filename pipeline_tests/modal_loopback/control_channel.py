@@ -1,6 +1,7 @@
-"""The test's own channel to the server: reads its state and does what only the service could do. JSON over HTTP."""
+"""The server's HTTP side: the test's channel to it, as JSON, and the content of blobs, Volumes and files."""
 
 import base64
+import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Any
@@ -9,8 +10,10 @@ from aiohttp import web
 from google.protobuf.message import Message
 
 from .gate import Gate
-from .records import CallRecord, ContainerRecord, DeploymentRecord
+from .loopback import CallRecord, ContainerRecord, DeploymentRecord
 from .state import Call, World
+from .volume_rpcs import put_receipt
+from .volume_store import BLOCK_BYTES
 
 _Answer = Callable[[dict[str, Any]], Awaitable[object]]
 
@@ -126,3 +129,49 @@ def _call_record(call: Call) -> CallRecord:
         tries=sum(item.tries for item in call.inputs),
         inputs=tuple(item.id for item in call.inputs),
     )
+
+
+def content_routes(world: World) -> list[web.RouteDef]:
+    """Make the routes that signed URLs lead to: an unknown id is 404, content with another hash than announced 400."""
+
+    async def put_blob(request: web.Request) -> web.Response:
+        upload = world.uploads.get(request.match_info["blob_id"])
+        if upload is None:
+            raise web.HTTPNotFound(text="no such blob has been announced")
+        content = await request.read()
+        if base64.b64encode(hashlib.sha256(content).digest()).decode() != upload.sha256_base64:
+            raise web.HTTPBadRequest(text=f"the content doesn't have the sha256 {upload.sha256_base64}")
+        upload.path.write_bytes(content)
+        return web.Response(headers={"ETag": f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"'})
+
+    async def get_blob(request: web.Request) -> web.StreamResponse:
+        upload = world.uploads.get(request.match_info["blob_id"])
+        if upload is None or not upload.path.exists():
+            raise web.HTTPNotFound(text="no such blob")
+        return web.FileResponse(upload.path)
+
+    async def put_block(request: web.Request) -> web.Response:
+        digest, content = request.match_info["digest"], await request.read()
+        if len(content) > BLOCK_BYTES:
+            raise web.HTTPRequestEntityTooLarge(max_size=BLOCK_BYTES, actual_size=len(content))
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise web.HTTPBadRequest(text=f"the block doesn't have the sha256 {digest}")
+        (world.folder / "blocks" / digest).write_bytes(content)
+        return web.Response(body=put_receipt(digest))
+
+    async def get_block(request: web.Request) -> web.Response:
+        path, block = world.downloads.get(request.match_info["key"], (None, 0))
+        if path is None or not path.is_file():
+            raise web.HTTPNotFound(text="no such file")
+        with path.open("rb") as file:
+            file.seek(block * BLOCK_BYTES)
+            content = file.read(BLOCK_BYTES)
+        digest = base64.b64encode(hashlib.sha256(content).digest()).decode()
+        return web.Response(body=content, headers={"Repr-Digest": f"sha-256=:{digest}:"})
+
+    return [
+        web.put("/blobs/{blob_id}", put_blob),
+        web.get("/blobs/{blob_id}", get_blob),
+        web.put("/blocks/{digest}", put_block),
+        web.get("/downloads/{key}", get_block),
+    ]

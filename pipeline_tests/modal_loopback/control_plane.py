@@ -14,12 +14,10 @@ from grpclib.exceptions import StreamTerminatedError
 from grpclib.server import Stream
 from modal_proto.api_grpc import ModalClientBase
 
-from .app_rpcs import AppRpcs
-from .call_rpcs import CallRpcs
-from .function_rpcs import FunctionRpcs
+from .app_rpcs import AppRpcs, SessionRpcs
+from .function_rpcs import CallRpcs, FunctionRpcs
 from .image_rpcs import ImageRpcs
 from .refusals import unimplemented
-from .session_rpcs import SessionRpcs
 from .volume_rpcs import VolumeRpcs
 
 _Stream = Stream[Message, Message]

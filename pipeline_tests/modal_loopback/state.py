@@ -8,6 +8,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,7 +16,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from google.protobuf.message import Message
 from modal_proto import api_pb2 as pb
 
-from .change import Change
 from .refusals import not_found
 from .volume_store import Volume
 
@@ -23,6 +23,23 @@ if TYPE_CHECKING:
     from .containers import Container
 
 _Thing = TypeVar("_Thing")
+
+
+class Change:
+    """Waiters look at the state, wait here, and look again."""
+
+    def __init__(self) -> None:
+        self._happened = asyncio.Event()
+
+    def announce(self) -> None:
+        """Wake everybody who waits now."""
+        happened, self._happened = self._happened, asyncio.Event()
+        happened.set()
+
+    async def wait(self, timeout: float) -> None:
+        """Return at the next announcement, or after `timeout` seconds."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._happened.wait(), max(timeout, 0.001))
 
 
 @dataclass(frozen=True)
