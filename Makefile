@@ -83,7 +83,7 @@ UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --g
 lock: .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
 	$(UV_COMPILE) pyproject.toml deploy/build-requirements.txt --extra team -o requirements.lock
-	$(UV_COMPILE) pyproject.toml deploy/build-requirements.txt --extra team --extra index --extra silver \
+	$(UV_COMPILE) pyproject.toml deploy/build-requirements.txt --extra team --extra index \
 		--extra export --extra serve --extra dev -o requirements-dev.lock
 	$(UV_COMPILE) deploy/serve/requirements.in -o requirements-serve.lock
 	$(BIN)/python deploy/split_locks.py

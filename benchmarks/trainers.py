@@ -19,11 +19,9 @@ from pipeline.core.progress import ignore
 from pipeline.models.packing import packed_attention, tokenize
 from pipeline.models.precision import Hardware, Precision
 from pipeline.question_pairs.schema import PairTable
-from pipeline.training.batches import BatchPlan, PairCollator, packed_features
-from pipeline.training.bi_encoder import padded_features
+from pipeline.training.batches import BatchPlan, PairCollator, TrainingPairs, packed_features
 from pipeline.training.checkpoints import CheckpointStore
-from pipeline.training.fine_tune import set_dropout
-from pipeline.training.pairs import TrainingPairs
+from pipeline.training.model import padded_features, set_dropout
 from pipeline.training.recipe import Recipe
 from pipeline.training.trainer import PairTrainer
 

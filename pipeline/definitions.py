@@ -11,7 +11,6 @@ gc.freeze()
 from pipeline.orchestration import automation, checks, notifications, upkeep  # noqa: E402
 from pipeline.orchestration.assets import (  # noqa: E402
     dataset,
-    distilling,
     exporting,
     mining,
     model,
@@ -29,9 +28,8 @@ defs = dg.Definitions(
         publishing.publish_production_model,
         exporting.export_production_model,
         *mining.ASSETS,
-        *distilling.SPECS,
     ],
-    asset_checks=[*checks.CHECKS, distilling.teacher_checks],
+    asset_checks=checks.CHECKS,
     jobs=[
         automation.quickstart,
         automation.retrain,
@@ -39,8 +37,6 @@ defs = dg.Definitions(
         publishing.publish_job,
         mining.mine_job,
         exporting.export_job,
-        distilling.teacher_job,
-        distilling.silver_job,
         *upkeep.JOBS,
     ],
     schedules=[automation.weekly_retrain, *upkeep.SCHEDULES],

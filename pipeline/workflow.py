@@ -31,7 +31,7 @@ from pipeline.question_pairs.splits import split_pairs
 from pipeline.reporting.result_files import card_files, result_files
 from pipeline.training import distributed
 from pipeline.training.job import RunIdentity, TrainingJob
-from pipeline.training.recipe import Orders, TrainingOrder
+from pipeline.training.recipe import Orders, Recipe, TrainingOrder
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -80,6 +80,20 @@ def find_base_model(choice: BaseModelChoice, compute: Compute, store: VersionSto
             with suppress(OSError):
                 write_text(path, json_text(properties.model_dump(mode="json")))
     return model.model_copy(update={"properties": properties})
+
+
+def find_teacher(recipe: Recipe, compute: Compute, store: VersionStore | None = None) -> ModelInfo | None:
+    """Find the teacher that a recipe names, as a base model is found; None where it names none.
+
+    Raises:
+        PipelineError: when there is no such model, or it can't be used.
+    """
+    if recipe.teacher is None:
+        return None
+    try:
+        return find_base_model(recipe.teacher, compute, store)
+    except PipelineError as error:
+        raise type(error)(f"teacher_model: {error.message}", None, **error.values) from error
 
 
 def _inspection_version() -> str:
@@ -187,8 +201,9 @@ def evaluate_train_evaluate(
     splits = split_pairs(load_pairs(plan.pairs), plan.splits)
     base_model = distributed.from_main(lambda: find_base_model(plan.base_model, compute, store))
     base_model.require_length(plan.training.max_seq_length)
-    # Before anything is evaluated: this refuses a recipe without the inputs that it needs.
-    job = TrainingJob(splits.train, splits.dev, base_model, plan.training.recipe)
+    # Before anything is evaluated: this refuses a teacher that can't be used.
+    teacher = distributed.from_main(lambda: find_teacher(plan.training.recipe, compute, store))
+    job = TrainingJob(splits.train, splits.dev, base_model, plan.training.recipe, teacher)
     for remark in base_model.properties.remarks if base_model.properties else ():
         on_progress(LogLine(f"{base_model.name}: {remark}"))
     baseline = distributed.from_main(

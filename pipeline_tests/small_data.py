@@ -3,27 +3,15 @@
 from functools import cache
 from pathlib import Path
 
-import numpy as np
-
-from pipeline.models.info import ModelInfo
-from pipeline.models.unit_length import unit
 from pipeline.question_pairs.options import PairSource
 from pipeline.question_pairs.schema import PairTable
 from pipeline.question_pairs.sources import load_pairs
-from pipeline.question_pairs.target_vectors import TargetVectors
 
 
 @cache
 def sample_pairs() -> PairTable:
     """The bundled sample, as the default source gives it; not to be changed."""
     return load_pairs(PairSource())
-
-
-def random_vectors(table: PairTable, base: ModelInfo, dimensions: int) -> TargetVectors:
-    """Where a teacher that knows nothing would put the questions of some pairs; the same each time."""
-    texts = sorted({*table.pairs["question1"], *table.pairs["question2"]})
-    values = np.random.default_rng(3).normal(size=(len(texts), dimensions))
-    return TargetVectors(texts, unit(values).astype(np.float16), base.version)
 
 
 def write_small_pairs(path: Path) -> Path:

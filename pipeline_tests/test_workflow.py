@@ -131,18 +131,16 @@ def test_a_limit_that_the_base_model_does_not_take_is_refused_before_anything_is
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_recipe_that_learns_from_a_teacher_is_refused_before_anything_is_measured(
-    job: TrainingJob, tmp_path: Path
-) -> None:
+def test_a_teacher_that_is_not_there_is_refused_before_anything_is_measured(job: TrainingJob, tmp_path: Path) -> None:
     plan = Plan(
         pairs=PairSource(source="file", path=str(write_small_pairs(tmp_path / "pairs.tsv"))),
         splits=SplitPlan(),
         base_model=BaseModelChoice(model=job.base_model.location),
         baseline=EvaluationOptions(),
-        training=TrainingOrder(loss="cosent", loss_weights={"distillation_mse": 1.0}),
+        training=TrainingOrder(loss="distillation_embeddings", teacher_model=str(tmp_path / "gone")),
         post_train=EvaluationOptions(),
     )
     measured: list[EvaluationReport] = []
-    with pytest.raises(PipelineError, match="launch the jobs `teacher` and `silver`"):
+    with pytest.raises(PipelineError, match="teacher_model: no base model"):
         evaluate_train_evaluate(plan, LocalCompute(tmp_path / "runs"), RUN, ignore, on_baseline=measured.append)
     assert not measured

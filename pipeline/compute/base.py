@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import ClassVar, Generic, TypeAlias, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 import numpy as np
 
@@ -23,9 +23,6 @@ from pipeline.question_pairs.schema import PairTable
 from pipeline.training.job import RunIdentity, TrainingJob
 
 ResultT = TypeVar("ResultT")
-
-PairTexts: TypeAlias = tuple[list[str], list[str]]
-"""The first and the second questions of some pairs, as many of each."""
 
 
 @dataclass(frozen=True)
@@ -238,32 +235,6 @@ class Compute(ABC):
         for part in parts:
             yield self.embed(model, part)
             on_progress(Advanced("embedding questions", len(part), len(part)))
-
-    def score_pairs(
-        self, model: ModelInfo, parts: Sequence[PairTexts], on_progress: OnProgress, both_ways: bool = False
-    ) -> Iterator[np.ndarray]:
-        """Yield a cross-encoder's logits of many pairs part by part, in order and in fp32: each of shape (pairs,).
-
-        A place that can work on several parts at once does so. This default scores one after the other in this process.
-
-        Args:
-            parts: none of them empty.
-            both_ways: score each pair in both orders of its questions, and give the mean of the logits.
-
-        Raises:
-            PipelineError: when the model can't be loaded or is no cross-encoder.
-        """
-        if not parts:
-            return
-        from pipeline.models.cross_encoder import load_cross_encoder
-        from pipeline.models.loading import quiet_libraries, resolve_device
-        from pipeline.models.pair_scoring import score_pairs, score_pairs_both_ways
-
-        quiet_libraries()
-        loaded, budget = load_cross_encoder(model, resolve_device("auto")), EvaluationOptions().token_budget
-        score = score_pairs_both_ways if both_ways else score_pairs
-        for first, second in parts:
-            yield score(loaded, first, second, budget, on_progress)
 
 
 # --- how a backend describes itself -----------------------------------------------------------------------------

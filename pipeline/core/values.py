@@ -82,18 +82,24 @@ class Settings(FrozenModel):
 
     Attributes:
         renamed: the current name for each earlier one.
+        removed: settings that are gone, each with the value that changed nothing. They are ignored at that value, and
+            refused by name at any other.
     """
 
     renamed: ClassVar[Mapping[str, Renamed]] = {}
+    removed: ClassVar[Mapping[str, Any]] = {}
 
     @classmethod
     def with_current_names(cls, given: Mapping[str, Any], is_stored: bool = False) -> dict[str, Any]:
-        """The given settings under their current names.
+        """The given settings under their current names, without those that were removed.
 
         Raises:
-            ValueError: when a setting is given under both names.
+            ValueError: when a setting is given under both names, or one that was removed would change something.
         """
         values = dict(given)
+        for name, neutral in cls.removed.items():
+            if name in values and not _is_neutral(value := values.pop(name), neutral):
+                raise ValueError(f"{name} is {value}, but this setting was removed: leave it out")
         for earlier, current in cls.renamed.items():
             if earlier not in values:
                 continue
@@ -109,6 +115,13 @@ class Settings(FrozenModel):
     def _read_earlier_names(cls, fields: Any, info: ValidationInfo) -> Any:
         is_stored = bool((info.context or {}).get("from_store"))
         return cls.with_current_names(fields, is_stored) if isinstance(fields, dict) else fields
+
+
+def _is_neutral(value: Any, neutral: Any) -> bool:
+    """Whether a value, or the text that stands for it on a command line, is the neutral one."""
+    if isinstance(value, str):
+        return value.lower() in ("", "null", "~") if neutral is None else value.lower() == str(neutral).lower()
+    return bool(value == neutral)
 
 
 @cache

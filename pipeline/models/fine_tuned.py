@@ -8,6 +8,17 @@ from pipeline.models.decision import Decision
 from pipeline.models.info import ModelInfo
 from pipeline.question_pairs.schema import DataOrigin
 
+REMOVED_KNOBS: Mapping[str, Any] = {
+    "architecture": "bi_encoder",
+    "learn_from": "gold",
+    "closure_cluster": 0,
+    "closure_others": 1,
+    "swap_pairs": False,
+    "vector_epochs": 0,
+    "vector_learning_rate": None,
+}
+"""Knobs that recipes of earlier releases had, each with the value that changed nothing."""
+
 
 class DevEvaluation(FrozenModel):
     """The model in training, measured on the dev split.
@@ -15,7 +26,7 @@ class DevEvaluation(FrozenModel):
     Attributes:
         epoch: passes over the training pairs so far, such as 1.5.
         step: optimiser steps so far.
-        average_precision: by cosine; of a cross-encoder, by its score.
+        average_precision: by cosine.
     """
 
     epoch: float
@@ -23,18 +34,24 @@ class DevEvaluation(FrozenModel):
     average_precision: float
 
 
+def _without_tables_of_a_teacher(fields: dict[str, Any]) -> dict[str, Any]:
+    """Earlier releases trained on a teacher's scores and vectors that were stored. The recipe says so too."""
+    kept = {name: value for name, value in fields.items() if name not in ("scored_version", "vectors_version")}
+    return {**kept, "teacher_version": None}
+
+
 class FineTunedModel(StoredValue):
     """A fine-tuned model in a finished run folder, and how it was made.
 
     Attributes:
-        model: the fine-tuned model inside the run folder; `recipe["architecture"]` says of which kind it is.
+        model: the fine-tuned model inside the run folder. Earlier releases trained cross-encoders too, whose recipe has
+            `architecture: cross_encoder`.
         base_model: what it was trained from.
         run_folder: `sentence-transformers-ft-<UNIX_TIMESTAMP>`: an absolute path, or where a compute keeps it.
         recipe: every knob of the training, by the names that they had when it was trained.
         train_version: data version of the training split.
         dev_version: data version of the dev split.
-        scored_version: data version of the pairs of a teacher that it has learned from too; None where it has not.
-        vectors_version: data version of the vectors of a teacher, likewise.
+        teacher_version: data version of the teacher whose vectors it has learned from too; None without a teacher.
         origin: where the training pairs came from.
         train_pairs: rows trained on in each epoch.
         pair_visits: rows trained on in all.
@@ -45,21 +62,21 @@ class FineTunedModel(StoredValue):
         precision: `fp32`, or `bf16` (autocast).
         layout: `packed` (no padding), or `padded`, with the reason.
         token_budget: most tokens of a forward pass.
-        truncated_questions: distinct training questions that were cut to the model's limit; of a cross-encoder, pairs.
+        truncated_questions: distinct training questions that were cut to the model's limit.
         dev_evaluations: in order; empty without a dev split.
         losses: (step, mean training loss since the step before), as logged.
         cost: of a remote training; None where nobody bills it, or no price is known.
         decision: from which cosine on pairs count as duplicates, and how probable that is: what `decision.json` beside
-            the weights says. None without a dev split of both classes, of cross-encoders, and of trainings before there
-            was one.
+            the weights says. None without a dev split of both classes, and of trainings before there was one.
     """
 
     stored_name: ClassVar[str] = "FineTunedModel"
-    schema_number: ClassVar[int] = 4
+    schema_number: ClassVar[int] = 5
     upgrades: ClassVar[Mapping[int, Upgrade]] = {
         1: lambda fields: {**fields, "decision": None},
         2: lambda fields: {**fields, "scored_version": None},
         3: lambda fields: {**fields, "vectors_version": None},
+        4: _without_tables_of_a_teacher,
     }
 
     model: ModelInfo
@@ -83,8 +100,7 @@ class FineTunedModel(StoredValue):
     losses: list[tuple[int, float]]
     cost: Cost | None = None
     decision: Decision | None = None
-    scored_version: str | None = None
-    vectors_version: str | None = None
+    teacher_version: str | None = None
 
     @property
     def data_version(self) -> str:

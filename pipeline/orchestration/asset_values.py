@@ -11,8 +11,6 @@ from pipeline.core.files import bytes_sha256, free_name, write_bytes
 from pipeline.core.locks import locked
 from pipeline.core.store import Pointer, VersionStore, changed, register_together, stored_text, unreadable
 from pipeline.core.values import StoredValue
-from pipeline.distillation.stored import SilverPairs
-from pipeline.distillation.teacher import Teacher
 from pipeline.duplicates.stored import MinedDuplicates, QuestionEmbeddings, QuestionIndex, QuestionSet
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.exporting.exported import ExportedModel
@@ -41,8 +39,6 @@ _KINDS: dict[str, type[StoredValue]] = {
         MinedDuplicates,
         QuestionIndex,
         ExportedModel,
-        Teacher,
-        SilverPairs,
     )
 }
 

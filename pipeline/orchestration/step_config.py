@@ -12,10 +12,10 @@ from pydantic import BaseModel, Field, ValidationError
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.values import Renamed, Settings
-from pipeline.orchestration.steps import DISTILLATION_SETTINGS, ON_REQUEST_SETTINGS, STEP_SETTINGS
+from pipeline.orchestration.steps import ON_REQUEST_SETTINGS, STEP_SETTINGS
 from pipeline.settings.run_config import RunSettings, problems_in_one_line
 
-_CLASSES = {**STEP_SETTINGS, **ON_REQUEST_SETTINGS, **DISTILLATION_SETTINGS}
+_CLASSES = {**STEP_SETTINGS, **ON_REQUEST_SETTINGS}
 """Of the steps of jobs that have several."""
 
 
@@ -23,11 +23,15 @@ class StepConfig(dg.Config):
     """Settings as Dagster hands them to a step. A class has this base next to the one in an `options.py`."""
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Let Dagster's schema, which it makes of the fields, have the earlier names of settings too."""
+        """Let Dagster's schema, which it makes of the fields, have earlier names and removed settings too."""
         super().__init_subclass__(**options)
-        for earlier, current in _renamed(cls).items():
-            cls.__annotations__[earlier] = Any
-            setattr(cls, earlier, Field(default=None, exclude=True, description=f"Earlier name of {current.name}."))
+        if not issubclass(cls, Settings):
+            return
+        descriptions = {earlier: f"Earlier name of {current.name}." for earlier, current in cls.renamed.items()}
+        descriptions |= dict.fromkeys(cls.removed, "Removed: accepted only at the value that changed nothing.")
+        for name, description in descriptions.items():
+            cls.__annotations__[name] = Any
+            setattr(cls, name, Field(default=None, exclude=True, description=description))
 
     def __init__(self, **values: Any) -> None:
         """Check the settings of every step of this run, then these.
@@ -45,6 +49,8 @@ class StepConfig(dg.Config):
             value = values.pop(earlier, None)
             if earlier in given:
                 values[current.name] = current.value(_resolved(value))
+        for name in _removed(type(self)) - given:
+            values.pop(name, None)
         try:
             super().__init__(**values)
         except ValidationError as error:
@@ -61,6 +67,10 @@ def run_config(settings: Mapping[str, BaseModel]) -> dict[str, Any]:
 
 def _renamed(cls: type) -> Mapping[str, Renamed]:
     return cls.renamed if issubclass(cls, Settings) else {}
+
+
+def _removed(cls: type) -> set[str]:
+    return set(cls.removed) if issubclass(cls, Settings) else set()
 
 
 def _current_step() -> dg.OpExecutionContext | None:

@@ -4,8 +4,6 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.distillation.options import SilverOptions
-from pipeline.distillation.teacher_options import TeacherOptions
 from pipeline.duplicates.options import IndexOptions, MiningJobOptions, QuestionSource
 from pipeline.evaluation.options import EvaluationOptions
 from pipeline.exporting.options import ExportJobOptions
@@ -37,8 +35,8 @@ PUBLISHED = "published_model"
 ON_REQUEST = frozenset({QUESTIONS, EMBEDDINGS, MINED, INDEX, EXPORTED, PUBLISHED})
 """What a run of the whole pipeline leaves out; see `assets/on_request.py`."""
 
-TEACHER, SILVER = "teacher_model", "silver_pairs"
-"""What the jobs `teacher` and `silver` make."""
+REMOVED_ASSETS = ("teacher_model", "silver_pairs")
+"""Assets of earlier releases. What a home has of them may be deleted; nothing reads it."""
 
 CHECKS_SUFFIX = "_checks"
 """How the name of a step ends that only checks what another one makes."""
@@ -67,9 +65,6 @@ ON_REQUEST_SETTINGS: StepSettings = {
     "publish_production_model": Publication,
 }
 """Those of the steps that make what is made on request, which config files don't have."""
-
-DISTILLATION_SETTINGS: StepSettings = {"train_teacher": TeacherOptions, "score_silver_pairs": SilverOptions}
-"""Those of the jobs `teacher` and `silver`, which config files don't have."""
 
 _SPLITS = {"train_split", "dev_split", "eval_split"}
 

@@ -11,6 +11,7 @@ from pipeline.core.store import Pointer, VersionStore
 from pipeline.evaluation.results_csv import FILES_KEY
 from pipeline.exporting.exported import ExportedModel
 from pipeline.orchestration.asset_values import load_pointed
+from pipeline.orchestration.steps import REMOVED_ASSETS
 from pipeline.training.checkpoints import damage_of
 from pipeline.training.manifest import MANIFEST_NAME, read_manifest, verify_files
 from pipeline.training.run_folder import STEM
@@ -29,7 +30,7 @@ def damage_in(store: VersionStore, runs_folder: Path) -> Iterator[str]:
         except PipelineError as error:
             yield str(error)
         for asset, pointer in pointers.items():
-            if (key := (asset, pointer.file)) not in seen:
+            if asset not in REMOVED_ASSETS and (key := (asset, pointer.file)) not in seen:
                 seen.add(key)
                 yield from _of_value(store, asset, pointer)
     for manifest in sorted(runs_folder.glob(f"{STEM}-*/{MANIFEST_NAME}")):

@@ -16,7 +16,37 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from pipeline.models.packing import QuestionTokens, pack
-from pipeline.training.pairs import TrainingPairs
+from pipeline.question_pairs.questions import QuestionIndex
+from pipeline.question_pairs.schema import PairTable
+
+
+@dataclass(frozen=True)
+class TrainingPairs:
+    """The training pairs by distinct text.
+
+    Attributes:
+        index: their texts and questions.
+        labels: 0 or 1, int64 of shape (pairs,).
+        vectors: a teacher's vector of each text, NaN for a text without: float16 of shape (texts, dimensions); None
+            without a teacher.
+    """
+
+    index: QuestionIndex
+    labels: np.ndarray
+    vectors: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, table: PairTable) -> "TrainingPairs":
+        """Index the questions of labelled pairs."""
+        return cls(QuestionIndex.of(table), table.labels)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @cached_property
+    def meanings(self) -> np.ndarray:
+        """Equal for texts that are known to mean the same: int64 of shape (texts,)."""
+        return self.index.meanings(self.labels)
 
 
 @dataclass(frozen=True)
@@ -24,8 +54,7 @@ class BatchPlan:
     """The pairs of every batch of a training, in order.
 
     Attributes:
-        order: pair indices, epoch after epoch, int64 of shape (epochs × pairs,). Of n pairs, n + i is pair i with its
-            second question first.
+        order: pair indices, epoch after epoch, int64 of shape (epochs × pairs,).
         ends: where each batch ends in `order`, int64 of shape (batches,).
         parts: batches that make one optimiser step: processes times gradient accumulation.
         epochs: passes over the pairs.
@@ -45,7 +74,6 @@ class BatchPlan:
         token_budget: int | None,
         seed: int,
         parts: int = 1,
-        swap: bool = False,
     ) -> "BatchPlan":
         """Shuffle each epoch anew and cut it into steps of `batch_size` pairs, `parts` batches a step.
 
@@ -59,7 +87,6 @@ class BatchPlan:
             lengths: tokens of each pair, both questions, of shape (pairs,).
             batch_size: a multiple of `parts`.
             token_budget: most tokens of a batch; None for no bound.
-            swap: in each epoch, have a random half of the pairs with the second question first.
         """
         if len(lengths) < parts:
             raise ValueError(f"{len(lengths)} pairs can't be shared out to {parts} batches a step")
@@ -68,11 +95,8 @@ class BatchPlan:
         for epoch in range(epochs):
             random = np.random.default_rng([seed, epoch])
             order = random.permutation(len(lengths))
-            cuts = _cuts(lengths[order], size, token_budget)
-            if swap:
-                order[random.permutation(len(lengths))[: len(lengths) // 2]] += len(lengths)
             orders.append(order)
-            ends.append(_whole_steps(cuts, parts) + epoch * len(lengths))
+            ends.append(_whole_steps(_cuts(lengths[order], size, token_budget), parts) + epoch * len(lengths))
         return cls(np.concatenate(orders), np.concatenate(ends), parts, epochs)
 
     @property
@@ -165,7 +189,7 @@ class PairIndices(Dataset[int]):
 
 
 Featurize = Callable[[np.ndarray], dict[str, Any]]
-"""Gives the model's features for distinct questions, or pairs that are read at once, in ascending order of tokens."""
+"""Gives the model's features for distinct questions in ascending order of tokens."""
 
 
 @dataclass(frozen=True)
@@ -191,9 +215,8 @@ class PairCollator:
 
         Returns:
             `features` for the model, in which question j is the j-th shortest; `first` and `second` (n,): positions
-            of each pair's questions among them; `label` (n,): 0, 1, or -1 for a pair without; `target` (n,): the
-            teacher's probability, NaN for a pair without; `meaning` (q,): equal for known duplicates; and where the
-            pairs have a teacher's vectors, `vector` (q, dimensions): NaN for a question without.
+            of each pair's questions among them; `label` (n,): 0 or 1; `meaning` (q,): equal for known duplicates; and
+            with a teacher, `vector` (q, dimensions): NaN for a question without one.
         """
         rows = np.asarray(indices)
         both = np.concatenate([self.pairs.index.first[rows], self.pairs.index.second[rows]])
@@ -208,49 +231,11 @@ class PairCollator:
             "first": positions[: len(rows)],
             "second": positions[len(rows) :],
             "label": torch.from_numpy(self.pairs.labels[rows]),
-            "target": torch.from_numpy(self.pairs.targets[rows]),
             "meaning": torch.from_numpy(self.pairs.meanings[ordered]),
         }
         if self.pairs.vectors is not None:
             batch["vector"] = torch.from_numpy(self.pairs.vectors[ordered].astype(np.float32))
         return batch
-
-
-@dataclass(frozen=True)
-class CrossEncoderCollator:
-    """Makes a batch of pairs whose two questions are read at once, each in the order that the plan says.
-
-    Attributes:
-        labels: of the pairs, 0 or 1, int64 of shape (pairs,).
-        lengths: tokens of each pair, both questions, of shape (pairs,), or (2 × pairs,) with those of the other order.
-        featurize: makes the model's features, for indices as in `BatchPlan.order`.
-    """
-
-    labels: np.ndarray
-    lengths: np.ndarray
-    featurize: Featurize
-
-    def tokens(self, indices: np.ndarray) -> np.ndarray:
-        """Tokens of pairs, both questions, of the shape of `indices`."""
-        counted: np.ndarray = self.lengths[indices]
-        return counted
-
-    def __call__(self, indices: Sequence[int] | np.ndarray) -> dict[str, Any]:
-        """A batch of n pairs, the shortest first.
-
-        Returns:
-            `features` for the model and `label` (n,).
-        """
-        rows = np.asarray(indices)
-        ordered = rows[np.argsort(self.lengths[rows], kind="stable")]
-        return {
-            "features": self.featurize(ordered),
-            "label": torch.from_numpy(self.labels[ordered % len(self.labels)]),
-        }
-
-
-Collator = PairCollator | CrossEncoderCollator
-"""What makes batches for one architecture or the other."""
 
 
 def packed_features(tokens: QuestionTokens, first_position: int) -> Featurize:

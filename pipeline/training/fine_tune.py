@@ -10,7 +10,6 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,27 +17,25 @@ from accelerate.utils.memory import should_reduce_batch_size
 from transformers import TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 
-from pipeline.core.errors import PipelineError
-from pipeline.core.files import content_version, flush_files, give_usual_permissions
+from pipeline.core.errors import InputError, ResourceError, SettingError
+from pipeline.core.files import content_version
 from pipeline.core.progress import DevEvaluated, LogLine, OnProgress, TrainingResumed, ignore
-from pipeline.models.base_model import model_folder_version
-from pipeline.models.decision import Decision, write_decision
+from pipeline.evaluation.pair_metrics import evaluate_pairs
+from pipeline.models.embedding import SIMILARITY
 from pipeline.models.fine_tuned import DevEvaluation, FineTunedModel
-from pipeline.models.info import ModelInfo
 from pipeline.models.loading import describe_device, quiet_libraries, resolve_device
 from pipeline.models.precision import Hardware, resolve_precision
 from pipeline.question_pairs.schema import PairTable
-from pipeline.training import distributed, parts
-from pipeline.training.architecture import Architecture, Evaluation
-from pipeline.training.batches import BatchPlan
+from pipeline.training import distributed, soup
+from pipeline.training.batches import BatchPlan, TrainingPairs
 from pipeline.training.checkpoints import CheckpointStore, lost_best
 from pipeline.training.job import TrainingJob
 from pipeline.training.manifest import DamagedRunError
-from pipeline.training.pairs import TrainingPairs
-from pipeline.training.parts import Part
+from pipeline.training.model import Evaluation, load_to_train, prepared, reopened, save_model, set_dropout
 from pipeline.training.recipe import Recipe
 from pipeline.training.run_folder import RunFolder
-from pipeline.training.trainer import TRAINERS, PlannedTrainer, dev_scores, is_out_of_patience
+from pipeline.training.teacher import target_vectors
+from pipeline.training.trainer import PairTrainer, dev_scores, is_out_of_patience
 
 _logger = logging.getLogger(__name__)
 
@@ -63,111 +60,63 @@ def fine_tune(job: TrainingJob, run_folder: RunFolder, on_progress: OnProgress =
     same training goes on from the newest that is whole. On a CPU the same arguments give the same weights, bit for bit,
     on the same machine, whether the training was interrupted or not.
 
-    A recipe with `vector_epochs`, or with a `soup_size` above 1, is several trainings (`pipeline.training.parts`).
-
     Raises:
         PipelineError: when the data, the device or the memory doesn't suit, the training diverges, the folder holds
             another training, or a CPU would need more than 12 hours and `allow_slow` is not set.
     """
-    return _finish_or_train(job, run_folder, on_progress)
-
-
-def _finish_or_train(
-    job: TrainingJob, run_folder: RunFolder, on_progress: OnProgress, share: float = 1.0
-) -> FineTunedModel:
-    """The result of a finished folder, else that of a training, which is such a share of all that is to be done."""
     if finished := distributed.from_main(lambda: _finished(run_folder, job.fingerprint, on_progress)):
-        on_progress(LogLine(f"this training is finished already: {run_folder.path}"))
         return finished
-    if plan := parts.trainings(job.recipe):
-        return _fine_tune_in_parts(job, plan, run_folder, on_progress)
-    return _fine_tune_once(job, run_folder, on_progress, share)
+    pairs, hardware = _prepare(job, on_progress)
+    if job.recipe.soup_size == 1:
+        return _train_one(job, pairs, hardware, run_folder, on_progress)
+    plan, results = soup.members(job.recipe), list[FineTunedModel]()
+    for member in plan:
+        on_progress(LogLine(member.description))
+        folder, one = member.folder_in(run_folder), replace(job, recipe=member.recipe)
+        progress = soup.counted_through(on_progress, member, sum(result.steps for result in results))
+        result = distributed.from_main(partial(_finished, folder, one.fingerprint, progress))
+        results.append(result or _train_one(one, pairs, hardware, folder, progress, member.share))
+    return distributed.from_main(partial(_finish_soup, job, plan, run_folder, results, on_progress))
 
 
-def _fine_tune_in_parts(
-    job: TrainingJob, plan: list[Part], run_folder: RunFolder, on_progress: OnProgress
-) -> FineTunedModel:
-    """Train several times, each time in a folder of its own, and save the average of the weights."""
-    results: list[FineTunedModel] = []
-    starts_from = None
-    for part in plan:
-        on_progress(LogLine(part.description))
-        progress = parts.counted_through(on_progress, part, sum(result.steps for result in results))
-        training = replace(job, recipe=part.recipe, starts_from=starts_from)
-        results.append(_finish_or_train(training, part.folder_in(run_folder), progress, part.share))
-        if part.comes_first:
-            starts_from = results[-1].model
-    return distributed.from_main(partial(_finish_parts, job, plan, run_folder, results, on_progress))
-
-
-def _finish_parts(
-    job: TrainingJob, plan: list[Part], run_folder: RunFolder, results: list[FineTunedModel], on_progress: OnProgress
-) -> FineTunedModel:
-    """Save the averaged weights with their decision, then the manifest; the single models are not needed any more."""
-    recipe, architecture = job.recipe, TRAINERS[job.recipe.architecture].architecture
-    members = [result for part, result in zip(plan, results, strict=True) if not part.comes_first]
-    states = [architecture.reopened(Path(result.model.location)).state_dict() for result in members]
-    model = architecture.load(job.base_model, resolve_device(recipe.device), recipe)
-    model.load_state_dict(parts.averaged(states))
-    steps, epoch = sum(result.steps for result in results), float(sum(part.recipe.epochs for part in plan))
-    evaluations: list[Evaluation] = []
-    if len(job.dev):
-        metrics = architecture.evaluate(model, job.dev, on_progress)
-        evaluations = [(epoch, steps, metrics)]
-        on_progress(DevEvaluated(epoch, steps, metrics[architecture.deciding].ap))
-    folder = run_folder.model(job.base_model.name)
-    saved, decision = _save(architecture, model, folder, job.base_model, evaluations, job.dev, on_progress)
-    result = members[0].model_copy(
-        update={
-            "model": saved,
-            "run_folder": str(run_folder.path),
-            "recipe": recipe.model_dump(),
-            "vectors_version": job.vectors_version,
-            "pair_visits": sum(each.pair_visits for each in results),
-            "steps": steps,
-            "kept_step": steps,
-            "seconds": sum(each.seconds for each in results),
-            "dev_evaluations": [
-                *parts.joined_evaluations(plan, results),
-                *_dev_evaluations(evaluations, architecture),
-            ],
-            "losses": parts.joined_losses(results),
-            "decision": decision,
-        }
-    )
-    run_folder.finish(result, job.fingerprint)
-    for folder_of_parts in (parts.VECTORS, parts.SOUP):
-        shutil.rmtree(run_folder.path / folder_of_parts, ignore_errors=True)
-    return result
-
-
-def _dev_evaluations(evaluations: list[Evaluation], architecture: Architecture) -> list[DevEvaluation]:
-    return [
-        DevEvaluation(epoch=epoch, step=step, average_precision=metrics[architecture.deciding].ap)
-        for epoch, step, metrics in evaluations
-    ]
-
-
-def _fine_tune_once(job: TrainingJob, run_folder: RunFolder, on_progress: OnProgress, share: float) -> FineTunedModel:
-    recipe = job.recipe
-    pairs = TrainingPairs.of_job(job)
-    _require_enough_pairs(job, len(pairs))
+def _prepare(job: TrainingJob, on_progress: OnProgress) -> tuple[TrainingPairs, Hardware]:
+    """The training pairs, with the vectors of a teacher where there is one, and what they are trained on."""
     quiet_libraries()
-    device = resolve_device(recipe.device)
-    hardware = Hardware(device, resolve_precision(recipe.precision, device))
+    pairs = TrainingPairs.of(job.train)
+    _require_enough_pairs(job, len(pairs))
+    device = resolve_device(job.recipe.device)
+    hardware = Hardware(device, resolve_precision(job.recipe.precision, device))
+    if job.teacher:
+        vectors = target_vectors(job.teacher, job.base_model, pairs.index.texts, device, on_progress)
+        pairs = replace(pairs, vectors=vectors)
+    return pairs, hardware
+
+
+def _train_one(
+    job: TrainingJob,
+    pairs: TrainingPairs,
+    hardware: Hardware,
+    run_folder: RunFolder,
+    on_progress: OnProgress,
+    share: float = 1.0,
+) -> FineTunedModel:
+    """Train in batches as large as the memory allows; `share` is this training's part of all that is to be done."""
+    recipe, device = job.recipe, hardware.device
     for budget in _budgets(recipe.token_budget or _FIRST_BUDGET[device]):
         try:
             with _session(job, pairs, hardware, budget, run_folder, on_progress) as session:
                 _try_largest_batch(session.trainer)
                 if recipe.token_budget and budget < recipe.token_budget:
-                    raise PipelineError(
+                    raise ResourceError(
                         f"out of memory with token_budget {recipe.token_budget:,} on {describe_device(device)}: "
-                        f"{budget:,} fits; set that, or leave token_budget empty (auto)"
+                        f"{budget:,} fits; set that, or leave token_budget empty (auto)",
+                        token_budget=recipe.token_budget,
+                        fits=budget,
                     )
                 if device == "cpu" and not recipe.allow_slow and session.plan.steps > _PROBE_FROM_STEPS:
                     _refuse_if_slow(session.trainer, share)
                 seconds = _train(session, recipe, on_progress)
-                # Only the average of several is ever decided with.
+                # Nothing is decided with a member of a soup.
                 decided_on = job.dev if share == 1 else None
                 return distributed.from_main(
                     partial(_finish, session, job, run_folder, seconds, decided_on, on_progress)
@@ -177,45 +126,102 @@ def _fine_tune_once(job: TrainingJob, run_folder: RunFolder, on_progress: OnProg
                 raise
             if distributed.processes() > 1:
                 # The others go on with batches of the first size; they can't be called back.
-                raise PipelineError(
+                raise ResourceError(
                     f"out of memory with {budget:,} tokens in a forward pass in one of {distributed.processes()} "
-                    f"processes: set token_budget to {budget // 2:,}"
+                    f"processes: set token_budget to {budget // 2:,}",
+                    token_budget=budget,
+                    processes=distributed.processes(),
                 ) from error
             _logger.warning("out of memory with %s tokens in a forward pass: trying half as many", f"{budget:,}")
         _release_memory()
-    raise PipelineError(
+    raise ResourceError(
         f"out of memory on {describe_device(device)} even with {_SMALLEST_BUDGET} tokens in a forward pass: free "
-        "memory, or choose a smaller base model"
+        "memory, or choose a smaller base model",
+        token_budget=_SMALLEST_BUDGET,
     )
+
+
+def _finish_soup(
+    job: TrainingJob,
+    plan: list[soup.Member],
+    run_folder: RunFolder,
+    results: list[FineTunedModel],
+    on_progress: OnProgress,
+) -> FineTunedModel:
+    """Save the averaged weights with their decision, then the manifest, and remove the single models."""
+    recipe = job.recipe
+    states = [reopened(Path(result.model.location)).state_dict() for result in results]
+    model = load_to_train(job.base_model, resolve_device(recipe.device), recipe)
+    model.load_state_dict(soup.averaged(states))
+    steps, epoch = sum(result.steps for result in results), float(recipe.epochs * recipe.soup_size)
+    evaluations: list[Evaluation] = []
+    if len(job.dev):
+        metrics = evaluate_pairs(model, job.dev, on_progress=on_progress)
+        evaluations = [(epoch, steps, metrics)]
+        on_progress(DevEvaluated(epoch, steps, metrics[SIMILARITY].ap))
+    folder = run_folder.model(job.base_model.name)
+    saved, decision = save_model(model, folder, job.base_model, evaluations, job.dev, on_progress)
+    result = results[0].model_copy(
+        update={
+            "model": saved,
+            "run_folder": str(run_folder.path),
+            "recipe": recipe.model_dump(),
+            "pair_visits": sum(each.pair_visits for each in results),
+            "steps": steps,
+            "kept_step": steps,
+            "seconds": sum(each.seconds for each in results),
+            "dev_evaluations": [*soup.joined_evaluations(plan, results), *_dev_evaluations(evaluations)],
+            "losses": soup.joined_losses(results),
+            "decision": decision,
+        }
+    )
+    run_folder.finish(result, job.fingerprint)
+    shutil.rmtree(run_folder.path / soup.SOUP, ignore_errors=True)
+    return result
+
+
+def _dev_evaluations(evaluations: list[Evaluation]) -> list[DevEvaluation]:
+    return [
+        DevEvaluation(epoch=epoch, step=step, average_precision=metrics[SIMILARITY].ap)
+        for epoch, step, metrics in evaluations
+    ]
 
 
 def _finished(run_folder: RunFolder, fingerprint: str, on_progress: OnProgress) -> FineTunedModel | None:
     """The result of a finished folder. Where it is damaged, the training goes on from its checkpoints instead."""
     try:
-        return run_folder.finished_result(fingerprint)
+        finished = run_folder.finished_result(fingerprint)
     except DamagedRunError as damage:
         on_progress(LogLine(f"{damage.message}: training again"))
         run_folder.manifest.unlink(missing_ok=True)
         return None
+    if finished:
+        on_progress(LogLine(f"this training is finished already: {run_folder.path}"))
+    return finished
 
 
 def _require_enough_pairs(job: TrainingJob, pairs: int) -> None:
     recipe, dev = job.recipe, job.dev
     if len(dev) and dev.positive_rate in (0, 1):
-        raise PipelineError(
+        raise InputError(
             f"all {len(dev):,} pairs of the dev split have the same label, so nothing can be measured on them: raise "
-            "dev_fraction, or set it to 0"
+            "dev_fraction, or set it to 0",
+            pairs=len(dev),
         )
     parts = distributed.processes() * recipe.gradient_accumulation
     if pairs < max(recipe.batch_size, parts):
-        raise PipelineError(
+        raise InputError(
             f"the training split has {pairs:,} pairs, fewer than one batch of {recipe.batch_size}: lower "
-            "batch_size or bring more pairs"
+            "batch_size or bring more pairs",
+            pairs=pairs,
+            batch_size=recipe.batch_size,
         )
     if recipe.batch_size % parts:
-        raise PipelineError(
+        raise SettingError(
             f"batch_size {recipe.batch_size} can't be shared out to {distributed.processes()} processes with "
-            f"gradient_accumulation {recipe.gradient_accumulation}: choose a multiple of {parts}"
+            f"gradient_accumulation {recipe.gradient_accumulation}: choose a multiple of {parts}",
+            batch_size=recipe.batch_size,
+            parts=parts,
         )
 
 
@@ -241,7 +247,7 @@ class _Session:
         truncated_questions: see `FineTunedModel`.
     """
 
-    trainer: PlannedTrainer
+    trainer: PairTrainer
     store: CheckpointStore
     hardware: Hardware
     layout: str
@@ -263,47 +269,35 @@ def _session(
     run_folder: RunFolder,
     on_progress: OnProgress,
 ) -> Iterator[_Session]:
-    recipe, kind = job.recipe, TRAINERS[job.recipe.architecture]
-    model = kind.architecture.load(job.starts_from or job.base_model, hardware.device, recipe)
+    recipe = job.recipe
+    model = load_to_train(job.base_model, hardware.device, recipe)
     if recipe.dropout is not None:
         set_dropout(model, recipe.dropout)
-    with kind.architecture.prepared(model, pairs, recipe) as prepared:
+    with prepared(model, pairs) as ready:
         plan = BatchPlan.draw(
-            prepared.collator.tokens(np.arange(len(pairs))),
+            ready.collator.tokens(np.arange(len(pairs))),
             recipe.epochs,
             recipe.batch_size,
             token_budget,
             recipe.seed,
             parts=distributed.processes() * recipe.gradient_accumulation,
-            swap=recipe.swap_pairs,
         )
         store = CheckpointStore(
             run_folder.checkpoints, content_version([job.fingerprint, plan.version]), recipe.keep_checkpoints
         )
-        trainer = kind(model, recipe, plan, prepared.collator, hardware, store, job.dev, on_progress)
-        yield _Session(trainer, store, hardware, prepared.layout, token_budget, prepared.truncated)
+        trainer = PairTrainer(model, recipe, plan, ready.collator, hardware, store, job.dev, on_progress)
+        yield _Session(trainer, store, hardware, ready.layout, token_budget, ready.truncated)
 
 
-def set_dropout(model: torch.nn.Module, probability: float) -> None:
-    """Set the dropout of every layer."""
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = probability
-        for name in ("attention_dropout", "dropout_p"):
-            # Where attention applies dropout by a number of its own.
-            if isinstance(getattr(module, name, None), float):
-                setattr(module, name, probability)
-
-
-def _try_largest_batch(trainer: PlannedTrainer) -> None:
+def _try_largest_batch(trainer: PairTrainer) -> None:
     """One forward and backward pass of the batch with most tokens, without a trace in weights or random state: a
     training that runs out of memory does so now and not in an hour."""
     with _untraced(trainer):
         trainer.forward_backward(trainer.largest_batch())
 
 
-def _refuse_if_slow(trainer: PlannedTrainer, share: float) -> None:
-    """Time a few batches forwards and backwards, of a training that is such a share of all that is to be done."""
+def _refuse_if_slow(trainer: PairTrainer, share: float) -> None:
+    """Refuse a training that is too slow, as a few batches forwards and backwards show. `share`: see `_train_one`."""
     seconds = []
     with _untraced(trainer):
         for index in range(min(_PROBE_BATCHES, len(trainer.plan.ends))):
@@ -312,14 +306,16 @@ def _refuse_if_slow(trainer: PlannedTrainer, share: float) -> None:
             seconds.append(time.perf_counter() - start)
     estimate = statistics.median(seconds) * len(trainer.plan.ends) / share
     if estimate > SLOW_SECONDS:
-        raise PipelineError(
+        raise ResourceError(
             f"{round(trainer.plan.steps / share):,} steps on this CPU would take about {estimate / 3600:.0f} hours: "
-            "use a GPU, set train_limit or fewer epochs, or set allow_slow: true"
+            "use a GPU, set train_limit or fewer epochs, or set allow_slow: true",
+            steps=round(trainer.plan.steps / share),
+            hours=estimate / 3600,
         )
 
 
 @contextmanager
-def _untraced(trainer: PlannedTrainer) -> Iterator[None]:
+def _untraced(trainer: PairTrainer) -> Iterator[None]:
     was_training = trainer.model.training
     trainer.model.train()
     devices = [torch.cuda.current_device()] if trainer.args.device.type == "cuda" else []
@@ -336,7 +332,7 @@ def _train(session: _Session, recipe: Recipe, on_progress: OnProgress) -> float:
     if resume_from:
         on_progress(TrainingResumed(int(resume_from.name), session.plan.steps, str(resume_from)))
     start = time.perf_counter()
-    if resume_from and _has_stopped(resume_from, recipe.patience, trainer.architecture):
+    if resume_from and _has_stopped(resume_from, recipe.patience):
         trainer.restore(resume_from)
     else:
         if resume_from and trainer.average:
@@ -345,10 +341,10 @@ def _train(session: _Session, recipe: Recipe, on_progress: OnProgress) -> float:
     return time.perf_counter() - start
 
 
-def _has_stopped(checkpoint: Path, patience: int | None, architecture: Architecture) -> bool:
+def _has_stopped(checkpoint: Path, patience: int | None) -> bool:
     """Whether the training ended at this checkpoint for want of improvement."""
     state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
-    return is_out_of_patience(dev_scores(state.log_history, architecture), patience)
+    return is_out_of_patience(dev_scores(state.log_history), patience)
 
 
 def _finish(
@@ -360,14 +356,13 @@ def _finish(
     on_progress: OnProgress,
 ) -> FineTunedModel:
     """Save the kept weights with their decision, if any, then the manifest."""
-    trainer, recipe, architecture = session.trainer, job.recipe, session.trainer.architecture
+    trainer, recipe = session.trainer, job.recipe
     evaluations, steps = trainer.evaluations(), int(trainer.state.global_step)
-    best = _best(session.store, evaluations, architecture.deciding) if recipe.keep == "best" and evaluations else None
+    best = _best(session.store, evaluations) if recipe.keep == "best" and evaluations else None
     if best:
         trainer.load_weights(best)
     with trainer.average.applied() if trainer.average else nullcontext():
-        model, decision = _save(
-            architecture,
+        model, decision = save_model(
             trainer.trained_model,
             run_folder.model(job.base_model.name),
             job.base_model,
@@ -383,8 +378,7 @@ def _finish(
         train_version=job.train.data_version,
         dev_version=job.dev.data_version,
         origin=job.train.origin,
-        scored_version=job.scored_version,
-        vectors_version=job.vectors_version,
+        teacher_version=job.teacher.version if job.teacher else None,
         train_pairs=session.plan.pairs,
         pair_visits=session.plan.pairs_after(steps),
         steps=steps,
@@ -395,7 +389,7 @@ def _finish(
         layout=session.layout,
         token_budget=session.token_budget,
         truncated_questions=session.truncated_questions,
-        dev_evaluations=_dev_evaluations(evaluations, architecture),
+        dev_evaluations=_dev_evaluations(evaluations),
         losses=trainer.losses(),
         decision=decision,
     )
@@ -404,44 +398,13 @@ def _finish(
     return result
 
 
-def _best(store: CheckpointStore, evaluations: list[Evaluation], deciding: str) -> Path | None:
+def _best(store: CheckpointStore, evaluations: list[Evaluation]) -> Path | None:
     """The checkpoint of the best evaluation, the first of equals.
 
     Raises:
         PipelineError: when it is damaged.
     """
-    _, step, _ = max(evaluations, key=lambda evaluation: evaluation[2][deciding].ap)
+    _, step, _ = max(evaluations, key=lambda evaluation: evaluation[2][SIMILARITY].ap)
     if (best := store.best()) is None or int(best.name) != step:
         raise lost_best(store.folder / str(step), "it is gone or has no readable manifest")
     return best
-
-
-def _save(
-    architecture: Architecture,
-    model: Any,
-    folder: Path,
-    base_model: ModelInfo,
-    evaluations: list[Evaluation],
-    decided_on: PairTable | None,
-    on_progress: OnProgress,
-) -> tuple[ModelInfo, Decision | None]:
-    """Write the model folder whole, the decision of these very weights in it: it takes its name when all is in it.
-
-    Without pairs to decide on there is none.
-    """
-    staged = folder.with_name(f".{folder.name}.staged")
-    for leftover in (staged, folder):
-        shutil.rmtree(leftover, ignore_errors=True)
-    model.save_pretrained(str(staged), create_model_card=False)
-    if evaluations:
-        architecture.add_results(staged, evaluations)
-    version = model_folder_version(staged)
-    decision = None if decided_on is None else architecture.decide(model, version, decided_on, on_progress)
-    if decision:
-        write_decision(staged, decision)
-    give_usual_permissions(staged)
-    flush_files(staged)
-    staged.rename(folder)
-    properties = architecture.properties(base_model.properties, model)
-    saved = ModelInfo(kind="fine_tuned", name=folder.name, location=str(folder), version=version, properties=properties)
-    return saved, decision

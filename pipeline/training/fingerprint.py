@@ -6,19 +6,10 @@ from typing import Any
 from pipeline.core.files import content_version
 from pipeline.training.recipe import Recipe
 
-NOT_DECISIVE = frozenset({"allow_slow", "keep_checkpoints"})
-"""Knobs that change neither the weights nor what a checkpoint holds."""
+NOT_DECISIVE = frozenset({"allow_slow", "keep_checkpoints", "teacher_model", "teacher_revision"})
+"""Knobs that change neither the weights nor what a checkpoint holds. A teacher counts by its version, not its name."""
 
-ADDED_KNOBS: Mapping[str, Any] = {
-    "architecture": "bi_encoder",
-    "swap_pairs": False,
-    "learn_from": "gold",
-    "closure_cluster": 0,
-    "closure_others": 1,
-    "soup_size": 1,
-    "vector_epochs": 0,
-    "vector_learning_rate": None,
-}
+ADDED_KNOBS: Mapping[str, Any] = {"soup_size": 1}
 """Knobs that were added after the first release, and the value that gives the behaviour before. At that value a knob is
 left out of the hash, so that earlier trainings keep their fingerprints."""
 
@@ -28,24 +19,18 @@ def training_fingerprint(
     train_version: str,
     dev_version: str,
     base_model_version: str,
-    scored_version: str | None = None,
-    vectors_version: str | None = None,
-    starts_from_version: str | None = None,
+    teacher_version: str | None = None,
 ) -> str:
-    """Hash of all that decides the weights but the code: recipe, pairs and base model.
+    """Hash of all that decides the weights but the code: recipe, pairs, base model and teacher.
 
     Args:
-        scored_version: of the pairs that a teacher has scored; None where the recipe reads none.
-        vectors_version: of a teacher's vectors, likewise.
-        starts_from_version: of the model whose weights are the first ones; None for the base model's.
+        teacher_version: None where the recipe names no teacher.
     """
     knobs = {
         name: value
         for name, value in recipe.model_dump(exclude=set(NOT_DECISIVE)).items()
         if name not in ADDED_KNOBS or value != ADDED_KNOBS[name]
     }
-    scored = [] if scored_version is None else [scored_version]
-    # Named, so that none is ever taken for the version of something else.
-    named = {"target_vectors": vectors_version, "starts_from": starts_from_version}
-    others = [{name: version} for name, version in named.items() if version is not None]
-    return content_version([knobs, train_version, dev_version, base_model_version, *scored, *others])
+    # Named, so that it is never taken for the version of something else.
+    teacher = [] if teacher_version is None else [{"teacher": teacher_version}]
+    return content_version([knobs, train_version, dev_version, base_model_version, *teacher])

@@ -17,11 +17,11 @@ from torch.nn import functional
 
 from pipeline.models.embedding import embeddings_of
 from pipeline.models.precision import Precision
-from pipeline.training.recipe import DISTILLATION_LOSSES, EMBEDDING_DISTILLATION, LossName, Recipe
+from pipeline.training.recipe import LossName, Recipe
 
 Batch = Mapping[str, torch.Tensor]
-"""Of n pairs with q distinct questions: `first`, `second`, `label`, `target` (n,), `meaning` (q,) and, where a loss
-reads it, `vector` (q, dimensions); see `PairCollator`."""
+"""Of n pairs with q distinct questions: `first`, `second`, `label` (n,), `meaning` (q,) and, with a teacher, `vector`
+(q, dimensions); see `PairCollator`."""
 
 BatchLoss = Callable[[torch.Tensor, Batch], torch.Tensor]
 """(embeddings of shape (q, dimensions) in fp32, batch) → scalar."""
@@ -41,9 +41,7 @@ class PairLoss(nn.Module):
         # The trainer's wrapper doesn't have it.
         self._truncate_dim = model.truncate_dim
         self._terms = [
-            (weight, _of_its_pairs(name, batch_loss(name, model, recipe)))
-            for name, weight in recipe.all_losses.items()
-            if weight
+            (weight, batch_loss(name, model, recipe)) for name, weight in recipe.all_losses.items() if weight
         ]
 
     def forward(self, features: Mapping[str, Any], batch: Batch) -> torch.Tensor:
@@ -72,52 +70,14 @@ def batch_loss(name: LossName, model: SentenceTransformer, recipe: Recipe) -> Ba
             return _binary_cross_entropy(recipe.scale, recipe.center)
         case "multiple_negatives_ranking":
             return _multiple_negatives_ranking(recipe.scale)
-        case "distillation_mse":
-            return _distillation(recipe.scale, recipe.center, _squared_error)
-        case "distillation_cross_entropy":
-            return _distillation(recipe.scale, recipe.center, functional.binary_cross_entropy_with_logits)
         case "distillation_embeddings":
             return _embedding_distillation
-
-
-def _of_its_pairs(name: LossName, loss: BatchLoss) -> BatchLoss:
-    """The loss on those pairs of a batch that have what it reads: a label, or a teacher's probability."""
-
-    if name == EMBEDDING_DISTILLATION:
-        return loss
-
-    def compute(embeddings: torch.Tensor, batch: Batch) -> torch.Tensor:
-        has = torch.isfinite(batch["target"]) if name in DISTILLATION_LOSSES else batch["label"] >= 0
-        if has.all():
-            return loss(embeddings, batch)
-        if not has.any():
-            return _nothing(embeddings)
-        return loss(embeddings, {**batch, **{key: batch[key][has] for key in ("first", "second", "label", "target")}})
-
-    return compute
 
 
 def _nothing(embeddings: torch.Tensor) -> torch.Tensor:
     """A loss of 0 for a batch that has nothing to learn from. It keeps the graph whole: one of several processes must
     give gradients all the same."""
     return embeddings.sum() * 0
-
-
-def _squared_error(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    return functional.mse_loss(torch.sigmoid(logits), targets)
-
-
-def _distillation(
-    scale: float, center: float, error: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-) -> BatchLoss:
-    """The error of the probability with the logit scale × (cosine − center) against the teacher's probability (Hinton
-    et al. 2015, arXiv:1503.02531, with the cosine's calibration in place of a temperature)."""
-
-    def compute(embeddings: torch.Tensor, batch: Batch) -> torch.Tensor:
-        (first, second), _ = _pairs(embeddings, batch)
-        return error(scale * (pairwise_cos_sim(first, second) - center), batch["target"])
-
-    return compute
 
 
 def _embedding_distillation(embeddings: torch.Tensor, batch: Batch) -> torch.Tensor:

@@ -1,14 +1,15 @@
 """Every knob of a fine-tuning run with its range, the names of the losses included."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from pipeline.core.values import FrozenModel
-from pipeline.models.options import Device, PrecisionChoice
-
-ArchitectureName = Literal["bi_encoder", "cross_encoder"]
+from pipeline.core.errors import excerpt
+from pipeline.core.values import Settings
+from pipeline.models.fine_tuned import REMOVED_KNOBS
+from pipeline.models.options import BaseModelChoice, Device, PrecisionChoice
 
 LossName = Literal[
     "online_contrastive",
@@ -17,30 +18,22 @@ LossName = Literal[
     "angle",
     "binary_cross_entropy",
     "multiple_negatives_ranking",
-    "distillation_mse",
-    "distillation_cross_entropy",
     "distillation_embeddings",
 ]
 
-DISTILLATION_LOSSES: tuple[LossName, ...] = ("distillation_mse", "distillation_cross_entropy")
-"""The losses that read a teacher's probability instead of a label."""
+TEACHER_LOSS: LossName = "distillation_embeddings"
+"""The loss that compares embeddings with a teacher's vectors of the same questions."""
 
-EMBEDDING_DISTILLATION: LossName = "distillation_embeddings"
-"""The loss that reads a teacher's vectors of single questions."""
-
-CROSS_ENCODER_LOSSES: tuple[LossName, ...] = ("binary_cross_entropy", "cosent")
-"""The losses that need a score for each pair and no embeddings."""
+REMOVED_LOSSES = ("distillation_mse", "distillation_cross_entropy")
+"""Losses of earlier releases, which read a teacher's scores of pairs."""
 
 
-class Recipe(FrozenModel):
+class Recipe(Settings):
     """How a model is fine-tuned. The defaults are the reference system's, but for one epoch instead of ten, the best
     checkpoint instead of the last, and the precision."""
 
-    architecture: ArchitectureName = Field(
-        default="bi_encoder",
-        description="`bi_encoder` embeds single questions; `cross_encoder` reads both questions of a pair at once and "
-        "can only score pairs.",
-    )
+    removed: ClassVar[Mapping[str, Any]] = REMOVED_KNOBS
+
     epochs: int = Field(default=1, ge=1, le=1_000, description="Passes over the training pairs; the reference made 10.")
     batch_size: int = Field(
         default=32,
@@ -83,34 +76,15 @@ class Recipe(FrozenModel):
         default_factory=dict,
         description="Further losses by name, with their weights beside the first one's 1.",
     )
-    learn_from: Literal["gold", "silver", "both"] = Field(
-        default="gold",
-        description="Which pairs are trained on: `gold`, the labelled ones; `silver`, mined ones that a teacher has "
-        "scored; or `both`. Distillation losses read the scores, of labelled pairs too.",
+    teacher_model: str | None = Field(
+        default=None,
+        min_length=1,
+        description="For the loss distillation_embeddings: the model whose vectors of the training questions are "
+        "learned. `bundled`, a folder, or a Hugging Face id, as the base model is named; usually a larger model.",
     )
-    closure_cluster: int = Field(
-        default=0,
-        ge=0,
-        le=1_000,
-        description="Train on pairs too that follow from the labels, in clusters of at most so many questions that ask "
-        "the same; 0: on none. Needs a division that keeps every question on one side.",
-    )
-    closure_others: int = Field(
-        default=1,
-        ge=0,
-        le=1_000,
-        description="With closure_cluster: at most so many pairs of different questions between two clusters of which "
-        "one such pair is labelled.",
-    )
-    vector_epochs: int = Field(
-        default=0,
-        ge=0,
-        le=1_000,
-        description="Epochs before all others, in which the model learns a teacher's vectors of the training questions "
-        "and no labels; 0: none.",
-    )
-    vector_learning_rate: float | None = Field(
-        default=None, gt=0, le=1, description="Peak learning rate of the vector_epochs; empty: learning_rate."
+    teacher_revision: str | None = Field(
+        default=None,
+        description="Branch, tag or commit of a teacher from Hugging Face; by default its newest commit.",
     )
     margin: float = Field(
         default=0.5,
@@ -128,21 +102,19 @@ class Recipe(FrozenModel):
         default=20.0,
         gt=0,
         le=1_000,
-        description="All other losses: cosines are multiplied by it (1 / temperature). Of a cross-encoder, cosent "
-        "multiplies scores between 0 and 1.",
+        description="All other losses but distillation_embeddings: cosines are multiplied by it (1 / temperature).",
     )
     center: float = Field(
         default=0.75,
         ge=-1,
         le=1,
-        description="Binary cross-entropy and distillation: cosine at which a pair is as likely as not.",
+        description="Binary cross-entropy: the cosine at which a pair is as likely a duplicate as not.",
     )
     max_seq_length: int | None = Field(
         default=None,
         ge=4,
         le=8_192,
-        description="Tokens a question is cut to, or both of a pair for a cross-encoder; empty keeps the base model's "
-        "limit.",
+        description="Tokens that a question is cut to; empty keeps the base model's limit.",
     )
     precision: PrecisionChoice = Field(
         default="auto", description="`auto`: bf16 where it is faster, else fp32. Weights are fp32 always."
@@ -168,10 +140,6 @@ class Recipe(FrozenModel):
         description="Decay a step of an exponential moving average of the weights, which then is the model; empty: "
         "none.",
     )
-    swap_pairs: bool = Field(
-        default=False,
-        description="Cross-encoders: in each epoch a random half of the pairs is read second question first.",
-    )
     soup_size: int = Field(
         default=1,
         ge=1,
@@ -179,9 +147,7 @@ class Recipe(FrozenModel):
         description="Trainings with the seeds `seed`, `seed` + 1 and so on, which start from the same model; their "
         "weights are averaged (a model soup), and the result is as large and as quick as one of them.",
     )
-    seed: int = Field(
-        default=42, ge=0, le=2**32 - 1, description="Seed of the shuffle, of dropout and of a cross-encoder's head."
-    )
+    seed: int = Field(default=42, ge=0, le=2**32 - 1, description="Seed of the shuffle and of dropout.")
     device: Device = Field(default="auto", description="Where to train: `auto` takes a GPU where there is one.")
     checkpoint_steps: int = Field(
         default=500,
@@ -197,6 +163,13 @@ class Recipe(FrozenModel):
         description="Train on a CPU even if it is estimated to take more than 12 hours.",
     )
 
+    @field_validator("loss", mode="before")
+    @classmethod
+    def _not_removed(cls, loss: Any) -> Any:
+        if loss in REMOVED_LOSSES:
+            raise ValueError(_removed_loss(loss))
+        return loss
+
     @field_validator("token_budget", mode="before")
     @classmethod
     def _auto_is_none(cls, value: Any) -> Any:
@@ -206,7 +179,11 @@ class Recipe(FrozenModel):
     @classmethod
     def _known_losses(cls, weights: dict[str, float]) -> dict[str, float]:
         names = get_args(LossName)
+        # Without a weight, a loss that was removed changed nothing.
+        weights = {name: weight for name, weight in weights.items() if weight or name not in REMOVED_LOSSES}
         for name, weight in weights.items():
+            if name in REMOVED_LOSSES:
+                raise ValueError(_removed_loss(name))
             if name not in names:
                 raise ValueError(f"there is no loss {name!r}; there are: {', '.join(names)}")
             if not 0 <= weight <= 1_000:
@@ -231,64 +208,30 @@ class Recipe(FrozenModel):
         return self
 
     @model_validator(mode="after")
-    def _has_epochs_for_its_learning_rate(self) -> "Recipe":
-        if self.vector_learning_rate is not None and not self.vector_epochs:
+    def _has_a_teacher_where_a_loss_needs_one(self) -> "Recipe":
+        needs_one = bool(self.all_losses.get(TEACHER_LOSS))
+        if needs_one and self.teacher_model is None:
             raise ValueError(
-                f"vector_learning_rate is {self.vector_learning_rate:g}, but vector_epochs is 0: leave it out, or set "
-                "vector_epochs"
+                f"the loss {TEACHER_LOSS} needs teacher_model: name a model, such as a larger one that was fine-tuned "
+                "before, or leave the loss out"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _suits_the_architecture(self) -> "Recipe":
-        if self.architecture == "bi_encoder":
-            if self.swap_pairs:
-                raise ValueError(
-                    "swap_pairs is true, but a bi_encoder reads each question by itself: leave it out, or set "
-                    "architecture: cross_encoder"
-                )
-            return self
-        if self.vector_epochs:
+        if self.teacher_model is not None and not needs_one:
             raise ValueError(
-                f"vector_epochs is {self.vector_epochs}, but a cross_encoder makes no vectors: leave it out, or set "
-                "architecture: bi_encoder"
+                f"teacher_model is {excerpt(self.teacher_model)}, but no loss reads a teacher's vectors: leave it out, "
+                f"or set loss_weights: {{{TEACHER_LOSS}: 20.0}}"
             )
-        for name in self.all_losses:
-            if name not in CROSS_ENCODER_LOSSES:
-                raise ValueError(
-                    f"the loss {name} compares embeddings, and a cross_encoder makes none: choose "
-                    f"{' or '.join(CROSS_ENCODER_LOSSES)}"
-                )
-        return self
-
-    @model_validator(mode="after")
-    def _has_losses_for_its_pairs(self) -> "Recipe":
-        names = [name for name, weight in self.all_losses.items() if weight]
-        distils = [name for name in names if name in DISTILLATION_LOSSES]
-        if self.learn_from != "gold" and not distils:
+        if self.teacher_revision is not None and self.teacher_model is None:
             raise ValueError(
-                f"learn_from is {self.learn_from}, and silver pairs have no labels for the loss {self.loss}: weigh "
-                f"{' or '.join(DISTILLATION_LOSSES)} in loss_weights"
+                f"teacher_revision is {excerpt(self.teacher_revision)} without teacher_model: leave it out"
             )
-        wrong = next((name for name in names if name not in (*DISTILLATION_LOSSES, EMBEDDING_DISTILLATION)), None)
-        if self.learn_from == "silver" and wrong:
-            raise ValueError(
-                f"learn_from is silver, and silver pairs have no labels for the loss {wrong}: choose "
-                f"{' or '.join(DISTILLATION_LOSSES)}, or learn_from: both"
-            )
-        if self.closure_cluster == 1:
-            raise ValueError("closure_cluster is 1, and nothing follows from one question: set it to 0 or to 2")
         return self
 
     @property
-    def needs_scored_pairs(self) -> bool:
-        """Whether it reads what a teacher has scored."""
-        return any(weight and name in DISTILLATION_LOSSES for name, weight in self.all_losses.items())
-
-    @property
-    def needs_target_vectors(self) -> bool:
-        """Whether it reads a teacher's vectors of the training questions."""
-        return self.vector_epochs > 0 or bool(self.all_losses.get(EMBEDDING_DISTILLATION))
+    def teacher(self) -> BaseModelChoice | None:
+        """The teacher's name and revision; None without a teacher."""
+        if self.teacher_model is None:
+            return None
+        return BaseModelChoice(model=self.teacher_model, revision=self.teacher_revision)
 
     @property
     def all_losses(self) -> dict[LossName, float]:
@@ -298,6 +241,10 @@ class Recipe(FrozenModel):
     def warmup_steps(self, total_steps: int) -> int:
         """Steps of linear warm-up: the share of all steps, at most `max_warmup_steps`."""
         return min(self.max_warmup_steps, int(total_steps * self.warmup_fraction))
+
+
+def _removed_loss(name: str) -> str:
+    return f"the loss {name}, which read a teacher's scores of pairs, was removed: use {TEACHER_LOSS}, or leave it out"
 
 
 @dataclass(frozen=True)
@@ -325,16 +272,6 @@ class TrainingOrder(Recipe):
         default=False,
         description="On a remote compute: bring the fine-tuned model to this machine too, into the runs folder.",
     )
-
-    @field_validator("architecture")
-    @classmethod
-    def _embeds_single_questions(cls, architecture: ArchitectureName) -> ArchitectureName:
-        if architecture != "bi_encoder":
-            raise ValueError(
-                f"a {architecture} can only score pairs, and this model must embed single questions: leave it at "
-                "bi_encoder"
-            )
-        return architecture
 
     @property
     def recipe(self) -> Recipe:

@@ -1,8 +1,7 @@
-"""sentence-transformers' trainers, fed with planned batches of pairs; score checkpoints on the dev split.
+"""sentence-transformers' trainer, fed with planned batches of pairs, and evaluated on the dev split.
 
-The library's trainer keeps what it is good at: optimiser, schedule, accumulation, processes, callbacks, checkpoints.
-Replaced are the data path (`batches`), the loss's forward pass (`losses`, `score_losses`) and the moments of
-evaluation. What differs between embedding models and cross-encoders is in their `Architecture`.
+The library's trainer does what it is good at: optimiser, schedule, accumulation, processes, callbacks, checkpoints.
+Replaced are the data path (`batches`), the loss's forward pass (`losses`) and the moments of evaluation.
 """
 
 import math
@@ -10,17 +9,14 @@ import time
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from sentence_transformers import (
-    CrossEncoderTrainer,
-    CrossEncoderTrainingArguments,
+    SentenceTransformer,
     SentenceTransformerTrainer,
     SentenceTransformerTrainingArguments,
 )
-from sentence_transformers.base.trainer import BaseTrainer
-from sentence_transformers.base.training_args import BaseTrainingArguments
 from sentence_transformers.sentence_transformer.evaluation import SentenceEvaluator
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback, TrainerCallback, TrainerState
@@ -37,18 +33,18 @@ from pipeline.core.progress import (
     TrainingAdvanced,
     TrainingStep,
 )
-from pipeline.evaluation.metric_values import SimilarityMetrics
-from pipeline.models.embedding import to_device
+from pipeline.evaluation.metric_values import SIMILARITIES, SimilarityMetrics
+from pipeline.evaluation.pair_metrics import evaluate_pairs
+from pipeline.models.embedding import SIMILARITY, to_device
 from pipeline.models.precision import Hardware, has_tf32
 from pipeline.question_pairs.schema import PairTable
 from pipeline.training import distributed
-from pipeline.training.architecture import Architecture, Evaluation
 from pipeline.training.averaging import WeightAverage
-from pipeline.training.batches import BatchPlan, Collator, PairIndices, PlannedBatches
-from pipeline.training.bi_encoder import BiEncoderTraining
+from pipeline.training.batches import BatchPlan, PairCollator, PairIndices, PlannedBatches
 from pipeline.training.checkpoints import CheckpointStore
-from pipeline.training.cross_encoder import CrossEncoderTraining
-from pipeline.training.recipe import ArchitectureName, Recipe
+from pipeline.training.losses import PairLoss
+from pipeline.training.model import Evaluation, reopened
+from pipeline.training.recipe import Recipe
 
 _LOGS = 100
 """Points of the loss curve: enough to draw it, few enough not to slow a GPU down."""
@@ -57,26 +53,25 @@ _CUDA_LOADERS = 2
 """Processes that prepare batches while a GPU computes; a CPU has nothing to overlap."""
 
 
-class PlannedTrainer(BaseTrainer):
+DECIDING = f"eval_{SIMILARITY}_ap"
+"""The metric that decides which checkpoint is the best, and when patience is exhausted, as the library logs it."""
+
+
+class PairTrainer(SentenceTransformerTrainer):
     """Trains on a plan's batches.
 
     Attributes:
-        architecture: the kind of model that it trains.
-        arguments_class: of the library's settings, for one GPU a process.
         plan: the batches of the whole training; for the trainer they are one epoch.
         trained_model: the model, which the trainer itself may wrap for several processes.
         average: the moving average of the weights, if there is one.
     """
 
-    architecture: ClassVar[Architecture]
-    arguments_class: ClassVar[type[BaseTrainingArguments]]
-
     def __init__(
         self,
-        model: Any,
+        model: SentenceTransformer,
         recipe: Recipe,
         plan: BatchPlan,
-        collator: Collator,
+        collator: PairCollator,
         hardware: Hardware,
         store: CheckpointStore,
         dev: PairTable,
@@ -89,9 +84,9 @@ class PlannedTrainer(BaseTrainer):
         evaluations = plan.evaluation_steps(recipe.evaluations_per_epoch) if len(dev) else frozenset()
         super().__init__(
             model=model,
-            args=_arguments(self.arguments_class, recipe, store.staging, plan.steps, hardware),
-            loss=self.architecture.loss(model, recipe, hardware.precision),
-            evaluator=_DevEvaluator(self.architecture, dev, plan, on_progress) if len(dev) else None,
+            args=_arguments(recipe, store.staging, plan.steps, hardware),
+            loss=PairLoss(model, recipe, hardware.precision),
+            evaluator=_DevEvaluator(dev, plan, on_progress) if len(dev) else None,
             callbacks=[_Watcher(store, self, recipe, evaluations, on_progress)],
         )
         # It would print each log entry to standard output; the watcher reports them as events.
@@ -128,7 +123,7 @@ class PlannedTrainer(BaseTrainer):
 
     def load_weights(self, checkpoint: Path) -> None:
         """Take the weights of a checkpoint, and their average where there is one."""
-        self.trained_model.load_state_dict(self.architecture.reopened(checkpoint).state_dict())
+        self.trained_model.load_state_dict(reopened(checkpoint).state_dict())
         if self.average:
             self.average.load(checkpoint)
 
@@ -146,9 +141,9 @@ class PlannedTrainer(BaseTrainer):
     def evaluations(self) -> list[Evaluation]:
         """(epoch, step, metrics on the dev split) of each evaluation, those before a resumption included."""
         return [
-            (self.plan.epoch_after(entry["step"]), entry["step"], _metrics_of(entry, self.architecture))
+            (self.plan.epoch_after(entry["step"]), entry["step"], _metrics_of(entry))
             for entry in self.state.log_history
-            if deciding_key(self.architecture) in entry
+            if DECIDING in entry
         ]
 
     def losses(self) -> list[tuple[int, float]]:
@@ -156,50 +151,19 @@ class PlannedTrainer(BaseTrainer):
         return [(int(e["step"]), float(e["loss"])) for e in self.state.log_history if "loss" in e]
 
 
-class _OneGpu:
+class _Arguments(SentenceTransformerTrainingArguments):
     """The library would put several GPUs of one process under DataParallel, which can't cut these batches up.
     `torchrun` starts a process for each GPU."""
 
     @property
     def n_gpu(self) -> int:
         """How many GPUs this process uses."""
-        several: Any = super()
-        return min(int(several.n_gpu), 1)
+        return min(int(super().n_gpu), 1)
 
 
-class _EmbeddingArguments(_OneGpu, SentenceTransformerTrainingArguments):
-    pass
-
-
-class _CrossEncoderArguments(_OneGpu, CrossEncoderTrainingArguments):
-    pass
-
-
-class PairTrainer(PlannedTrainer, SentenceTransformerTrainer):
-    """Trains an embedding model; see `PlannedTrainer`."""
-
-    architecture = BiEncoderTraining()
-    arguments_class = _EmbeddingArguments
-
-
-class CrossEncoderPairTrainer(PlannedTrainer, CrossEncoderTrainer):
-    """Trains a cross-encoder; see `PlannedTrainer`."""
-
-    architecture = CrossEncoderTraining()
-    arguments_class = _CrossEncoderArguments
-
-
-TRAINERS: Mapping[ArchitectureName, type[PlannedTrainer]] = {
-    "bi_encoder": PairTrainer,
-    "cross_encoder": CrossEncoderPairTrainer,
-}
-
-
-def _arguments(
-    kind: type[BaseTrainingArguments], recipe: Recipe, staging: Path, total_steps: int, hardware: Hardware
-) -> BaseTrainingArguments:
+def _arguments(recipe: Recipe, staging: Path, total_steps: int, hardware: Hardware) -> _Arguments:
     device, precision = hardware.device, hardware.precision
-    return kind(
+    return _Arguments(
         output_dir=str(staging),
         # The plan holds all epochs.
         num_train_epochs=1,
@@ -232,10 +196,9 @@ def _arguments(
 class _DevEvaluator(SentenceEvaluator):
     """Evaluates the model in training on the dev split, with the metrics of the reports."""
 
-    def __init__(self, architecture: Architecture, dev: PairTable, plan: BatchPlan, on_progress: OnProgress) -> None:
+    def __init__(self, dev: PairTable, plan: BatchPlan, on_progress: OnProgress) -> None:
         super().__init__()
-        self.primary_metric = f"{architecture.deciding}_ap"
-        self._architecture = architecture
+        self.primary_metric = f"{SIMILARITY}_ap"
         self._dev = dev
         self._plan = plan
         self._on_progress = on_progress
@@ -244,9 +207,8 @@ class _DevEvaluator(SentenceEvaluator):
         self, model: Any, output_path: str | None = None, epoch: float = -1, steps: int = -1
     ) -> dict[str, float]:
         # With several processes the library calls this in the first one, and broadcasts the result.
-        metrics = self._architecture.evaluate(model, self._dev, self._advanced)
-        score = metrics[self._architecture.deciding].ap
-        self._on_progress(DevEvaluated(self._plan.epoch_after(steps), steps, score))
+        metrics = evaluate_pairs(model, self._dev, on_progress=self._advanced)
+        self._on_progress(DevEvaluated(self._plan.epoch_after(steps), steps, metrics[SIMILARITY].ap))
         return {
             f"{name}_{metric}": value
             for name, values in metrics.items()
@@ -258,23 +220,17 @@ class _DevEvaluator(SentenceEvaluator):
             self._on_progress(DevEvaluationAdvanced(event.done, event.total))
 
 
-def _metrics_of(entry: Mapping[str, Any], architecture: Architecture) -> dict[str, SimilarityMetrics]:
-    """The metrics in an entry of the trainer's log history, where each key bears the prefix `eval_`."""
+def _metrics_of(entry: Mapping[str, Any]) -> dict[str, SimilarityMetrics]:
+    """The metrics in an entry of the trainer's log history, where each key has the prefix `eval_`."""
     return {
         name: SimilarityMetrics(**{metric: entry[f"eval_{name}_{metric}"] for metric in SimilarityMetrics.model_fields})
-        for name in architecture.scores
+        for name in SIMILARITIES
     }
 
 
-def deciding_key(architecture: Architecture) -> str:
-    """The metric that decides which checkpoint is the best, and when patience is exhausted, as the library logs it."""
-    return f"eval_{architecture.deciding}_ap"
-
-
-def dev_scores(log_history: list[dict[str, Any]], architecture: Architecture) -> list[float]:
+def dev_scores(log_history: list[dict[str, Any]]) -> list[float]:
     """Average precision on the dev split, evaluation after evaluation."""
-    key = deciding_key(architecture)
-    return [float(entry[key]) for entry in log_history if key in entry]
+    return [float(entry[DECIDING]) for entry in log_history if DECIDING in entry]
 
 
 def is_out_of_patience(scores: list[float], patience: int | None) -> bool:
@@ -289,7 +245,7 @@ class _Watcher(TrainerCallback):
     def __init__(
         self,
         store: CheckpointStore,
-        trainer: PlannedTrainer,
+        trainer: PairTrainer,
         recipe: Recipe,
         evaluation_steps: frozenset[int],
         on_progress: OnProgress,
@@ -315,7 +271,7 @@ class _Watcher(TrainerCallback):
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._clock.evaluated()
-        *before, score = dev_scores(state.log_history, self._trainer.architecture)
+        *before, score = dev_scores(state.log_history)
         if self._recipe.keep == "best" and score > max(before, default=-math.inf):
             control.should_save = True
         if is_out_of_patience([*before, score], self._recipe.patience):
@@ -340,9 +296,8 @@ class _Watcher(TrainerCallback):
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         step = int(state.global_step)
         staged = self._store.staging / f"checkpoint-{step}"
-        key = deciding_key(self._trainer.architecture)
         last = state.log_history[-1] if state.log_history else {}
-        score = float(last[key]) if key in last and last["step"] == step else None
+        score = float(last[DECIDING]) if DECIDING in last and last["step"] == step else None
 
         def commit() -> Path:
             if self._trainer.average:

@@ -22,10 +22,10 @@ from pipeline.models.options import BaseModelChoice
 from pipeline.models.packing import tokenize
 from pipeline.models.precision import Hardware
 from pipeline.question_pairs.schema import DataOrigin, PairTable
+from pipeline.training.batches import TrainingPairs
 from pipeline.training.fine_tune import _Session, _session, fine_tune
 from pipeline.training.job import TrainingJob
 from pipeline.training.losses import Batch
-from pipeline.training.pairs import TrainingPairs
 from pipeline.training.recipe import Recipe
 from pipeline.training.run_folder import RunFolder
 

@@ -13,7 +13,7 @@ from pipeline.definitions import defs
 from pipeline.orchestration.checks import CHECKS
 from pipeline.orchestration.resources import default_resources
 from pipeline.orchestration.step_config import StepConfig
-from pipeline.orchestration.steps import DISTILLATION_SETTINGS, ON_REQUEST_SETTINGS, STEP_SETTINGS
+from pipeline.orchestration.steps import ON_REQUEST_SETTINGS, STEP_SETTINGS
 from pipeline.orchestration.upkeep import JOBS, PruneConfig
 
 DATASET = ["raw_quora_dataset", "train_split", "dev_split", "eval_split"]
@@ -41,6 +41,10 @@ def run(config: dict[str, dict[str, Any]], assets: list[str]) -> dg.ExecuteInPro
         (
             {"raw_quora_dataset": {"fraction": 7.0}},
             "raw_quora_dataset.fraction can't be 7.0: it must be a number above 0 and at most 1",
+        ),
+        (
+            {"fine_tuned_model": {"learn_from": "both", "closure_cluster": 0}},
+            "fine_tuned_model: learn_from is both, but this setting was removed: leave it out",
         ),
         (
             {"fine_tuned_model": {"epochs": {"env": "EPOCHS"}}},
@@ -89,7 +93,7 @@ def test_a_job_of_one_step_refuses_its_bad_value_in_the_same_words() -> None:
 
 
 def test_settings_of_all_steps_are_known_to_the_first() -> None:
-    known = tuple({**STEP_SETTINGS, **ON_REQUEST_SETTINGS, **DISTILLATION_SETTINGS}.values())
+    known = tuple({**STEP_SETTINGS, **ON_REQUEST_SETTINGS}.values())
     classes = {cls for cls in StepConfig.__subclasses__() if cls.__module__.startswith("pipeline.")}
     assert {cls for cls in classes if not issubclass(cls, known)} == {PruneConfig}
 

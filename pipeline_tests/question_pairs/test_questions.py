@@ -23,7 +23,7 @@ from pipeline.question_pairs.questions import (
 )
 from pipeline.question_pairs.schema import DataOrigin, PairTable, Splits
 from pipeline.question_pairs.splits import split_pairs
-from pipeline.training.pairs import TrainingPairs
+from pipeline.training.batches import TrainingPairs
 
 BLANKS = [" ", "\t", "\n", "\u00a0", "\u2003", "\u3000", "\u2028", "\x85"]
 """Of ASCII and beyond."""

@@ -220,7 +220,7 @@ def test_an_unknown_step_is_named_beside_the_known(tmp_path: Path) -> None:
 
 def test_an_unknown_setting_is_named_beside_the_known() -> None:
     message = refusal(None, "fine_tuned_model.epoch=3")
-    assert "fine_tuned_model has no setting 'epoch'; did you mean epochs or vector_epochs?" in message
+    assert "fine_tuned_model has no setting 'epoch'; did you mean epochs?" in message
     assert "`python -m pipeline config` lists the settings" in message
 
 

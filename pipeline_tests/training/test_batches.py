@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.question_pairs.schema import DataOrigin, PairTable, ids_by_text
-from pipeline.training.batches import BatchPlan, CrossEncoderCollator, PairCollator
-from pipeline.training.pairs import TrainingPairs
+from pipeline.training.batches import BatchPlan, PairCollator, TrainingPairs
 
 
 def table(rows: list[tuple[str, str, bool]]) -> PairTable:
@@ -54,24 +53,6 @@ def test_every_epoch_visits_every_pair_once(
     batches = [plan.batch(index) for index in range(len(plan.ends))]
     assert np.concatenate(batches).tolist() == plan.order.tolist()
     assert plan.steps * parts == len(batches)
-
-
-@plans
-@arguments
-def test_swapped_a_random_half_of_each_epoch_is_read_the_other_way_round(
-    lengths: np.ndarray, epochs: int, size: int, budget: int | None, seed: int, parts: int
-) -> None:
-    n = len(lengths)
-    plain, swapped = (
-        BatchPlan.draw(lengths, epochs, size * parts, budget, seed, parts, swap=swap) for swap in (False, True)
-    )
-    # The same pairs in the same batches.
-    assert (swapped.order % n).tolist() == plain.order.tolist()
-    assert swapped.ends.tolist() == plain.ends.tolist()
-    assert swapped.version != plain.version
-    halves = [set(epoch[epoch >= n]) for epoch in swapped.order.reshape(epochs, n)]
-    assert {len(half) for half in halves} == {n // 2}
-    assert len(set(map(frozenset, halves))) == epochs or n < 20
 
 
 @plans
@@ -144,21 +125,6 @@ def test_a_batch_holds_each_distinct_question_once_shortest_first() -> None:
     # a and bb are known duplicates, by a pair of the batch; dddd is not one of them.
     assert torch.equal(batch["meaning"][0], batch["meaning"][1])
     assert batch["meaning"][0] != batch["meaning"][2]
-
-
-def test_a_batch_that_is_read_jointly_holds_each_pair_once_shortest_first() -> None:
-    asked: list[np.ndarray] = []
-
-    def featurize(pairs: np.ndarray) -> dict[str, object]:
-        asked.append(pairs)
-        return {}
-
-    # Of three pairs, the other order of the second one has the index 4.
-    collator = CrossEncoderCollator(np.array([1, 0, 1]), np.array([9, 7, 5, 9, 8, 5]), featurize)
-    batch = collator([0, 4, 2])
-    assert asked[0].tolist() == [2, 4, 0]
-    assert batch["label"].tolist() == [1, 0, 1]
-    assert collator.tokens(np.array([0, 4, 2])).tolist() == [9, 8, 5]
 
 
 def test_meanings_join_duplicates_by_chains_and_nothing_else() -> None:

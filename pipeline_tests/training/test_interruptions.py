@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from effort import exhaustive, tries
-from small_data import random_vectors, sample_pairs
-from tiny_model import WIDTH
+from small_data import sample_pairs
 
 from pipeline.core.progress import TrainingStep, from_json_line, to_json_line
 
@@ -30,16 +29,9 @@ RECIPE: dict[str, Any] = {
     "allow_slow": True,
 }
 RECIPES: dict[str, dict[str, Any]] = {
-    "bi_encoder": {**RECIPE, "loss_weights": {"multiple_negatives_ranking": 0.1}},
+    "one": {**RECIPE, "loss_weights": {"multiple_negatives_ranking": 0.1}},
     "soup": {**RECIPE, "epochs": 1, "soup_size": 2},
-    "vectors": {**RECIPE, "epochs": 1, "vector_epochs": 1},
-    "cross_encoder": {
-        **RECIPE,
-        "architecture": "cross_encoder",
-        "loss": "binary_cross_entropy",
-        "loss_weights": {"cosent": 0.1},
-        "swap_pairs": True,
-    },
+    "teacher": {**RECIPE, "loss_weights": {"distillation_embeddings": 1.0}, "teacher_model": "bundled"},
 }
 STEPS = 24
 
@@ -63,8 +55,9 @@ def train(recipe: dict[str, Any], model: str, runs: str, events: str) -> None:
     pairs = sample_pairs()
     train_split, dev_split = pairs.take(np.arange(96)), pairs.take(np.arange(96, 144))
     base = resolve_base_model(BaseModelChoice(model=model))
-    vectors = random_vectors(train_split, base, WIDTH)
-    job = TrainingJob(train_split, dev_split, base, Recipe.model_validate(recipe), target_vectors=vectors)
+    knobs = Recipe.model_validate(recipe)
+    teacher = resolve_base_model(knobs.teacher) if knobs.teacher else None
+    job = TrainingJob(train_split, dev_split, base, knobs, teacher)
     run_folder = RunFolder.claim(Path(runs), RunIdentity("run", 1700000000), job.fingerprint)
     with Path(events).open("a", encoding="utf-8", buffering=1) as file:
         fine_tune(job, run_folder, lambda event: print(to_json_line(event), file=file))

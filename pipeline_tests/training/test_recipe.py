@@ -7,6 +7,7 @@ import torch
 from pydantic import ValidationError
 
 from pipeline.core.errors import PipelineError
+from pipeline.models.fine_tuned import REMOVED_KNOBS
 from pipeline.models.precision import has_bf16, resolve_precision
 from pipeline.orchestration.assets.model import FineTuneConfig
 from pipeline.orchestration.steps import load_settings
@@ -27,11 +28,9 @@ from pipeline.training.recipe import Recipe, TrainingOrder
         ("token_budget=8", "fine_tuned_model.token_budget can't be '8': it must be a whole number at least 64"),
         ("precision=fp16", "fine_tuned_model.precision can't be 'fp16': it must be 'auto' or 'fp32' or 'bf16'"),
         ("average_decay=1", "fine_tuned_model.average_decay can't be '1'"),
-        (
-            "architecture=cross_encoder",
-            "a cross_encoder can only score pairs, and this model must embed single questions: leave it at bi_encoder",
-        ),
-        ("swap_pairs=true", "swap_pairs is true, but a bi_encoder reads each question by itself"),
+        ("architecture=cross_encoder", "architecture is cross_encoder, but this setting was removed: leave it out"),
+        ("swap_pairs=true", "swap_pairs is true, but this setting was removed: leave it out"),
+        ("vector_learning_rate=1e-4", "vector_learning_rate is 1e-4, but this setting was removed: leave it out"),
     ],
 )
 def test_a_bad_value_is_refused_with_what_is_allowed(setting: str, said: str) -> None:
@@ -63,30 +62,11 @@ def test_the_reference_s_recipe_is_the_reference_system_s() -> None:
     assert (recipe.precision, recipe.keep, recipe.dropout, recipe.average_decay) == ("fp32", "last", None, None)
 
 
-@pytest.mark.parametrize(
-    "knobs",
-    [{}, {"loss": "angle"}, {"loss": "cosent", "loss_weights": {"multiple_negatives_ranking": 0.0}}],
-)
-def test_a_cross_encoder_takes_losses_of_scores_only(knobs: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError, match="a cross_encoder makes none: choose binary_cross_entropy or cosent"):
-        Recipe(architecture="cross_encoder", **knobs)
-
-
-def test_a_cross_encoder_can_be_ordered_by_a_recipe_and_not_as_a_model_that_embeds() -> None:
-    knobs: dict[str, Any] = {"architecture": "cross_encoder", "loss": "binary_cross_entropy", "swap_pairs": True}
-    recipe = Recipe(**knobs, loss_weights={"cosent": 0.5})
-    assert recipe.all_losses == {"binary_cross_entropy": 1.0, "cosent": 0.5}
-    for order in (TrainingOrder, FineTuneConfig):
-        with pytest.raises(ValidationError, match="must embed single questions: leave it at bi_encoder"):
-            order(**knobs)
-    assert TrainingOrder().recipe.architecture == "bi_encoder"
-
-
-def test_a_cross_encoder_is_another_training() -> None:
-    bi_encoder = Recipe(loss="cosent")
-    joint = bi_encoder.model_copy(update={"architecture": "cross_encoder"})
-    swapped = joint.model_copy(update={"swap_pairs": True})
-    assert len({training_fingerprint(recipe, "t", "d", "b") for recipe in (bi_encoder, joint, swapped)}) == 3
+def test_what_earlier_releases_wrote_out_is_read_where_it_changed_nothing() -> None:
+    settings = [f"fine_tuned_model.{name}={'' if value is None else value}" for name, value in REMOVED_KNOBS.items()]
+    assert load_settings(None, settings).of("fine_tuned_model", Recipe) == TrainingOrder()
+    assert Recipe.model_validate({**Recipe().model_dump(), **REMOVED_KNOBS}) == Recipe()
+    assert FineTuneConfig(**REMOVED_KNOBS).model_dump() == TrainingOrder().model_dump()
 
 
 def test_the_fingerprint_tells_trainings_apart() -> None:

@@ -19,7 +19,7 @@ from pipeline.models.base_model import resolve_base_model
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.info import ModelInfo
 from pipeline.models.options import BaseModelChoice
-from pipeline.training import bi_encoder
+from pipeline.training import trainer
 from pipeline.training.averaging import FILE_NAME, WeightAverage
 from pipeline.training.fine_tune import fine_tune
 from pipeline.training.job import TrainingJob
@@ -59,7 +59,7 @@ def scores(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         zeros = dict.fromkeys(SimilarityMetrics.model_fields, 0.0)
         return {name: SimilarityMetrics(**{**zeros, "ap": ap}) for name in SIMILARITIES}
 
-    monkeypatch.setattr(bi_encoder, "evaluate_pairs", evaluate)
+    monkeypatch.setattr(trainer, "evaluate_pairs", evaluate)
     return coming
 
 

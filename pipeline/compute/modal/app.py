@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import modal
 import pyarrow as pa
@@ -23,7 +23,6 @@ from pipeline.compute.modal.messages import (
     LookMessage,
     MeasuringMessage,
     Outcome,
-    ScoringMessage,
     TrainingMessage,
 )
 from pipeline.compute.modal.settings import (
@@ -56,13 +55,9 @@ from pipeline.evaluation.options import EvaluationOptions
 from pipeline.models.bundled import bundled_folder
 from pipeline.models.info import ModelInfo
 from pipeline.question_pairs.schema import PairTable
-from pipeline.question_pairs.scored import ScoredPairs
-from pipeline.question_pairs.target_vectors import TargetVectors
 from pipeline.training.job import TrainingJob
 from pipeline.training.manifest import read_manifest, verify_files
 from pipeline.training.run_folder import RunFolder
-
-TableT = TypeVar("TableT", PairTable, ScoredPairs, TargetVectors)
 
 MOST_WITHOUT_PROGRESS = 4
 """Attempts in a row that may end without a new checkpoint."""
@@ -125,9 +120,8 @@ def fine_tune(job_text: str) -> tuple[str, bytes]:
         from pipeline.training.fine_tune import fine_tune as train
 
         splits = _split(job.train_version), _split(job.dev_version)
-        scored = _uploaded(ScoredPairs, job.scored_version) if job.scored_version else None
-        vectors = _uploaded(TargetVectors, job.vectors_version) if job.vectors_version else None
-        result = train(TrainingJob(*splits, _local(job.base_model), job.recipe, scored, vectors), folder, report)
+        teacher = _local(job.teacher) if job.teacher else None
+        result = train(TrainingJob(*splits, _local(job.base_model), job.recipe, teacher), folder, report)
         forget_attempts(folder)
         volume.commit()
         return Outcome(result=result)
@@ -223,26 +217,6 @@ def embed_part(job_text: str) -> tuple[str, bytes]:
     return _attempt(work).model_dump_json(), b"".join(embedded)
 
 
-@app.function(**_worker)
-def score_part(job_text: str) -> tuple[str, bytes]:
-    """Score pairs where models are trained; takes a `ScoringMessage`, gives an `Outcome` and little-endian float32."""
-    job = ScoringMessage.from_json(job_text)
-    scored = []
-
-    def work() -> Outcome:
-        from pipeline.models.cross_encoder import load_cross_encoder
-        from pipeline.models.loading import quiet_libraries, resolve_device
-        from pipeline.models.pair_scoring import score_pairs, score_pairs_both_ways
-
-        quiet_libraries()
-        model = load_cross_encoder(_local(job.model), resolve_device("auto"))
-        score = score_pairs_both_ways if job.both_ways else score_pairs
-        scored.append(score(model, job.first, job.second, EvaluationOptions().token_budget).astype("<f4").tobytes())
-        return Outcome()
-
-    return _attempt(work).model_dump_json(), b"".join(scored)
-
-
 # --- how it works there -----------------------------------------------------------------------------------------
 
 
@@ -301,13 +275,9 @@ def _say(line: str) -> None:
 
 def _split(version: str) -> PairTable:
     """A split that the client uploaded, checked by content."""
-    return _uploaded(PairTable, version)
-
-
-def _uploaded(kind: type[TableT], version: str) -> TableT:
     path = Path(INPUTS_MOUNT) / "pairs" / f"{version}.parquet"
     with suppress(OSError, ValueError, KeyError, pa.ArrowException, PipelineError):
-        if (table := kind.from_arrow(pq.read_table(path))).data_version == version:
+        if (table := PairTable.from_arrow(pq.read_table(path))).data_version == version:
             return table
     raise PipelineError(f"the pairs {version} in the Volume {INPUTS_VOLUME} are damaged: delete that file there")
 

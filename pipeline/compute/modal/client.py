@@ -11,7 +11,7 @@ import modal
 import numpy as np
 from modal import exception as modal_errors
 
-from pipeline.compute.base import Compute, EarlierWork, MeasuringJob, PairTexts, Usage, Work, WorkRecord
+from pipeline.compute.base import Compute, EarlierWork, MeasuringJob, Usage, Work, WorkRecord
 from pipeline.compute.driver import interrupts_held, interrupts_let_through
 from pipeline.compute.modal import app as modal_app
 from pipeline.compute.modal.calls import LogSpan, cancel, follow, is_running, one_line_modal_errors
@@ -22,7 +22,6 @@ from pipeline.compute.modal.messages import (
     LookMessage,
     MeasuringMessage,
     Outcome,
-    ScoringMessage,
     TrainingMessage,
 )
 from pipeline.compute.modal.settings import (
@@ -60,7 +59,7 @@ ModalFunction = modal.Function[..., Any, Any]
 ResultT = TypeVar("ResultT")
 
 _PARTS_AT_ONCE = 16
-"""Containers that embed or score parts side by side."""
+"""Containers that embed parts side by side."""
 
 
 def deployed(function: str) -> ModalFunction:
@@ -131,17 +130,17 @@ class ModalCompute(Compute):
         with one_line_modal_errors("fine-tuning on Modal"):
             with interrupts_let_through():
                 # In one call: each looks at all that lies there.
-                upload_tables(job.train, job.dev, *job.lessons)
+                upload_tables(job.train, job.dev)
                 base_model = _for_containers(job.base_model)
+                teacher = _for_containers(job.teacher) if job.teacher else None
                 goes_on = earlier is not None and volume_exists(earlier.place)
                 volume = earlier.place if earlier and goes_on else create_run_volume(run.unix_time)
                 message = TrainingMessage(
                     volume=volume,
                     train_version=job.train.data_version,
                     dev_version=job.dev.data_version,
-                    scored_version=job.scored_version,
-                    vectors_version=job.vectors_version,
                     base_model=base_model,
+                    teacher=teacher,
                     recipe=job.recipe,
                     needs_gpu=bool(modal_app.settings.gpus),
                     for_people=self.for_people,
@@ -233,22 +232,6 @@ class ModalCompute(Compute):
             for part, data in zip(parts, _side_by_side(function, messages, _PARTS_AT_ONCE), strict=True):
                 on_progress(Advanced("embedding questions", len(part), len(part)))
                 yield np.frombuffer(data, dtype="<f4").reshape(len(part), -1)
-
-    def score_pairs(
-        self, model: ModelInfo, parts: Sequence[PairTexts], on_progress: OnProgress, both_ways: bool = False
-    ) -> Iterator[np.ndarray]:
-        """See `Compute.score_pairs`: in a container for each part, so many at once."""
-        if not parts:
-            return
-        with one_line_modal_errors(f"scoring pairs with {model.name} on Modal"):
-            sent, function = _for_containers(model), self._function("score_part", _volume_of(model.location))
-            messages = (
-                ScoringMessage(model=sent, first=first, second=second, both_ways=both_ways).model_dump_json()
-                for first, second in parts
-            )
-            for part, data in zip(parts, _side_by_side(function, messages, _PARTS_AT_ONCE), strict=True):
-                on_progress(Advanced("scoring pairs", len(part[0]), len(part[0])))
-                yield np.frombuffer(data, dtype="<f4")
 
     def _function(self, name: str, run_volume: str | None) -> ModalFunction:
         """A function of the app that sees a run's Volume beside the shared ones."""

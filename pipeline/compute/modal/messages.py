@@ -22,8 +22,7 @@ class TrainingMessage(_Message):
     Attributes:
         volume: the run's Volume; its root is the run folder.
         train_version, dev_version: data versions of splits that lie in the inputs' Volume.
-        scored_version: likewise, of pairs that a teacher has scored; None where the recipe reads none.
-        vectors_version: likewise, of a teacher's vectors.
+        teacher: where the recipe names one.
         needs_gpu: whether to refuse to work on a CPU.
         for_people: print progress for people who read the log; else as events for a client that follows it.
     """
@@ -35,8 +34,7 @@ class TrainingMessage(_Message):
     recipe: Recipe
     needs_gpu: bool
     for_people: bool
-    scored_version: str | None = None
-    vectors_version: str | None = None
+    teacher: ModelInfo | None = None
 
 
 class MeasuringMessage(_Message):
@@ -71,20 +69,6 @@ class EmbeddingMessage(_Message):
 
     model: ModelInfo
     questions: list[str]
-
-
-class ScoringMessage(_Message):
-    """Asks to score pairs by a cross-encoder, in fp32.
-
-    Attributes:
-        first, second: the questions of each pair.
-        both_ways: see `Compute.score_pairs`.
-    """
-
-    model: ModelInfo
-    first: list[str]
-    second: list[str]
-    both_ways: bool
 
 
 class Outcome(Stored):

@@ -20,8 +20,6 @@ from pipeline.models.base_model import model_folder_version
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.info import ModelInfo
 from pipeline.question_pairs.schema import PairTable
-from pipeline.question_pairs.scored import ScoredPairs
-from pipeline.question_pairs.target_vectors import TargetVectors
 from pipeline.training.manifest import MANIFEST_NAME, verify_model
 from pipeline.training.run_folder import STEM
 
@@ -54,8 +52,8 @@ def volume_exists(name: str) -> bool:
 # --- inputs -----------------------------------------------------------------------------------------------------
 
 
-def upload_tables(*tables: PairTable | ScoredPairs | TargetVectors) -> None:
-    """Put splits, and what a teacher gives, where containers find them by data version."""
+def upload_tables(*tables: PairTable) -> None:
+    """Put splits where containers find them by data version."""
     _upload_missing({f"pairs/{table.data_version}.parquet": table for table in tables})
 
 
@@ -75,7 +73,7 @@ def upload_model(model: ModelInfo) -> None:
     _upload_missing({f"models/{model.version}/{path.relative_to(folder).as_posix()}": path for path in files})
 
 
-def _upload_missing(files: Mapping[str, Path | PairTable | ScoredPairs | TargetVectors]) -> None:
+def _upload_missing(files: Mapping[str, Path | PairTable]) -> None:
     """Upload what isn't there under its name, which says the content."""
     volume = modal.Volume.from_name(INPUTS_VOLUME, create_if_missing=True, version=_VERSION)
     there = {entry.path.lstrip("/") for entry in volume.listdir("/", recursive=True)}
@@ -86,7 +84,7 @@ def _upload_missing(files: Mapping[str, Path | PairTable | ScoredPairs | TargetV
                 batch.put_file(content if isinstance(content, Path) else _parquet(content), path)
 
 
-def _parquet(table: PairTable | ScoredPairs | TargetVectors) -> io.BytesIO:
+def _parquet(table: PairTable) -> io.BytesIO:
     buffer = io.BytesIO()
     pq.write_table(table.to_arrow(), buffer, compression="zstd")
     buffer.seek(0)

@@ -1,33 +1,25 @@
 """The models: the one to start from, and the one that comes out."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 
 from pipeline.compute.base import Compute
 from pipeline.compute.choice import backend
-from pipeline.core.errors import PipelineError
 from pipeline.core.store import VersionStore
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.info import ModelInfo
 from pipeline.models.options import BaseModelChoice
-from pipeline.orchestration.asset_values import load_value
 from pipeline.orchestration.assets.common import OWNERS, properties_metadata, readable, training_progress_into
 from pipeline.orchestration.executor import COMPUTE_POOL
 from pipeline.orchestration.failures import one_line_failures
 from pipeline.orchestration.root_run import run_identity
 from pipeline.orchestration.step_config import StepConfig
-from pipeline.orchestration.steps import SILVER
 from pipeline.orchestration.work_records import StepRecords
 from pipeline.question_pairs.schema import PairTable
-from pipeline.question_pairs.scored import ScoredPairs
-from pipeline.question_pairs.target_vectors import TargetVectors
 from pipeline.settings import environment
 from pipeline.training.job import TrainingJob
-from pipeline.training.recipe import Recipe, TrainingOrder
-
-if TYPE_CHECKING:
-    from pipeline.distillation.stored import SilverPairs
+from pipeline.training.recipe import TrainingOrder
 
 GROUP = "model"
 
@@ -74,7 +66,6 @@ def base_model(
     owners=OWNERS,
     code_version="1",
     pool=COMPUTE_POOL,
-    deps=[SILVER],
 )
 def fine_tuned_model(
     context: dg.AssetExecutionContext,
@@ -92,47 +83,18 @@ def fine_tuned_model(
 
     **Next:** materialise `post_train_eval_report`, and look at the difference to the baseline.
     """
-    from pipeline.workflow import fine_tune
+    from pipeline.workflow import find_teacher, fine_tune
 
     records, recipe, progress = StepRecords(context, compute.kind), config.recipe, training_progress_into(context)
     with one_line_failures():
-        lessons = _lessons(store, train_split, recipe)
-        job = TrainingJob(train_split, dev_split, base_model, recipe, *lessons)
+        teacher = find_teacher(recipe, compute, store)
+        job = TrainingJob(train_split, dev_split, base_model, recipe, teacher)
         result = fine_tune(compute, job, run_identity(context), progress, records, config.orders)
     result = result.model_copy(update={"cost": records.cost})
     return dg.MaterializeResult(
         value=result,
         data_version=dg.DataVersion(result.data_version),
         metadata=readable({**_training_metadata(result), **records.metadata}),
-    )
-
-
-def _lessons(
-    store: VersionStore, train_split: PairTable, recipe: Recipe
-) -> tuple[ScoredPairs | None, TargetVectors | None]:
-    """What a teacher has scored, and its vectors, as far as a recipe asks for them.
-
-    Raises:
-        PipelineError: when there is nothing, or it is of another train split.
-    """
-    if not (recipe.needs_scored_pairs or recipe.needs_target_vectors):
-        return None, None
-    from pipeline.distillation.stored import read_scored, read_vectors
-
-    if not store.has(SILVER):
-        raise PipelineError(
-            f"the recipe learns from {SILVER}, which were never made: launch the jobs `teacher` and `silver`, or leave "
-            "distillation losses out"
-        )
-    value: SilverPairs = load_value(store, SILVER)
-    if value.train_version != train_split.data_version:
-        raise PipelineError(
-            f"{SILVER} are of the train split {value.train_version}, not of the current {train_split.data_version}: "
-            "launch the jobs `teacher` and `silver` again"
-        )
-    return (
-        read_scored(store, SILVER, value) if recipe.needs_scored_pairs else None,
-        read_vectors(store, SILVER, value) if recipe.needs_target_vectors else None,
     )
 
 
@@ -149,8 +111,7 @@ def _training_metadata(result: FineTunedModel) -> dict[str, Any]:
         "synthetic": result.origin.synthetic,
         "device": result.device,
         "train_pairs": result.train_pairs,
-        **({"scored_pairs_version": result.scored_version} if result.scored_version else {}),
-        **({"target_vectors_version": result.vectors_version} if result.vectors_version else {}),
+        **({"teacher_version": result.teacher_version} if result.teacher_version else {}),
         "steps": result.steps,
         "training_seconds": result.seconds,
         "pair_visits": result.pair_visits,

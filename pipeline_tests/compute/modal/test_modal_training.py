@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.options import BaseModelChoice
 from pipeline.orchestration.work_records import StepRecords, recorded_calls
 from pipeline.training.job import RunIdentity, TrainingJob
+from pipeline.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from pipeline.compute.modal.client import ModalCompute
@@ -217,3 +219,19 @@ def test_a_container_that_is_killed_or_preempted_goes_on_and_ends_with_the_very_
     for start in starts[1:]:
         resumed = next(event for event in training.events[start:] if isinstance(event, TrainingStep))
         assert resumed.step > 20
+
+
+def test_a_teacher_travels_there_as_base_models_do(
+    training: Training, modal_compute: "ModalCompute", modal_loopback: LoopbackModal, tmp_path: Path
+) -> None:
+    teacher = resolve_base_model(BaseModelChoice(model=str(make_model(tmp_path / "teacher", pooling=("mean", "max")))))
+    knobs = {"loss_weights": {"distillation_embeddings": 5.0}, "teacher_model": teacher.location, "epochs": 1}
+    recipe = Recipe.model_validate(training.recipe.model_dump() | knobs)
+    job = TrainingJob(training.train, training.dev, training.base_model, recipe, teacher)
+    run = RunIdentity("run", UNIX_TIME)
+    there = train(modal_compute, job, run, ignore)
+    here = train(LocalCompute(tmp_path / "local"), job, run, ignore)
+    assert there.teacher_version == here.teacher_version == teacher.version
+    assert weights_on_modal(modal_loopback, there) == weights_here(here)
+    untaught = replace(job, recipe=recipe.model_copy(update={"loss_weights": {}, "teacher_model": None}), teacher=None)
+    assert weights_here(train(LocalCompute(tmp_path / "untaught"), untaught, run, ignore)) != weights_here(here)
