@@ -21,7 +21,6 @@ import torch
 
 from pipeline.core.store import VersionStore
 from pipeline.duplicates.chosen_model import find_model
-from pipeline.duplicates.encoder import Encoder
 from pipeline.evaluation.metrics import metrics_at, similarity_metrics
 from pipeline.exporting.export import ExportSource, export_model
 from pipeline.exporting.onnx_model import OnnxEncoder
@@ -35,6 +34,7 @@ from pipeline.question_pairs.questions import QuestionIndex
 from pipeline.question_pairs.schema import PairTable
 from pipeline.question_pairs.sources import load_pairs
 from pipeline.settings import environment
+from pipeline.vectors.encoder import Encoder
 
 Embed = Callable[[list[str]], np.ndarray]
 _WARM_UP = 20

@@ -23,17 +23,17 @@ import numpy as np
 import torch
 
 from pipeline.core.progress import Advanced, LogLine, ProgressEvent
-from pipeline.duplicates.cache import VectorCache
 from pipeline.duplicates.corpus import Corpus, read_corpus
-from pipeline.duplicates.encoder import Encoder
-from pipeline.duplicates.exact import ExactSettings, ExactTiles
-from pipeline.duplicates.ivf import IvfIndex
-from pipeline.duplicates.mined import CosinePairs
-from pipeline.duplicates.vectors import ArrayVectors
 from pipeline.models.base_model import resolve_base_model
 from pipeline.models.bundled import bundled_folder
 from pipeline.models.options import BaseModelChoice
 from pipeline.models.unit_length import unit
+from pipeline.vectors.blocks import ArrayVectors
+from pipeline.vectors.cache import VectorCache
+from pipeline.vectors.encoder import Encoder
+from pipeline.vectors.exact import ExactSettings, ExactTiles
+from pipeline.vectors.index import IvfIndex
+from pipeline.vectors.pairs import CosinePairs
 
 _SIZES = (10_000, 30_000)
 _DIMENSIONS = 384

@@ -125,11 +125,11 @@ def _limits(given: tuple[str, ...]) -> Any:
 def _loader(choice: str, device: Any, file: str | None, column: str | None, limits: Any) -> Any:
     from pipeline.command_line.use_model import ready_classifier
     from pipeline.core.store import VersionStore
-    from pipeline.duplicates.cache import VectorCache
     from pipeline.duplicates.chosen_model import watched_assets
     from pipeline.orchestration.steps import QUESTIONS
     from pipeline.serving.snapshot import SnapshotLoader
     from pipeline.settings import environment
+    from pipeline.vectors.cache import VectorCache
 
     return SnapshotLoader(
         find=lambda: ready_classifier(choice, device),

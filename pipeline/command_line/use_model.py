@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from pipeline.duplicates.mining import MinedCorpus
     from pipeline.duplicates.options import MiningOptions
     from pipeline.duplicates.stored import QuestionIndex
-    from pipeline.duplicates.vectors import Vectors
     from pipeline.question_pairs.schema import PairTable
+    from pipeline.vectors.blocks import Vectors
 
 model_option = click.option(
     "--model",
@@ -153,8 +153,8 @@ def search_command(
     with live_progress(Console(stderr=True)) as progress:
         from pipeline.duplicates.question_index import nearest_in
         from pipeline.duplicates.results import found_table
-        from pipeline.duplicates.search import nearest
         from pipeline.duplicates.tables import require_suffix, shown, write_table
+        from pipeline.vectors.nearest import nearest
 
         if out:
             require_suffix(out)
@@ -228,11 +228,11 @@ def mine_command(
     """
     options = _options(settings)
     with live_progress(Console(stderr=True)) as progress:
-        from pipeline.duplicates.engines import engine_for
         from pipeline.duplicates.mining import mine_corpus
         from pipeline.duplicates.mining_report import mining_report
         from pipeline.duplicates.results import clusters_table, pairs_table
         from pipeline.duplicates.tables import require_suffix, write_table
+        from pipeline.vectors.index import engine_for
 
         for path in (out, clusters):
             if path:
@@ -307,8 +307,8 @@ def _read(
 
 
 def _vectors(corpus: "Corpus", classifier: "DuplicateClassifier", progress: OnProgress) -> "Vectors":
-    from pipeline.duplicates.cache import VectorCache
     from pipeline.settings import environment
+    from pipeline.vectors.cache import VectorCache
 
     return VectorCache(environment.vectors_folder()).vectors(corpus.texts, classifier.encoder, progress)
 

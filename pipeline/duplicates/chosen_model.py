@@ -7,7 +7,6 @@ from pathlib import Path
 
 from pipeline.core.errors import PipelineError, reason_of
 from pipeline.core.store import VersionStore
-from pipeline.duplicates.encoder import Encoder, TextEncoder
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.exporting.exported import ExportedModel, export_folder
 from pipeline.exporting.record import is_export, read_record, require_intact
@@ -26,6 +25,7 @@ from pipeline.models.info import ModelInfo
 from pipeline.models.options import BaseModelChoice, Device
 from pipeline.quality.production_record import UnreadableRecord, current_production
 from pipeline.training.manifest import MANIFEST_NAME, read_manifest, verify_files
+from pipeline.vectors.encoder import Encoder, TextEncoder
 
 PRODUCTION_ASSET = "production_model"
 TRAINED_ASSET = "fine_tuned_model"

@@ -9,11 +9,11 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.progress import OnProgress, ignore
 from pipeline.core.store import VersionStore
 from pipeline.duplicates.chosen_model import PRODUCTION, ChosenModel, find_model
-from pipeline.duplicates.encoder import TextEncoder
 from pipeline.models.decision import Decision
 from pipeline.models.options import Device
 from pipeline.question_pairs.questions import QuestionIndex
 from pipeline.settings import environment
+from pipeline.vectors.encoder import TextEncoder
 
 if TYPE_CHECKING:
     from pathlib import Path

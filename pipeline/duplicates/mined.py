@@ -5,66 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from pipeline.core.errors import PipelineError
-
-
-@dataclass(frozen=True)
-class CosinePairs:
-    """All pairs of a corpus's questions at or above a cosine.
-
-    Attributes:
-        questions: how many the corpus has.
-        floor: that cosine: nothing below it was looked for.
-        first, second: numbers of the questions, int64 of shape (pairs,), first below second.
-        cosine: float32 of shape (pairs,), descending; ties by the numbers.
-    """
-
-    questions: int
-    floor: float
-    first: np.ndarray
-    second: np.ndarray
-    cosine: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.cosine)
-
-    @classmethod
-    def of(
-        cls, questions: int, floor: float, first: np.ndarray, second: np.ndarray, cosine: np.ndarray
-    ) -> "CosinePairs":
-        """Put pairs of any order into the one order, whatever engine found them."""
-        low, high = np.minimum(first, second).astype(np.int64), np.maximum(first, second).astype(np.int64)
-        order = np.lexsort((high, low, -cosine))
-        return cls(questions, floor, low[order], high[order], cosine[order].astype(np.float32, copy=False))
-
-    def at(self, threshold: float) -> "CosinePairs":
-        """Those at or above another threshold.
-
-        Raises:
-            PipelineError: for one below the floor, as pairs there were not looked for.
-        """
-        if threshold < self.floor:
-            raise PipelineError(
-                f"pairs were mined from a cosine of {self.floor:.4f} on, so nothing is known at {threshold:.4f}: mine "
-                "again with a lower floor"
-            )
-        kept = int(np.searchsorted(-self.cosine, -np.float32(threshold), side="right"))
-        return CosinePairs(self.questions, threshold, self.first[:kept], self.second[:kept], self.cosine[:kept])
-
-    @cached_property
-    def degree(self) -> np.ndarray:
-        """In how many pairs each question stands: int64 of shape (questions,)."""
-        return np.bincount(np.concatenate([self.first, self.second]), minlength=self.questions)
-
-    @property
-    def duplicate_ratio(self) -> float:
-        """Share of the questions that stand in a pair; 0 for an empty corpus."""
-        return float((self.degree > 0).mean()) if self.questions else 0.0
-
-    def least_similar(self, pairs: int = 10) -> "CosinePairs":
-        """The pairs just above the threshold, where mistakes are likeliest; least similar last."""
-        start = max(0, len(self) - pairs)
-        return CosinePairs(self.questions, self.floor, self.first[start:], self.second[start:], self.cosine[start:])
+from pipeline.vectors.pairs import CosinePairs
 
 
 @dataclass(frozen=True)

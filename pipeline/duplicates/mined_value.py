@@ -7,7 +7,6 @@ import pyarrow as pa
 from pipeline.core.progress import OnProgress, ignore
 from pipeline.duplicates.chosen_model import ChosenModel
 from pipeline.duplicates.corpus import Corpus
-from pipeline.duplicates.engine import Engine
 from pipeline.duplicates.labelled import thresholds_compared
 from pipeline.duplicates.mining import mine_corpus
 from pipeline.duplicates.mining_report import mining_report
@@ -23,10 +22,11 @@ from pipeline.duplicates.stored import (
     as_parquet,
     hashes,
 )
-from pipeline.duplicates.vectors import Vectors
 from pipeline.models.info import ModelInfo
 from pipeline.question_pairs.questions import question_keys
 from pipeline.question_pairs.schema import Splits
+from pipeline.vectors.blocks import Vectors
+from pipeline.vectors.pairs import Engine
 
 
 def mine_and_review(

@@ -9,13 +9,13 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.progress import LogLine, OnProgress, ignore
 from pipeline.duplicates.chosen_model import ChosenModel
 from pipeline.duplicates.corpus import Corpus
-from pipeline.duplicates.engine import Engine
-from pipeline.duplicates.exact import ExactTiles
-from pipeline.duplicates.mined import Clusters, CosinePairs, clusters_of
+from pipeline.duplicates.mined import Clusters, clusters_of
 from pipeline.duplicates.options import MiningOptions
 from pipeline.duplicates.prior import Prior, estimated_prior, given_prior, prior_on_dev
-from pipeline.duplicates.vectors import Vectors
 from pipeline.models.decision import Decision
+from pipeline.vectors.blocks import Vectors
+from pipeline.vectors.exact import ExactTiles
+from pipeline.vectors.pairs import CosinePairs, Engine
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import numpy as np
 
 from pipeline.core.foreign_text import for_markdown, shortened
 from pipeline.core.tables import Table, markdown_lines
-from pipeline.duplicates.engine import Engine
 from pipeline.duplicates.labelled import LabelledFigures
 from pipeline.duplicates.mining import MinedCorpus
+from pipeline.vectors.pairs import Engine
 
 _CLUSTERS = 20
 _BORDERLINE = 20

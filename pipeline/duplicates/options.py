@@ -1,13 +1,10 @@
 """Which questions are mined, with which model, and what counts as duplicates there: settings."""
 
-from typing import Literal
-
 from pydantic import Field, model_validator
 
 from pipeline.core.values import FrozenModel
 from pipeline.models.options import Device
-
-EngineChoice = Literal["auto", "exact", "index"]
+from pipeline.vectors.options import EngineChoice
 
 
 class QuestionSource(FrozenModel):

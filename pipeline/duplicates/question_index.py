@@ -1,28 +1,16 @@
 """What new questions are looked for in: the vectors themselves, or from a size on an inverted file of faiss."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from pipeline.core.errors import PipelineError, reason_of
 from pipeline.core.files import file_sha256, replacing
 from pipeline.core.progress import OnProgress, ignore
-from pipeline.duplicates.engines import INDEX_FROM, why_no_index
-from pipeline.duplicates.search import Found, nearest
 from pipeline.duplicates.stored import QuestionIndex
-from pipeline.duplicates.vectors import Vectors
-
-SAMPLED = 200
-TOP = 10
-LEAST_RECALL = 0.99
-"""Share of the nearest questions of a sample that an index has to find."""
-
-_PROBES = 32
-"""Lists of the index that are looked through for a question, at first."""
-
-SPARE = 10
-"""The index rounds cosines, so this many more are taken from it than are wanted."""
+from pipeline.vectors.blocks import Vectors
+from pipeline.vectors.index import INDEX_FROM, SPARE, build_inverted_file, tune, why_no_index
+from pipeline.vectors.nearest import Found, nearest
 
 _AGAIN = "launch the job `mine` again"
 
@@ -56,8 +44,6 @@ def build_index(
     if len(vectors) < index_from or why_no_index():
         return made
     import faiss
-
-    from pipeline.duplicates.ivf import build_inverted_file
 
     index = build_inverted_file(vectors, on_progress)
     recall = tune(index, vectors)
@@ -93,29 +79,3 @@ def nearest_in(index: QuestionIndex, query: np.ndarray, vectors: Vectors, top: i
     numbers = faiss.read_index(index.file).search(query[None], top + SPARE)[1][0]
     numbers = np.sort(numbers[numbers >= 0]).astype(np.int64)
     return Found.of(numbers, vectors.rows(numbers) @ query, top)
-
-
-def tune(index: Any, vectors: Vectors) -> float:
-    """Have an inverted file look through as many lists as find enough of the nearest questions of a sample.
-
-    Returns:
-        The share of the 10 nearest that it finds: `LEAST_RECALL`, or less where it looks through all of its lists.
-    """
-    sample = np.sort(np.random.default_rng(0).permutation(len(vectors))[:SAMPLED])
-    queries = vectors.rows(sample)
-    # What is as near as the last one counts too: equal questions stand in any order.
-    bounds = [nearest(query, vectors, TOP).cosine[-1] - 1e-6 for query in queries]
-    index.nprobe = min(_PROBES, index.nlist)
-    while (recall := _recall(index, vectors, queries, bounds)) < LEAST_RECALL and index.nprobe < index.nlist:
-        index.nprobe = min(index.nprobe + max(1, index.nprobe // 4), index.nlist)
-    return recall
-
-
-def _recall(index: Any, vectors: Vectors, queries: np.ndarray, bounds: list[float]) -> float:
-    wanted = min(TOP, len(vectors))
-    hits = 0
-    found = index.search(queries, TOP + SPARE)[1]
-    for query, bound, numbers in zip(queries, bounds, found, strict=True):
-        cosine = vectors.rows(numbers[numbers >= 0]) @ query
-        hits += min(wanted, int((cosine >= bound).sum()))
-    return hits / (len(queries) * wanted)

@@ -5,8 +5,8 @@ import pyarrow as pa
 
 from pipeline.duplicates.corpus import Corpus
 from pipeline.duplicates.mining import MinedCorpus
-from pipeline.duplicates.search import Found
 from pipeline.models.decision import Decision
+from pipeline.vectors.nearest import Found
 
 
 def compared_table(

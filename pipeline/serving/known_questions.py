@@ -9,11 +9,10 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.core.progress import OnProgress, ignore
-from pipeline.duplicates.engines import why_no_index
-from pipeline.duplicates.question_index import SPARE, tune
-from pipeline.duplicates.search import Found
-from pipeline.duplicates.vectors import ArrayVectors, Vectors
 from pipeline.question_pairs.questions import question_key, question_keys
+from pipeline.vectors.blocks import ArrayVectors, Vectors
+from pipeline.vectors.index import SPARE, tune, why_no_index
+from pipeline.vectors.nearest import Found
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class KnownQuestions:
             self._build(on_progress)
 
     def _build(self, on_progress: OnProgress) -> None:
-        from pipeline.duplicates.ivf import build_inverted_file
+        from pipeline.vectors.index import build_inverted_file
 
         vectors = ArrayVectors(self._vectors)
         self._index = build_inverted_file(vectors, on_progress)

@@ -7,13 +7,13 @@ import numpy as np
 
 from pipeline.core.progress import OnProgress, ignore
 from pipeline.core.store import VersionStore
-from pipeline.duplicates.cache import VectorCache
 from pipeline.duplicates.classifier import DuplicateClassifier
 from pipeline.duplicates.corpus import Corpus, read_corpus
 from pipeline.duplicates.stored import QuestionSet, read_question_set
 from pipeline.serving.journal import Change
 from pipeline.serving.known_questions import KnownQuestions
 from pipeline.serving.options import ServiceLimits
+from pipeline.vectors.cache import VectorCache
 
 State = tuple[str | None, ...]
 """What the pointers of the watched assets name."""

@@ -9,7 +9,6 @@ from exports import info_of
 
 from pipeline.core.errors import DamagedError, PipelineError
 from pipeline.core.store import VersionStore
-from pipeline.duplicates.cache import VectorCache
 from pipeline.duplicates.chosen_model import EXPORTED_ASSET, ChosenExport, find_model
 from pipeline.duplicates.classifier import DuplicateClassifier
 from pipeline.exporting.exported import ExportedModel, export_folder, store_files
@@ -19,6 +18,7 @@ from pipeline.exporting.record import read_record
 from pipeline.orchestration.asset_values import store_value
 from pipeline.orchestration.steps import EXPORTED
 from pipeline.orchestration.verification import damage_in
+from pipeline.vectors.cache import VectorCache
 
 PARITY = Parity(questions=8, min_cosine=1, mean_cosine=1, pairs=0, ap_of_model=None, ap_of_export=None)
 

@@ -8,10 +8,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from pipeline.duplicates.engines import why_no_index
-from pipeline.duplicates.vectors import ArrayVectors
 from pipeline.question_pairs.questions import question_key
 from pipeline.serving.known_questions import KnownQuestions
+from pipeline.vectors.blocks import ArrayVectors
+from pipeline.vectors.index import why_no_index
 
 DIMENSIONS = 6
 NEVER = 1 << 40

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pipeline.duplicates.chosen_model import ChosenModel
     from pipeline.duplicates.corpus import Corpus
     from pipeline.duplicates.review import Embed
-    from pipeline.duplicates.vectors import Vectors
+    from pipeline.vectors.blocks import Vectors
 
 GROUP = "mining"
 JOB = "mine"
@@ -119,8 +119,8 @@ def embed_questions(
     """Embed the questions whose vectors by the model in production are not in the cache yet."""
     from pipeline.duplicates.chosen_model import PRODUCTION as IN_PRODUCTION
     from pipeline.duplicates.chosen_model import find_model
-    from pipeline.duplicates.encoder import PRECISION
     from pipeline.duplicates.stored import read_question_set
+    from pipeline.vectors.encoder import PRECISION
 
     if is_left_out(context, JOB):
         return
@@ -302,8 +302,8 @@ def _mine(
     base: ModelInfo,
 ) -> tuple[MinedDuplicates, dict[str, bytes], str]:
     """What was mined, its tables and the report on it."""
-    from pipeline.duplicates.engines import engine_for
     from pipeline.duplicates.mined_value import mine_and_review
+    from pipeline.vectors.index import engine_for
 
     progress = progress_into(context)
     vectors = _vectors(compute, corpus, chosen, progress)
@@ -325,9 +325,9 @@ def _mined_metadata(value: MinedDuplicates, report: str, model: ModelInfo) -> di
 
 def _vectors(compute: Compute, corpus: "Corpus", chosen: "ChosenModel", on_progress: OnProgress) -> "Vectors":
     """The vectors of the questions; those that the cache has lost meanwhile are embedded again."""
-    from pipeline.duplicates.cache import VectorCache
-    from pipeline.duplicates.encoder import ComputeEncoder
+    from pipeline.duplicates.compute_encoder import ComputeEncoder
     from pipeline.settings import environment
+    from pipeline.vectors.cache import VectorCache
 
     cache = VectorCache(environment.vectors_folder())
     return cache.vectors(corpus.texts, ComputeEncoder(compute, chosen.info), on_progress)
@@ -335,9 +335,9 @@ def _vectors(compute: Compute, corpus: "Corpus", chosen: "ChosenModel", on_progr
 
 def _embed(compute: Compute, on_progress: OnProgress) -> "Callable[[ModelInfo], Embed]":
     """What makes of a model what embeds texts with it, by the cache."""
-    from pipeline.duplicates.cache import VectorCache
-    from pipeline.duplicates.encoder import ComputeEncoder
+    from pipeline.duplicates.compute_encoder import ComputeEncoder
     from pipeline.settings import environment
+    from pipeline.vectors.cache import VectorCache
 
     cache = VectorCache(environment.vectors_folder())
 

@@ -6,22 +6,41 @@ another sample, in every run. Vectors lie in the index with two bytes a number, 
 million of 384 numbers take 2 GB; the pairs that may reach the floor are computed again from the vectors themselves.
 """
 
+import importlib.util
+import sys
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from pipeline.core.errors import PipelineError
-from pipeline.core.progress import Advanced, OnProgress, ignore
-from pipeline.duplicates.engine import Engine, refuse_too_many
-from pipeline.duplicates.mined import CosinePairs
-from pipeline.duplicates.recall import Sample, exact_sample, recall_of
-from pipeline.duplicates.vectors import Vectors
+from pipeline.core.progress import Advanced, LogLine, OnProgress, ignore
+from pipeline.vectors.blocks import Vectors
+from pipeline.vectors.exact import ExactTiles
+from pipeline.vectors.nearest import nearest
+from pipeline.vectors.options import EngineChoice
+from pipeline.vectors.pairs import CosinePairs, Engine, Sample, exact_sample, recall_of, refuse_too_many
 
 BUILDING = "building the index"
 STAGE = "looking for pairs in the index"
 _BLOCK = 8_192
 _EXACT_BLOCK = 16_384
+
+INDEX_FROM = 200_000
+"""Questions from which on `auto` takes the index."""
+
+_INSTALL = "install the extra: pip install 'quora-finetuning-pipeline[index]'"
+
+SAMPLED = 200
+TOP = 10
+LEAST_RECALL = 0.99
+"""Share of the nearest questions of a sample that an index has to find."""
+
+_PROBES = 32
+"""Lists of the index that are looked through for a question, at first."""
+
+SPARE = 10
+"""The index rounds cosines, so this many more are taken from it than are wanted."""
 
 
 @dataclass(frozen=True)
@@ -166,3 +185,56 @@ def _once(n: int, floor: float, found: list[tuple[np.ndarray, np.ndarray, np.nda
     low, high = np.minimum(first, second), np.maximum(first, second)
     once = np.unique(low * n + high, return_index=True)[1]
     return CosinePairs.of(n, floor, low[once], high[once], cosine[once])
+
+
+def tune(index: Any, vectors: Vectors) -> float:
+    """Have an inverted file look through as many lists as find enough of the nearest questions of a sample.
+
+    Returns:
+        The share of the 10 nearest that it finds: `LEAST_RECALL`, or less where it looks through all of its lists.
+    """
+    sample = np.sort(np.random.default_rng(0).permutation(len(vectors))[:SAMPLED])
+    queries = vectors.rows(sample)
+    # What is as near as the last one counts too: equal questions stand in any order.
+    bounds = [nearest(query, vectors, TOP).cosine[-1] - 1e-6 for query in queries]
+    index.nprobe = min(_PROBES, index.nlist)
+    while (recall := _recall(index, vectors, queries, bounds)) < LEAST_RECALL and index.nprobe < index.nlist:
+        index.nprobe = min(index.nprobe + max(1, index.nprobe // 4), index.nlist)
+    return recall
+
+
+def _recall(index: Any, vectors: Vectors, queries: np.ndarray, bounds: list[float]) -> float:
+    wanted = min(TOP, len(vectors))
+    hits = 0
+    found = index.search(queries, TOP + SPARE)[1]
+    for query, bound, numbers in zip(queries, bounds, found, strict=True):
+        cosine = vectors.rows(numbers[numbers >= 0]) @ query
+        hits += min(wanted, int((cosine >= bound).sum()))
+    return hits / (len(queries) * wanted)
+
+
+def engine_for(choice: EngineChoice, questions: int, on_progress: OnProgress = ignore) -> Engine:
+    """The engine that is asked for; `auto` goes by the size of the corpus and by what is installed.
+
+    Raises:
+        PipelineError: when the index is asked for and faiss isn't installed.
+    """
+    why_not = why_no_index()
+    if choice == "index" and why_not:
+        raise PipelineError(f"the engine `index` {why_not}, or take `exact`")
+    if choice == "exact" or (choice == "auto" and questions < INDEX_FROM):
+        return ExactTiles()
+    if why_not:
+        on_progress(LogLine(f"all {questions:,} questions are compared, which takes long: `index` {why_not}"))
+        return ExactTiles()
+    return IvfIndex()
+
+
+def why_no_index() -> str | None:
+    """Why this machine can't use the index, as the rest of a sentence; None where it can."""
+    if sys.platform == "darwin":
+        # https://github.com/kyamagu/faiss-wheels/issues/73
+        return "doesn't work on macOS, where faiss and torch crash in one process: mine on Linux"
+    if importlib.util.find_spec("faiss") is None:
+        return f"needs faiss, which isn't installed: {_INSTALL}"
+    return None

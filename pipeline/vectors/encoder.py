@@ -6,18 +6,20 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
-from pipeline.compute.base import Compute
 from pipeline.core.progress import Advanced, OnProgress, ignore
-from pipeline.duplicates.cache import PartsEncoder
 from pipeline.models.info import ModelInfo
 from pipeline.models.options import Device
 from pipeline.models.unit_length import unit
+from pipeline.vectors.cache import PartsEncoder
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 PRECISION: Literal["fp32"] = "fp32"
 """As the thresholds were chosen, and as `SentenceTransformer.encode` embeds."""
+
+PART_SIZE = 4_096
+"""Questions of a corpus to embed at once."""
 
 _TOKEN_BUDGET = 4_096
 _WORTH_PACKING = 128
@@ -57,7 +59,7 @@ class Encoder:
     @property
     def part_size(self) -> int:
         """See `PartsEncoder`."""
-        return Compute.part_size
+        return PART_SIZE
 
     def embed_parts(self, parts: Sequence[list[str]], on_progress: OnProgress = ignore) -> Iterator[np.ndarray]:
         """See `PartsEncoder`: one part after the other."""
@@ -87,34 +89,3 @@ class Encoder:
 
         quiet_libraries()
         return load_model(self.info, resolve_device(self._device))
-
-
-class ComputeEncoder:
-    """Embeds where the compute is: parts are handed over to it, which may work on several at once.
-
-    Attributes:
-        info: the model, where the compute can reach it.
-    """
-
-    def __init__(self, compute: Compute, info: ModelInfo) -> None:
-        self.info = info
-        self._compute = compute
-
-    @property
-    def model_version(self) -> str:
-        """See `PartsEncoder`."""
-        return self.info.version
-
-    @property
-    def precision(self) -> str:
-        """See `PartsEncoder`."""
-        return PRECISION
-
-    @property
-    def part_size(self) -> int:
-        """See `PartsEncoder`."""
-        return self._compute.part_size
-
-    def embed_parts(self, parts: Sequence[list[str]], on_progress: OnProgress = ignore) -> Iterator[np.ndarray]:
-        """See `PartsEncoder`."""
-        yield from map(unit, self._compute.embed_parts(self.info, parts, on_progress))

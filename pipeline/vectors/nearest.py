@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.duplicates.vectors import Vectors
+from pipeline.vectors.blocks import Vectors
 
 _BLOCK = 65_536
 

@@ -4,16 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_exact import as_set, brute_force, some_vectors
+from made_vectors import as_set, brute_force, some_vectors
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import LogLine, ProgressEvent
-from pipeline.duplicates.engines import INDEX_FROM, engine_for
-from pipeline.duplicates.exact import ExactTiles
-from pipeline.duplicates.ivf import IvfIndex, IvfSettings
 from pipeline.duplicates.question_index import build_index, nearest_in
-from pipeline.duplicates.search import nearest
-from pipeline.duplicates.vectors import ArrayVectors
+from pipeline.vectors.blocks import ArrayVectors
+from pipeline.vectors.exact import ExactTiles
+from pipeline.vectors.index import INDEX_FROM, IvfIndex, IvfSettings, engine_for
+from pipeline.vectors.nearest import nearest
 
 faiss = pytest.importorskip("faiss", reason="needs the extra `index`")
 

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import Advanced, LogLine, OnProgress, ProgressEvent
-from pipeline.duplicates.cache import VectorCache, text_keys
+from pipeline.vectors.cache import VectorCache, text_keys
 
 
 class Counting:

@@ -19,7 +19,7 @@ import numpy as np
 from pipeline.core.errors import PipelineError, reason_of
 from pipeline.core.files import file_sha256, replacing, write_bytes
 from pipeline.core.progress import Advanced, LogLine, OnProgress, ProgressEvent, ignore
-from pipeline.duplicates.vectors import Vectors
+from pipeline.vectors.blocks import Vectors
 
 STAGE = "embedding questions"
 _KEY = 16

@@ -7,34 +7,16 @@ import pytest
 from effort import exhaustive, tries
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_vectors import as_set, brute_force, some_vectors
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import Advanced, ProgressEvent
-from pipeline.duplicates import engine
-from pipeline.duplicates.exact import ExactSettings, ExactTiles
-from pipeline.duplicates.mined import CosinePairs
-from pipeline.duplicates.vectors import ArrayVectors
 from pipeline.models.precision import has_bf16
 from pipeline.models.unit_length import unit
-
-
-def some_vectors(n: int, seed: int = 0, dimensions: int = 24) -> np.ndarray:
-    """Vectors in groups of like ones, some of them equal."""
-    random = np.random.default_rng(seed)
-    centres = random.normal(size=(max(1, n // 4), dimensions))
-    vectors = centres[random.integers(len(centres), size=n)] + 0.25 * random.normal(size=(n, dimensions))
-    if n > 3:
-        vectors[n // 2] = vectors[0]
-    return unit(vectors.astype(np.float32)) if n else np.empty((0, dimensions), dtype=np.float32)
-
-
-def brute_force(vectors: np.ndarray, floor: float) -> set[tuple[int, int]]:
-    similar = vectors.astype(np.float64) @ vectors.astype(np.float64).T
-    return {(int(i), int(j)) for i, j in zip(*np.nonzero(similar >= floor), strict=True) if i < j}
-
-
-def as_set(pairs: CosinePairs) -> set[tuple[int, int]]:
-    return set(zip(pairs.first.tolist(), pairs.second.tolist(), strict=True))
+from pipeline.vectors import pairs
+from pipeline.vectors.blocks import ArrayVectors
+from pipeline.vectors.exact import ExactSettings, ExactTiles
+from pipeline.vectors.pairs import CosinePairs
 
 
 @exhaustive
@@ -94,7 +76,7 @@ def test_progress_ends_where_all_pairs_are_compared() -> None:
 
 
 def test_a_threshold_that_nearly_all_pairs_reach_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "MOST_PAIRS", 100)
+    monkeypatch.setattr(pairs, "MOST_PAIRS", 100)
     with pytest.raises(PipelineError, match=r"more than 100 pairs have a cosine of 0\.1000 or more: raise the floor"):
         ExactTiles().pairs(ArrayVectors(np.repeat(some_vectors(1), 40, axis=0)), 0.1)
 
