@@ -18,8 +18,7 @@ from pipeline.orchestration.assets import (  # noqa: E402
     publishing,
     reports,
 )
-from pipeline.orchestration.executor import step_executor  # noqa: E402
-from pipeline.orchestration.progress_logger import PROGRESS, progress_logger  # noqa: E402
+from pipeline.orchestration.execution import PROGRESS, progress_logger, step_executor  # noqa: E402
 from pipeline.orchestration.resources import default_resources  # noqa: E402
 
 defs = dg.Definitions(
@@ -30,24 +29,9 @@ defs = dg.Definitions(
         *mining.ASSETS,
     ],
     asset_checks=checks.CHECKS,
-    jobs=[
-        automation.quickstart,
-        automation.retrain,
-        automation.evaluate_only,
-        publishing.publish_job,
-        mining.mine_job,
-        exporting.export_job,
-        *upkeep.JOBS,
-    ],
-    schedules=[automation.weekly_retrain, *upkeep.SCHEDULES],
-    sensors=[
-        automation.new_question_pairs,
-        automation.reports_follow,
-        mining.mine_after_promotion,
-        exporting.export_after_promotion,
-        *notifications.SENSORS,
-        *upkeep.SENSORS,
-    ],
+    jobs=[*automation.JOBS, *upkeep.JOBS],
+    schedules=[*automation.SCHEDULES, *upkeep.SCHEDULES],
+    sensors=[*automation.SENSORS, *notifications.SENSORS, *upkeep.SENSORS],
     resources=default_resources(),
     executor=step_executor,
     loggers={"console": dg.colored_console_logger, PROGRESS: progress_logger},

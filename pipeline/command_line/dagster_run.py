@@ -17,10 +17,10 @@ from pipeline.core.errors import PipelineError, SettingError, counted, one_line
 from pipeline.core.progress import LogLine, OnProgress
 from pipeline.core.store import VersionStore
 from pipeline.definitions import defs
-from pipeline.orchestration.ancestry import with_ancestors
 from pipeline.orchestration.asset_values import load_value
+from pipeline.orchestration.execution import PROGRESS
 from pipeline.orchestration.failures import step_failure
-from pipeline.orchestration.progress_logger import PROGRESS
+from pipeline.orchestration.runs import with_ancestors
 from pipeline.orchestration.steps import ON_REQUEST, PRODUCTION, steps_of
 from pipeline.quality.production_record import ProductionModel, current_production
 from pipeline.settings import environment

@@ -25,7 +25,7 @@ from filelock import FileLock, Timeout
 
 from pipeline.core.errors import BusyError, NotFoundError, SettingError
 from pipeline.core.files import PROJECT_ROOT
-from pipeline.orchestration.progress_logger import told_the_run
+from pipeline.orchestration.execution import told_the_run
 from pipeline.orchestration.work_records import PROCESS_TAG, process_of
 
 _DEFINITIONS = "pipeline.definitions"

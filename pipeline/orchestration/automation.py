@@ -1,4 +1,4 @@
-"""Jobs, schedule and sensors: what runs the assets without a person choosing them. All off until switched on."""
+"""Jobs, the schedule and the sensors that run the assets. The schedule and the sensors are off until switched on."""
 
 import time
 
@@ -6,10 +6,14 @@ import dagster as dg
 
 from pipeline.core.errors import PipelineError, excerpt, reason_of
 from pipeline.core.values import Stored
-from pipeline.orchestration.assets import dataset, model, production, reports
+from pipeline.duplicates.options import IndexOptions, MiningJobOptions, QuestionSource
+from pipeline.exporting.options import ExportJobOptions
+from pipeline.orchestration.assets import dataset, exporting, mining, model, production, publishing, reports
 from pipeline.orchestration.assets.common import OWNERS
-from pipeline.orchestration.steps import load_settings, steps_of
+from pipeline.orchestration.step_config import run_config
+from pipeline.orchestration.steps import PRODUCTION, load_settings, steps_of
 from pipeline.question_pairs.options import PairSource
+from pipeline.reporting.options import Publication
 from pipeline.settings import environment
 from pipeline.settings.run_config import project_config
 
@@ -61,6 +65,39 @@ evaluate_only = dg.define_asset_job(
     description="Measures the base model and the newest fine-tuned one again on the current eval pairs. Trains and "
     "promotes nothing.",
     tags={"purpose": "evaluate", **_OWNER},
+)
+
+
+mine = dg.define_asset_job(
+    mining.JOB,
+    selection=dg.AssetSelection.assets(*mining.ASSETS),
+    config=run_config(
+        {
+            "read_questions": QuestionSource(),
+            "mine_questions": MiningJobOptions(),
+            "build_question_index": IndexOptions(),
+        }
+    ),
+    description="Mines a corpus for duplicates with the model in production: its questions, their vectors, the pairs, "
+    "an index.",
+    tags={"purpose": mining.JOB, **_OWNER},
+)
+
+export = dg.define_asset_job(
+    exporting.JOB,
+    selection=dg.AssetSelection.assets(exporting.export_production_model),
+    config=run_config({"export_production_model": ExportJobOptions()}),
+    description="Exports the model in production as an ONNX graph, fp32 or int8, and compares the export with it.",
+    tags={"purpose": exporting.JOB, **_OWNER},
+)
+
+publish = dg.define_asset_job(
+    publishing.JOB,
+    selection=dg.AssetSelection.assets(publishing.publish_production_model),
+    config=run_config({"publish_production_model": Publication()}),
+    description="Pushes the model in production to the Hugging Face hub, to a private repository unless told "
+    "otherwise.",
+    tags={"purpose": publishing.JOB, **_OWNER},
 )
 
 
@@ -143,3 +180,33 @@ reports_follow = dg.AutomationConditionSensorDefinition(
     description="Measures again when a model or a split that a report is made from was materialised alone. Off until "
     "someone switches it on.",
 )
+
+
+def _launched_after_promotion(name: str, job: str, what: str) -> dg.SensorDefinition:
+    """A sensor that launches one run of a job for each promotion and each roll-back."""
+
+    @dg.asset_sensor(
+        name=name,
+        asset_key=dg.AssetKey(PRODUCTION),
+        job_name=job,
+        minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.STOPPED,
+        description=f"{what} when another model was promoted or rolled back to. Off until someone switches it on.",
+    )
+    def launched(context: dg.SensorEvaluationContext, event: dg.EventLogEntry) -> dg.RunRequest | dg.SkipReason:
+        materialization = event.asset_materialization
+        metadata = materialization.metadata if materialization else {}
+        decision, version = (metadata[key].value if key in metadata else None for key in ("decision", "model_version"))
+        if decision == "confirmed":
+            return dg.SkipReason(f"model version {version} was in production already")
+        return dg.RunRequest(run_key=context.cursor, tags={"model_version": str(version)})
+
+    return launched
+
+
+mine_after_promotion = _launched_after_promotion("mine_after_promotion", mining.JOB, "Mines again")
+export_after_promotion = _launched_after_promotion("export_after_promotion", exporting.JOB, "Exports again")
+
+JOBS = [quickstart, retrain, evaluate_only, mine, export, publish]
+SCHEDULES = [weekly_retrain]
+SENSORS = [new_question_pairs, reports_follow, mine_after_promotion, export_after_promotion]

@@ -13,7 +13,6 @@ from pipeline.core.files import write_bytes
 from pipeline.core.store import Pointer, VersionStore
 from pipeline.core.values import StoredValue
 from pipeline.evaluation.report import EvaluationReport
-from pipeline.orchestration.ancestry import with_ancestors
 from pipeline.orchestration.asset_values import (
     REPORT_FILE_NAME,
     load_value,
@@ -22,6 +21,7 @@ from pipeline.orchestration.asset_values import (
     write_value,
 )
 from pipeline.orchestration.failures import one_line_failures
+from pipeline.orchestration.runs import with_ancestors
 from pipeline.question_pairs.schema import PairTable
 from pipeline.reporting.leaderboard import SUMMARY_FILE_NAME, ReportSummary, SummarisedReport
 from pipeline.settings import environment

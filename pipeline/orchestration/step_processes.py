@@ -18,11 +18,10 @@ from types import FrameType
 from typing import Any
 
 _EXECUTOR = "dagster._core.executor.multiprocess"
-"""Named here to come second: else Dagster puts it first, where an interrupt would end the server with a traceback."""
+"""Named here to come last: otherwise Dagster puts it first, where Ctrl-C would end the server with a traceback."""
 
-_FIRST = "pipeline.orchestration.process_group"
-_LIGHT = [_FIRST, "pipeline.orchestration.preload", _EXECUTOR]
-_WITH_COMPUTE = [_FIRST, "pipeline.orchestration.preload_compute", _EXECUTOR]
+_LIGHT = ["pipeline.orchestration.step_server", _EXECUTOR]
+_WITH_COMPUTE = ["pipeline.orchestration.step_server", "pipeline.orchestration.step_server_with_compute", _EXECUTOR]
 
 _environment_of_server: dict[str, str] | None = None
 """As it was when this process started its server; None before."""

@@ -24,7 +24,7 @@ from pipeline.definitions import defs
 from pipeline.orchestration import automation
 from pipeline.orchestration.automation import Watch, new_question_pairs
 from pipeline.orchestration.checks import CHECKS
-from pipeline.orchestration.steps import load_settings
+from pipeline.orchestration.steps import PRODUCTION, load_settings
 from pipeline.question_pairs import changes
 from pipeline.question_pairs.reading.files import DataFile
 
@@ -304,3 +304,27 @@ def test_the_daemon_launches_one_run_for_a_change_and_one_for_the_schedule_which
         assert place == f"https://ui.example.org/runs/{failed.run_id}"
         assert "SECRET" not in daemon.read_text()
     assert len(list((pipeline_home / "runs").glob("*/manifest.json"))) == len(runs)
+
+
+@pytest.mark.parametrize(
+    ("sensor", "job"), [(automation.mine_after_promotion, "mine"), (automation.export_after_promotion, "export")]
+)
+@pytest.mark.parametrize(("decision", "runs"), [("promoted", 1), ("rolled back", 1), ("confirmed", 0)])
+def test_a_promotion_launches_one_run_unless_it_confirms_what_is_there(
+    sensor: dg.SensorDefinition, job: str, decision: str, runs: int
+) -> None:
+    assert sensor.default_status == dg.DefaultSensorStatus.STOPPED
+    assert sensor.job_name == job
+
+    @dg.asset(name=PRODUCTION)
+    def promoted() -> dg.MaterializeResult[None]:
+        return dg.MaterializeResult(metadata={"decision": decision, "model_version": "m2"})
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        dg.materialize([promoted], instance=instance)
+        context = dg.build_sensor_context(instance, repository_def=defs.get_repository_def())
+        tick = sensor.evaluate_tick(context)
+    assert len(tick.run_requests or []) == runs
+    if runs:
+        assert tick.run_requests is not None
+        assert tick.run_requests[0].tags["model_version"] == "m2"

@@ -18,17 +18,17 @@ import json, os, shutil, sys
 from pathlib import Path
 
 from pipeline.command_line import materialize
-from pipeline.orchestration import executor
+from pipeline.orchestration import execution
 from pipeline.orchestration.steps import load_settings
 
-original = executor.start_method
+original = execution.start_method
 
 def noted(with_compute):
     method = original(with_compute)
     print("started by", *method)
     return method
 
-executor.start_method = noted
+execution.start_method = noted
 for environment, select in zip(json.loads(sys.argv[2]), ("+key:fine_tuned_model", "key:fine_tuned_model")):
     os.environ.update(environment)
     if select.startswith("key"):
@@ -87,13 +87,13 @@ def touched(*arguments, **keywords):
 for name in ("is_available", "device_count", "current_device", "get_device_name", "init", "_lazy_init"):
     assert hasattr(torch.cuda, name)
     setattr(torch.cuda, name, touched)
-import pipeline.orchestration.preload, pipeline.orchestration.preload_compute
+import pipeline.orchestration.step_server, pipeline.orchestration.step_server_with_compute
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("module", ["preload", "preload_compute"])
+@pytest.mark.parametrize("module", ["step_server", "step_server_with_compute"])
 def test_the_server_has_one_python_thread(module: str) -> None:
     """Threads aren't there in a forked process, and what they hold stays held."""
     code = f"import threading, pipeline.orchestration.{module}; print(threading.active_count())"
@@ -104,7 +104,7 @@ def test_the_server_has_one_python_thread(module: str) -> None:
 def test_a_run_that_computes_nothing_does_not_wait_for_torch(pipeline_home: Path) -> None:
     code = """
 from pipeline.definitions import defs
-from pipeline.orchestration.executor import needs_compute
+from pipeline.orchestration.execution import needs_compute
 import dagster as dg
 
 job = defs.resolve_implicit_global_asset_job_def()

@@ -16,14 +16,13 @@ from pipeline.core.store import VersionStore
 from pipeline.exporting.exported import ExportedModel
 from pipeline.exporting.options import ExportJobOptions, ParityLimits
 from pipeline.exporting.parity import ParityCheck, check_parity
-from pipeline.orchestration.after_promotion import launched_after_promotion
 from pipeline.orchestration.asset_values import load_value, stored_pairs
 from pipeline.orchestration.assets.common import OWNERS, finding_result, progress_into, readable
 from pipeline.orchestration.assets.on_request import is_left_out
 from pipeline.orchestration.assets.production import GROUP, in_production
-from pipeline.orchestration.executor import COMPUTE_POOL
+from pipeline.orchestration.execution import COMPUTE_POOL
 from pipeline.orchestration.failures import one_line_failures
-from pipeline.orchestration.step_config import StepConfig, run_config
+from pipeline.orchestration.step_config import StepConfig
 from pipeline.orchestration.steps import EXPORTED, PRODUCTION
 from pipeline.quality.findings import Finding
 from pipeline.quality.production_record import ProductionModel
@@ -196,14 +195,3 @@ def _metadata(made: "Export") -> dict[str, Any]:
 
 def _finding(check: ParityCheck) -> Finding:
     return Finding(check.passed, check.value, check.threshold, check.message)
-
-
-export_job = dg.define_asset_job(
-    JOB,
-    selection=dg.AssetSelection.assets(export_production_model),
-    config=run_config({"export_production_model": ExportJobOptions()}),
-    description="Export the model in production as an ONNX graph, fp32 or int8, and compare the export with it.",
-    tags={"purpose": JOB, "owner": OWNERS[0]},
-)
-
-export_after_promotion = launched_after_promotion("export_after_promotion", JOB, "Exports again")

@@ -16,13 +16,12 @@ from pipeline.core.store import VersionStore
 from pipeline.duplicates.options import IndexOptions, MiningJobOptions, QuestionSource
 from pipeline.duplicates.stored import MinedDuplicates, QuestionEmbeddings, QuestionIndex, QuestionSet
 from pipeline.models.info import ModelInfo
-from pipeline.orchestration.after_promotion import launched_after_promotion
 from pipeline.orchestration.asset_values import load_value
 from pipeline.orchestration.assets.common import OWNERS, finding_result, progress_into, readable
 from pipeline.orchestration.assets.on_request import is_left_out
-from pipeline.orchestration.executor import COMPUTE_POOL
+from pipeline.orchestration.execution import COMPUTE_POOL
 from pipeline.orchestration.failures import one_line_failures
-from pipeline.orchestration.step_config import StepConfig, run_config
+from pipeline.orchestration.step_config import StepConfig
 from pipeline.orchestration.steps import EMBEDDINGS, INDEX, MINED, PRODUCTION, QUESTIONS
 from pipeline.quality.findings import Finding
 from pipeline.question_pairs.schema import PairTable, Splits
@@ -356,20 +355,3 @@ def _model_metadata(model: ModelInfo) -> dict[str, Any]:
 
 
 ASSETS = [read_questions, embed_questions, mine_questions, build_question_index]
-
-mine_job = dg.define_asset_job(
-    JOB,
-    selection=dg.AssetSelection.assets(*ASSETS),
-    config=run_config(
-        {
-            "read_questions": QuestionSource(),
-            "mine_questions": MiningJobOptions(),
-            "build_question_index": IndexOptions(),
-        }
-    ),
-    description="Mine a corpus for duplicates with the model in production: its questions, their vectors, the pairs, "
-    "an index.",
-    tags={"purpose": JOB, "owner": OWNERS[0]},
-)
-
-mine_after_promotion = launched_after_promotion("mine_after_promotion", JOB, "Mines again")

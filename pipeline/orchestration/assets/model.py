@@ -11,9 +11,9 @@ from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.info import ModelInfo
 from pipeline.models.options import BaseModelChoice
 from pipeline.orchestration.assets.common import OWNERS, properties_metadata, readable, training_progress_into
-from pipeline.orchestration.executor import COMPUTE_POOL
+from pipeline.orchestration.execution import COMPUTE_POOL
 from pipeline.orchestration.failures import one_line_failures
-from pipeline.orchestration.root_run import run_identity
+from pipeline.orchestration.runs import run_identity
 from pipeline.orchestration.step_config import StepConfig
 from pipeline.orchestration.work_records import StepRecords
 from pipeline.question_pairs.schema import PairTable

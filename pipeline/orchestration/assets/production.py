@@ -14,10 +14,10 @@ from pipeline.core.store import VersionStore
 from pipeline.core.tables import Table, markdown_lines
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.models.fine_tuned import FineTunedModel
-from pipeline.orchestration.ancestry import with_ancestors
 from pipeline.orchestration.asset_values import SIDES, stored_pairs
 from pipeline.orchestration.assets.common import OWNERS, finding_result, progress_into, readable
 from pipeline.orchestration.failures import one_line_failures
+from pipeline.orchestration.runs import with_ancestors
 from pipeline.orchestration.step_config import StepConfig
 from pipeline.orchestration.steps import PRODUCTION
 from pipeline.orchestration.work_records import StepRecords

@@ -15,7 +15,7 @@ from pipeline.orchestration.assets.common import OWNERS
 from pipeline.orchestration.assets.on_request import is_left_out
 from pipeline.orchestration.assets.production import GROUP, in_production
 from pipeline.orchestration.failures import one_line_failures
-from pipeline.orchestration.step_config import StepConfig, run_config
+from pipeline.orchestration.step_config import StepConfig
 from pipeline.orchestration.steps import PRODUCTION, PUBLISHED
 from pipeline.reporting.options import REPOSITORY_PLACEHOLDER, Publication
 
@@ -77,12 +77,3 @@ def publish_production_model(
             "synthetic": current.model.origin.synthetic,
         },
     )
-
-
-publish_job = dg.define_asset_job(
-    JOB,
-    selection=dg.AssetSelection.assets(publish_production_model),
-    config=run_config({_STEP: Publication()}),
-    description="Push the model in production to the Hugging Face hub, to a private repository unless told otherwise.",
-    tags={"purpose": JOB, "owner": OWNERS[0]},
-)

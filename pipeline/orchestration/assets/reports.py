@@ -14,7 +14,7 @@ from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.info import ModelInfo
 from pipeline.models.options import BaseModelChoice
 from pipeline.orchestration.assets.common import OWNERS, progress_into, readable
-from pipeline.orchestration.executor import COMPUTE_POOL
+from pipeline.orchestration.execution import COMPUTE_POOL
 from pipeline.orchestration.failures import one_line_failures
 from pipeline.orchestration.resources import ReportHistory
 from pipeline.orchestration.step_config import StepConfig

@@ -1,7 +1,7 @@
-"""What the server of the steps imports where a run trains or evaluates: torch, if this machine is where it is done."""
+"""Imported by the server of the steps, after `step_server`, if the run trains or evaluates: torch, if it runs here."""
 
 from pipeline.compute.choice import backend
-from pipeline.orchestration.preload import preload
+from pipeline.orchestration.step_server import preload
 from pipeline.settings import environment
 
 preload(
