@@ -20,9 +20,8 @@ from pipeline.evaluation.tasks import task_metrics
 from pipeline.models.base_model import model_folder_version
 from pipeline.models.fine_tuned import DevEvaluation, FineTunedModel
 from pipeline.models.info import ModelInfo
-from pipeline.quality.comparison import Comparison
 from pipeline.quality.production_record import ProductionModel
-from pipeline.quality.promotion import Candidate
+from pipeline.quality.promotion import Candidate, Comparison
 from pipeline.question_pairs.options import PairSource, SplitPlan
 from pipeline.question_pairs.questions import QuestionIndex
 from pipeline.question_pairs.schema import Splits

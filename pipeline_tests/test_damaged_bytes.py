@@ -95,7 +95,7 @@ def read_production(home: Path) -> None:
     store = VersionStore(str(home))
     record = current_production(store, PRODUCTION)
     if isinstance(record, UnreadableRecord):
-        raise PipelineError(record.said)
+        raise PipelineError(record.message)
     assert record is not None
     for earlier in earlier_production(store, PRODUCTION, record):
         if isinstance(earlier, UnreadableRecord):

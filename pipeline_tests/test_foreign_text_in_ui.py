@@ -27,8 +27,8 @@ from pipeline.core.tables import markdown_lines
 from pipeline.evaluation.report import EvaluationReport, Mistake
 from pipeline.orchestration.assets import production
 from pipeline.orchestration.assets.common import finding_result, table_metadata
-from pipeline.quality.findings import Finding
 from pipeline.quality.production_record import ProductionModel
+from pipeline.quality.rules import Finding
 from pipeline.question_pairs.options import PairSource
 from pipeline.question_pairs.sources import load_audited
 from pipeline.reporting.leaderboard import Leaderboard, leaderboard_row

@@ -213,7 +213,7 @@ def candidate(ap: float, version: str) -> Candidate:
 def promoted(home: Path, what: Candidate, now: datetime = NOW) -> str:
     return promote(
         VersionStore(str(home)), PRODUCTION, what, PromotionRules(), by_their_reports(what), what.run_id, now
-    ).word
+    ).outcome
 
 
 @exhaustive

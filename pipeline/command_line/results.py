@@ -47,7 +47,7 @@ def print_production(console: Console, current: InProduction, made: FineTunedMod
         location = current.model.model.location
         place = "this model" if made and location == made.model.location else _from_here(location)
     elif current is not None:
-        place = current.said
+        place = current.message
     say(console, f"In use   {place}")
     if isinstance(current, ProductionModel):
         said = "python -m pipeline compare A B, search QUESTION --in FILE, mine FILE: docs/use-the-model.md"

@@ -331,7 +331,7 @@ def _indexed(
     classifier = ready_classifier(choice, device)
     matches = index_matches(index, questions.corpus_version, classifier.chosen.info.version)
     if not matches.passed:
-        raise PipelineError(f"the question index can't be used: {matches.said}")
+        raise PipelineError(f"the question index can't be used: {matches.message}")
     corpus = read_question_set(store, QUESTIONS, questions)
     return corpus, classifier, _vectors(corpus, classifier, progress), index
 

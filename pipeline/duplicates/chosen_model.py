@@ -145,7 +145,7 @@ def _in_production(store: VersionStore) -> ChosenModel:
             f"name one: {_CHOICES}"
         )
     if isinstance(current, UnreadableRecord):
-        raise PipelineError(f"{current.said}: materialise {PRODUCTION_ASSET} again, or name a model: {_CHOICES}")
+        raise PipelineError(f"{current.message}: materialise {PRODUCTION_ASSET} again, or name a model: {_CHOICES}")
     said = f"the model in production since {current.promoted_at}, trained by run {current.run_id[:8]}"
     chosen = _trained(current.model, said)
     if chosen.decision is None and (decision := _of_report(current.report)):

@@ -1,7 +1,7 @@
 """What must hold of mined duplicates and of an index: plain functions from values to findings."""
 
 from pipeline.duplicates.stored import MinedDuplicates, QuestionIndex
-from pipeline.quality.findings import Finding, skipped
+from pipeline.quality.rules import Finding, skipped
 
 MIN_RECALL = 0.98
 """Least share of a sample's pairs that mining by the index must find."""

@@ -16,8 +16,8 @@ from pipeline.orchestration.assets.common import finding_result
 from pipeline.orchestration.failures import in_dagster
 from pipeline.orchestration.step_config import StepConfig
 from pipeline.quality import rules
-from pipeline.quality.findings import Finding, skipped
 from pipeline.quality.options import DatasetLimits, ModelLimits, ReportLimits, SplitLimits
+from pipeline.quality.rules import Finding, skipped
 from pipeline.question_pairs.schema import PairTable, Splits
 
 SIDES = ("train_split", "dev_split", "eval_split")

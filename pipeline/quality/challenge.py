@@ -1,4 +1,4 @@
-"""Holds a candidate against the model in production, on eval pairs that neither was trained on."""
+"""Compares a candidate with the model in production, on eval pairs that neither was trained on."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,21 +14,21 @@ from pipeline.evaluation.metrics import has_both_classes, similarity_metrics
 from pipeline.evaluation.options import EvaluationOptions
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.models.fine_tuned import FineTunedModel
-from pipeline.quality.comparison import Comparison, NoComparison
 from pipeline.quality.production_record import ProductionModel
+from pipeline.quality.promotion import Comparison, NoComparison
 from pipeline.question_pairs.questions import QuestionIndex, pair_numbers, question_components
 from pipeline.question_pairs.schema import PairTable
 
-FEWEST_PAIRS = 50
-"""Fewer pairs that neither model was trained on say nothing."""
+MIN_PAIRS = 50
+"""With fewer pairs that neither model was trained on, the comparison says nothing."""
 
 
 @dataclass(frozen=True)
 class StoredSplits:
-    """Finds the sides of earlier divisions again, by what models and reports name.
+    """Finds the splits of earlier models and reports by their data versions.
 
     Attributes:
-        train, dev, evaluation: each takes a data version, and returns None where that side is no longer stored.
+        train, dev, evaluation: each takes a data version, and returns None if that split is no longer stored.
     """
 
     train: Callable[[str], PairTable | None]
@@ -36,7 +36,7 @@ class StoredSplits:
     evaluation: Callable[[str], PairTable | None]
 
     def learned(self, model: FineTunedModel) -> list[PairTable] | None:
-        """What a model was trained on, and chosen by; None where either is no longer stored."""
+        """What a model was trained and chosen on; None if either is no longer stored."""
         sides = [self.train(model.train_version), self.dev(model.dev_version)]
         return None if None in sides else [side for side in sides if side is not None]
 
@@ -52,12 +52,12 @@ def challenge(
 ) -> Comparison | NoComparison:
     """Compare a model, by its report, with the one in production.
 
-    The latter's own report counts where it is about the same eval pairs; else it is measured on those of the report.
+    If the report of the latter is about the same eval pairs, its scores count. Otherwise the model is measured on them.
 
     A model in production whose files are gone or damaged can't be compared.
 
     Raises:
-        PipelineError: when measuring it fails for any other reason, such as a lost connection: a later try may succeed.
+        PipelineError: when measuring it fails for any other reason, such as a lost connection: a retry may succeed.
     """
     eval_pairs = splits.evaluation(report.eval_version)
     if eval_pairs is None:
@@ -71,9 +71,9 @@ def challenge(
         )
     # Reports on the same pairs were refused where the model had seen them.
     known = [*(learned or []), *(splits.learned(model) or [])]
-    rows = np.flatnonzero(~stands_in(eval_pairs, known))
+    rows = np.flatnonzero(~are_in(eval_pairs, known))
     compared = eval_pairs.take(rows)
-    if len(rows) < FEWEST_PAIRS or not has_both_classes(compared.labels):
+    if len(rows) < MIN_PAIRS or not has_both_classes(compared.labels):
         return NoComparison(
             f"{counted(len(rows), 'eval pair')} of {len(eval_pairs):,} that neither was trained on are too few"
         )
@@ -92,15 +92,15 @@ def challenge(
     return _compared(compared, report.scores[rows], theirs, len(eval_pairs) - len(rows), measured_now=not is_same)
 
 
-def stands_in(pairs: PairTable, others: Sequence[PairTable]) -> np.ndarray:
-    """Which pairs stand in one of the others, whichever way round: bool of shape (pairs,)."""
+def are_in(pairs: PairTable, others: Sequence[PairTable]) -> np.ndarray:
+    """Which pairs are in one of the other tables, in either order of their questions: bool of shape (pairs,)."""
     both = pairs
     for other in others:
         both = both.followed_by(other)
     index = QuestionIndex.of(both)
     keys = pair_numbers(index.first_question, index.second_question, index.questions)
-    stands: np.ndarray = np.isin(keys[: len(pairs)], keys[len(pairs) :])
-    return stands
+    found: np.ndarray = np.isin(keys[: len(pairs)], keys[len(pairs) :])
+    return found
 
 
 def _compared(pairs: PairTable, mine: np.ndarray, theirs: np.ndarray, left_out: int, measured_now: bool) -> Comparison:

@@ -13,14 +13,14 @@ from pipeline.models.fine_tuned import FineTunedModel
 
 
 class ProductionModel(StoredValue):
-    """The model in production, and how it came there. The chain of `previous` is the history.
+    """The model in production, and how it got there. The chain of `previous` is the history.
 
     Attributes:
         report: the measurement that it was accepted on.
         run_id: the run that trained it.
         promoted_at: ISO 8601, UTC.
         is_rollback: chosen by hand, whatever its figures.
-        previous: data version of the record that this one replaced; None for the first.
+        previous: data version of the record that this one replaced; None for the first record.
         previous_sha256: of the bytes of that record's file; None where it isn't known.
     """
 
@@ -46,10 +46,10 @@ class ProductionModel(StoredValue):
 
 @dataclass(frozen=True)
 class UnreadableRecord:
-    """A record that is there and can't be read. It stops nothing: a model can be promoted over it, or rolled back to.
+    """A record that exists and can't be read. It stops nothing: a model can be promoted over it, or rolled back to.
 
     Attributes:
-        version: its data version; None where the pointer to it can't be read, and the records don't tell.
+        version: its data version; None if the pointer to it can't be read and the records don't tell.
         reason: why, in one line.
     """
 
@@ -57,8 +57,8 @@ class UnreadableRecord:
     reason: str
 
     @property
-    def said(self) -> str:
-        """For a finding."""
+    def message(self) -> str:
+        """The reason in a sentence."""
         return f"the record of the model in production can't be read ({self.reason})"
 
 

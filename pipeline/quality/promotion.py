@@ -1,17 +1,16 @@
-"""Which model is promoted: what a candidate must hold against the model in production."""
+"""Which model is promoted: how a candidate is judged, and compared with the model in production."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal, TypeGuard
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import BusyError, MismatchError, PipelineError, SettingError, counted
 from pipeline.core.locks import locked
 from pipeline.core.store import VersionStore
+from pipeline.core.values import Interval
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.models.fine_tuned import FineTunedModel
-from pipeline.quality.comparison import Comparison, NoComparison
-from pipeline.quality.findings import Finding, skipped
 from pipeline.quality.options import PromotionRules
 from pipeline.quality.production_record import (
     InProduction,
@@ -19,6 +18,7 @@ from pipeline.quality.production_record import (
     UnreadableRecord,
     current_production,
 )
+from pipeline.quality.rules import Finding, skipped
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,15 @@ class Candidate:
             ("dataset", self.report.origin.dataset_version, self.model.origin.dataset_version),
         ):
             if reported != its:
-                raise PipelineError(
+                raise MismatchError(
                     f"the report doesn't belong to the model: its {what} is {reported}, the model's {its}",
                     make_again="report",
+                    of_report=reported,
+                    of_model=its,
                 )
 
     def is_in(self, current: InProduction) -> bool:
-        """Whether this very model, with this very report, is in production already."""
+        """Whether this model, with this report, is in production already."""
         return (
             isinstance(current, ProductionModel)
             and current.model.data_version == self.model.data_version
@@ -68,26 +70,62 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Decision:
+class Comparison:
+    """Two models by cosine average precision on the same pairs.
+
+    Attributes:
+        pairs: number of eval pairs that neither was trained or chosen on.
+        left_out: number of the other eval pairs.
+        candidate, current: average precision of each.
+        difference: candidate minus current, with the 95 % interval of the bootstrap of `EvaluationReport`.
+        measured_now: whether the model in production was measured for this; its own report may have the scores.
+    """
+
+    pairs: int
+    left_out: int
+    candidate: float
+    current: float
+    difference: Interval
+    measured_now: bool
+
+    @property
+    def message(self) -> str:
+        """The comparison in a sentence."""
+        left_out = f" ({self.left_out:,} that one of them was trained on left out)" if self.left_out else ""
+        measured = ", measured now" if self.measured_now else ""
+        return (
+            f"on {counted(self.pairs, 'eval pair')}{left_out} average precision is {self.candidate:.4f}, that of the "
+            f"model in production {self.current:.4f}{measured}: {self.difference.signed}"
+        )
+
+
+@dataclass(frozen=True)
+class NoComparison:
+    """Two models that can't be compared, and why."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Promotion:
     """What became of a candidate.
 
     Attributes:
-        word: for people.
-        record: what is in production now; None where the candidate was refused.
+        record: what is in production now; None if the candidate was refused.
         current: what was in production before.
         findings: by the name of the rule.
-        compared: with what was in production before; None where no comparison was asked for.
+        compared: the comparison with what was in production before; None if none was asked for.
     """
 
-    word: Literal["promoted", "rolled back", "confirmed", "refused"]
+    outcome: Literal["promoted", "rolled back", "confirmed", "refused"]
     record: ProductionModel | None
     current: InProduction
     findings: Mapping[str, Finding]
     compared: Comparison | NoComparison | None = None
 
     @property
-    def against(self) -> dict[str, Finding]:
-        """The findings that speak against the candidate."""
+    def failed(self) -> dict[str, Finding]:
+        """The findings against the candidate."""
         return {name: finding for name, finding in self.findings.items() if not finding.passed}
 
 
@@ -106,7 +144,7 @@ def promote(
     challenge: Challenge,
     run_id: str,
     now: datetime,
-) -> Decision:
+) -> Promotion:
     """Judge a candidate against what is in production, and record it there if it is accepted.
 
     Two at once can't both replace the same record: the second is judged against the first one's (see
@@ -116,7 +154,8 @@ def promote(
         run_id: the run that promotes.
 
     Raises:
-        PipelineError: when a model that was chosen by hand can't be taken, or others are promoted all the time.
+        SettingError: when a model that was chosen by hand can't be taken.
+        BusyError: when other runs keep promoting models.
     """
     for _ in range(_MOST_TRIES):
         state, current = store.state(asset), current_production(store, asset)
@@ -125,18 +164,22 @@ def promote(
         with locked(store.folder(asset)):
             if store.state(asset) != state:
                 continue
-            decision = Decision("refused", None, current, judge(candidate, current, rules, compared), compared)
-            if decision.against:
+            promotion = Promotion("refused", None, current, judge(candidate, current, rules, compared), compared)
+            if promotion.failed:
                 if rules.run_id:
-                    raise PipelineError("; ".join(finding.said for finding in decision.against.values()))
-                return decision
+                    raise SettingError(
+                        "; ".join(finding.message for finding in promotion.failed.values()),
+                        run_id=rules.run_id,
+                        rules=list(promotion.failed),
+                    )
+                return promotion
             if isinstance(current, ProductionModel) and candidate.is_in(current):
                 store.note_run(asset, store.resolve(asset).model_copy(update={"run_id": run_id}))
-                return replace(decision, word="confirmed", record=current)
+                return replace(promotion, outcome="confirmed", record=current)
             record = candidate.promoted(current, now, bool(rules.run_id), _hash_of_current(store, asset))
             if store.replace(asset, state, store.write(asset, record, run_id)):
-                return replace(decision, word="rolled back" if rules.run_id else "promoted", record=record)
-    raise PipelineError(f"others have promoted {_MOST_TRIES} models meanwhile: try again")
+                return replace(promotion, outcome="rolled back" if rules.run_id else "promoted", record=record)
+    raise BusyError(f"other runs promoted {_MOST_TRIES} models meanwhile: try again", asset=asset)
 
 
 def _hash_of_current(store: VersionStore, asset: str) -> str | None:
@@ -152,10 +195,10 @@ _BY_GAIN_ALONE = "set `on_other_eval_pairs: replace` to go by the gain over the 
 def judge(
     candidate: Candidate, current: InProduction, rules: PromotionRules, compared: Comparison | NoComparison | None
 ) -> Mapping[str, Finding]:
-    """What speaks for and against the candidate, by the name of the rule; it is accepted if all of them pass.
+    """The findings on a candidate by the name of the rule. It is accepted if all of them pass.
 
     Args:
-        compared: with the model in production; None where no comparison is asked for.
+        compared: the comparison with the model in production; None if none is asked for.
     """
     return {
         "gain_over_baseline": _gain(candidate, rules),
@@ -165,7 +208,7 @@ def judge(
 
 
 def _is_challenged(current: InProduction, candidate: Candidate, rules: PromotionRules) -> TypeGuard[ProductionModel]:
-    """Whether the candidate is held against what is in production."""
+    """Whether the candidate is compared with what is in production."""
     return _reason_against_comparing(candidate, current, rules) is None
 
 
@@ -179,8 +222,8 @@ def _gain(candidate: Candidate, rules: PromotionRules) -> Finding:
         gain.estimate >= rules.min_ap_gain and gain.low > 0,
         gain.estimate,
         rules.min_ap_gain,
-        f"average precision gains {gain.signed} over the baseline; at least {rules.min_ap_gain:+g}, with an interval "
-        "above 0, is asked for",
+        f"average precision gains {gain.signed} over the baseline; at least {rules.min_ap_gain:+g} is required, with "
+        "an interval above 0",
     )
 
 
@@ -189,11 +232,11 @@ def _reason_against_comparing(candidate: Candidate, current: InProduction, rules
     if rules.run_id:
         return f"run {rules.run_id} was chosen by hand"
     if not isinstance(current, ProductionModel):
-        return "nothing is in production yet" if current is None else current.said
+        return "nothing is in production yet" if current is None else current.message
     if candidate.is_in(current):
         return "this model is in production already"
     if _is_real_after_generated(candidate, current):
-        return f"the one in production is of {_kind(current.model)}, which real pairs replace"
+        return f"the one in production was trained on {_kind(current.model)}, which real pairs replace"
     return None
 
 
@@ -208,7 +251,7 @@ def _not_worse(
             difference.estimate >= bound and difference.high >= 0,
             difference.estimate,
             bound,
-            f"{compared.said}; at most {rules.max_ap_loss:g} less is accepted, and an interval that reaches 0",
+            f"{compared.message}; the accepted loss is at most {rules.max_ap_loss:g}, with an interval that reaches 0",
         )
     reason = compared.reason if compared else _reason_against_comparing(candidate, current, rules)
     if compared is None and (rules.run_id or not isinstance(current, UnreadableRecord)):
@@ -222,7 +265,7 @@ def _same_kind(candidate: Candidate, current: InProduction, rules: PromotionRule
     if current is None:
         return skipped("nothing is in production yet", 0)
     if isinstance(current, UnreadableRecord):
-        return skipped(current.said, 0)
+        return skipped(current.message, 0)
     new, old = _kind(candidate.model), _kind(current.model)
     if _is_real_after_generated(candidate, current):
         return skipped(f"{new} replaces {old}", 0)
@@ -233,13 +276,13 @@ def _same_kind(candidate: Candidate, current: InProduction, rules: PromotionRule
         not differs,
         int(differs),
         0,
-        f"the new model is of {new}, the one in production of {old}"
+        f"the new model was trained on {new}, the one in production on {old}"
         + ("; set `allow_other_kind_of_data` if that is meant" if differs else ""),
     )
 
 
 def _is_real_after_generated(candidate: Candidate, current: ProductionModel) -> bool:
-    """Whether someone's own pairs come after those of a first try, which nobody wants to keep."""
+    """Whether real pairs follow the generated pairs of a first try, which nobody wants to keep."""
     return current.model.origin.synthetic and not candidate.model.origin.synthetic
 
 

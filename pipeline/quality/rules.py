@@ -1,7 +1,9 @@
 """What must hold of the data, the splits, a model and its report: plain functions from a value to a finding.
 
-The asset checks show their findings; every finding has the figure that was looked at and the bound it was held against.
+The asset checks show the findings. Each has the figure that was measured and the limit that it was compared with.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -9,10 +11,37 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.values import Cost
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.models.info import ModelProperties
-from pipeline.quality.findings import Finding, skipped
 from pipeline.quality.options import DatasetLimits, ModelLimits, ReportLimits, SplitLimits
 from pipeline.question_pairs import sides
 from pipeline.question_pairs.schema import DISJOINT, PAIR_SCHEMA, PairTable, Splits
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a rule found.
+
+    Attributes:
+        passed: whether the rule holds. True also where it doesn't apply.
+        value: the figure that was measured; None where there is none, because the rule doesn't apply.
+        threshold: the limit that the figure was compared with.
+        message: the finding in a sentence.
+    """
+
+    passed: bool
+    value: float | int | None
+    threshold: float | int
+    message: str
+
+    @property
+    def is_skipped(self) -> bool:
+        """Whether the rule doesn't apply; `message` has the reason."""
+        return self.passed and self.value is None
+
+
+def skipped(reason: str, threshold: float) -> Finding:
+    """The finding of a rule that doesn't apply, with the reason."""
+    return Finding(True, None, threshold, f"skipped: {reason}")
+
 
 NO_DEV_SPLIT = "the dev split is empty (dev_fraction: 0)"
 
@@ -28,7 +57,9 @@ def schema_and_labels(table: PairTable) -> Finding:
     missing = table.pairs.isna().any(axis=1)
     bad_label = ~table.pairs["is_duplicate"].isin([True, False])
     bad = int((missing | bad_label).sum())
-    return Finding(not bad, bad, 0, f"{bad:,} of {len(table):,} pairs lack a value or have no label true or false")
+    return Finding(
+        not bad, bad, 0, f"{bad:,} of {len(table):,} pairs lack a value, or have a label other than true and false"
+    )
 
 
 def rejected_share(read: int, rejected: int, limits: DatasetLimits) -> Finding:
@@ -49,7 +80,7 @@ def positive_rate_drift(now: float, before: float, limits: DatasetLimits) -> Fin
         drift <= limits.max_positive_rate_drift,
         drift,
         limits.max_positive_rate_drift,
-        f"{now:.1%} of the pairs are duplicates, {before:.1%} were the last time; average precision moves with it",
+        f"{now:.1%} of the pairs are duplicates, {before:.1%} were last time; average precision moves with it",
     )
 
 
@@ -68,14 +99,14 @@ def length_drift(now: float, before: float, limits: DatasetLimits) -> Finding:
 
 
 def sides_of_one_making(splits: Splits) -> Finding:
-    """All sides are of one dataset and one division of it."""
+    """All sides come from one dataset and one division of it."""
     try:
-        said = sides.require_one_making(
+        message = sides.require_one_making(
             {"the train split": splits.train, "the dev split": splits.dev, "the eval split": splits.eval}
         )
     except PipelineError as error:
         return Finding(False, 1, 0, error.message)
-    return Finding(True, 0, 0, said or "all three sides are of one dataset and one division of it")
+    return Finding(True, 0, 0, message or "all three sides come from one dataset and one division of it")
 
 
 def enough_pairs(side: str, splits: Splits, limits: SplitLimits) -> Finding:
@@ -107,19 +138,19 @@ _AS_PUBLISHED = "the strategy {!r} leaves questions on both sides, as published 
 
 
 def pairs_on_two_sides(splits: Splits, strategy: str) -> Finding:
-    """No pair stands on two sides: none with the same id and the same questions."""
+    """No pair is on two sides: none with the same id and the same questions."""
     if strategy not in DISJOINT:
         return skipped(_AS_PUBLISHED.format(strategy), 0)
     leaked, pairs = sides.pairs_on_two_sides(splits)
-    return Finding(not leaked, leaked, 0, f"{leaked:,} of {pairs:,} pairs stand on two sides")
+    return Finding(not leaked, leaked, 0, f"{leaked:,} of {pairs:,} pairs are on two sides")
 
 
 def questions_on_two_sides(splits: Splits, strategy: str) -> Finding:
-    """No question stands on two sides."""
+    """No question is on two sides."""
     if strategy not in DISJOINT:
         return skipped(_AS_PUBLISHED.format(strategy), 0)
     leaked, questions = sides.questions_on_two_sides(splits)
-    return Finding(not leaked, leaked, 0, f"{leaked:,} of {questions:,} questions stand on two sides")
+    return Finding(not leaked, leaked, 0, f"{leaked:,} of {questions:,} questions are on two sides")
 
 
 # --- the model -------------------------------------------------------------------------------------------------
@@ -129,25 +160,25 @@ def sound_embeddings(embeddings: np.ndarray, limits: ModelLimits, base: ModelPro
     """Embeddings of shape (questions, dimensions) are finite, and of length 1 unless the base model's aren't either.
 
     Args:
-        base: of the base model; None where nobody has looked at it.
+        base: of the base model; None where it wasn't inspected.
     """
     finite = bool(np.isfinite(embeddings).all())
     if not finite:
-        said = f"the embeddings of {len(embeddings)} questions are not finite: the training diverged"
-        return Finding(False, float("inf"), limits.max_norm_error, said)
+        message = f"the embeddings of {len(embeddings)} questions are not finite: the training diverged"
+        return Finding(False, float("inf"), limits.max_norm_error, message)
     lengths = np.linalg.norm(embeddings, axis=1)
     error = float(np.abs(lengths - 1).max())
-    said = f"{len(embeddings)} questions have finite embeddings of {embeddings.shape[1]} dimensions, whose length is "
+    message = f"{len(embeddings)} questions have finite embeddings of {embeddings.shape[1]} dimensions, with a length "
     if base and not base.unit_length:
-        said += f"from {lengths.min():.3g} to {lengths.max():.3g}; the base model's isn't 1 either"
-        return Finding(True, error, limits.max_norm_error, said)
+        message += f"from {lengths.min():.3g} to {lengths.max():.3g}; those of the base model aren't of length 1 either"
+        return Finding(True, error, limits.max_norm_error, message)
     passed = error <= limits.max_norm_error
-    said += f"at most {error:.1e} from 1" + ("" if passed else "; raise max_norm_error if that is meant")
-    return Finding(passed, error, limits.max_norm_error, said)
+    message += f"at most {error:.1e} away from 1" + ("" if passed else "; raise max_norm_error if that is meant")
+    return Finding(passed, error, limits.max_norm_error, message)
 
 
 def training_time(seconds: float, limits: ModelLimits) -> Finding:
-    """The training was as quick as planned."""
+    """The training took no longer than planned."""
     hours = seconds / 3600
     return Finding(
         hours <= limits.max_training_hours,
@@ -158,9 +189,13 @@ def training_time(seconds: float, limits: ModelLimits) -> Finding:
 
 
 def training_cost(cost: Cost | None, limits: ModelLimits) -> Finding:
-    """The training was as cheap as planned; None where nobody bills it."""
+    """The training cost no more than planned.
+
+    Args:
+        cost: None where nobody bills the training.
+    """
     if cost is None:
-        return skipped("the machine that trained bills nothing", limits.max_cost)
+        return skipped("the machine that trained doesn't bill", limits.max_cost)
     return Finding(
         cost.amount <= limits.max_cost,
         cost.amount,
@@ -178,12 +213,12 @@ def unseen_ap(report: EvaluationReport, before: EvaluationReport | None, limits:
         return skipped("there is no earlier report", limits.max_unseen_ap_drop)
     if before.eval_version != report.eval_version:
         return skipped(
-            f"the last report is on other pairs (eval data version {before.eval_version}, now {report.eval_version})",
+            f"the last report is about other pairs (eval version {before.eval_version}, now {report.eval_version})",
             limits.max_unseen_ap_drop,
         )
     now, then = (part.unseen.ap if part.unseen else None for part in (report, before))
     if now is None or then is None:
-        return skipped("too few eval pairs have only unseen questions", limits.max_unseen_ap_drop)
+        return skipped("too few eval pairs have unseen questions only", limits.max_unseen_ap_drop)
     drop = then.estimate - now.estimate
     return Finding(
         drop <= limits.max_unseen_ap_drop,
@@ -204,7 +239,7 @@ def retrieval_not_worse(report: EvaluationReport, limits: ReportLimits) -> Findi
 
 
 def _not_worse(report: EvaluationReport, name: str, figure: str, most: float) -> Finding:
-    """The 95 % interval of a difference reaches up to minus the loss that is accepted; the value is the difference."""
+    """The 95 % interval of the difference reaches minus the accepted loss; the value is the difference."""
     bound = -most
     if report.tasks is None:
         return skipped("mining and retrieval were not measured (task_questions: 0, or no known duplicates)", bound)
@@ -212,10 +247,10 @@ def _not_worse(report: EvaluationReport, name: str, figure: str, most: float) ->
     if before is None:
         return skipped("the baseline has no figures for the same questions", bound)
     now, then = getattr(report.tasks, name), getattr(before, name)
-    said = f"{figure} is {now:.4f}, the baseline's {then:.4f}"
+    message = f"{figure} is {now:.4f}, the baseline's {then:.4f}"
     gain = report.task_gains.get(name)
     if gain is None:
-        return skipped(f"{said}; the difference has no interval, as an earlier release measured one of them", bound)
+        return skipped(f"{message}; the difference has no interval, as an earlier release measured one of them", bound)
     passed = gain.high >= bound
-    said += f": {gain.signed}" + ("" if passed else f", an interval that lies below {bound:g} as a whole")
-    return Finding(passed, gain.estimate, bound, said)
+    message += f": {gain.signed}" + ("" if passed else f", the whole interval is below {bound:g}")
+    return Finding(passed, gain.estimate, bound, message)

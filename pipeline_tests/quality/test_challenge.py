@@ -18,10 +18,9 @@ from pipeline.evaluation.measurement import Measurement
 from pipeline.evaluation.metric_values import SIMILARITIES
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.models.fine_tuned import FineTunedModel
-from pipeline.quality.challenge import StoredSplits, challenge, stands_in
-from pipeline.quality.comparison import Comparison, NoComparison
+from pipeline.quality.challenge import StoredSplits, are_in, challenge
 from pipeline.quality.production_record import ProductionModel
-from pipeline.quality.promotion import Candidate
+from pipeline.quality.promotion import Candidate, Comparison, NoComparison
 from pipeline.question_pairs.schema import PairTable
 
 SPLITS = splits()
@@ -115,13 +114,13 @@ def test_a_model_of_other_eval_pairs_is_measured_on_those_that_neither_was_train
     assert isinstance(found, Comparison)
     assert (found.pairs, found.left_out, found.measured_now) == (len(SPLITS.eval) - 30, 30, True)
     (job,) = place.asked
-    assert not stands_in(job.eval_split, [old_train]).any()
+    assert not are_in(job.eval_split, [old_train]).any()
     assert job.model == MODEL.model
     assert found.current == 1.0
     labels = SPLITS.eval.labels[30:]
     assert found.candidate == pytest.approx(average_precision_score(labels, REPORT.scores[30:]))
     assert found.difference.high < 0
-    assert "30 that one of them was trained on left out" in found.said
+    assert "30 that one of them was trained on left out" in found.message
 
 
 def test_pairs_that_chose_the_checkpoint_are_left_out_too() -> None:

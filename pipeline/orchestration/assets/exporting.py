@@ -24,8 +24,8 @@ from pipeline.orchestration.execution import COMPUTE_POOL
 from pipeline.orchestration.failures import one_line_failures
 from pipeline.orchestration.step_config import StepConfig
 from pipeline.orchestration.steps import EXPORTED, PRODUCTION
-from pipeline.quality.findings import Finding
 from pipeline.quality.production_record import ProductionModel
+from pipeline.quality.rules import Finding
 from pipeline.question_pairs.schema import PairTable
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pipeline.core.store import VersionStore
 from pipeline.core.values import StoredValue
 from pipeline.orchestration.asset_values import store_value
 from pipeline.orchestration.assets.common import finding_result, readable
-from pipeline.quality.findings import Finding
+from pipeline.quality.rules import Finding
 
 
 def keep_value(
@@ -45,7 +45,7 @@ def check_evaluation(
         passed=result.passed,
         metadata=result.metadata,
         severity=result.severity,
-        description=finding.said,
+        description=finding.message,
         blocking=blocking,
     )
 

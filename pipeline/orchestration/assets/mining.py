@@ -23,7 +23,7 @@ from pipeline.orchestration.execution import COMPUTE_POOL
 from pipeline.orchestration.failures import one_line_failures
 from pipeline.orchestration.step_config import StepConfig
 from pipeline.orchestration.steps import EMBEDDINGS, INDEX, MINED, PRODUCTION, QUESTIONS
-from pipeline.quality.findings import Finding
+from pipeline.quality.rules import Finding
 from pipeline.question_pairs.schema import PairTable, Splits
 
 if TYPE_CHECKING:

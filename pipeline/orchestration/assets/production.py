@@ -21,7 +21,6 @@ from pipeline.orchestration.runs import with_ancestors
 from pipeline.orchestration.step_config import StepConfig
 from pipeline.orchestration.steps import PRODUCTION
 from pipeline.orchestration.work_records import StepRecords
-from pipeline.quality.comparison import Comparison
 from pipeline.quality.options import PromotionRules
 from pipeline.quality.production_record import (
     InProduction,
@@ -30,7 +29,7 @@ from pipeline.quality.production_record import (
     current_production,
     earlier_production,
 )
-from pipeline.quality.promotion import Candidate, Decision, promote
+from pipeline.quality.promotion import Candidate, Comparison, Promotion, promote
 
 if TYPE_CHECKING:
     from pipeline.quality.challenge import StoredSplits
@@ -58,7 +57,7 @@ _CHECKS = {
     owners=OWNERS,
     code_version="1",
     output_required=False,
-    check_specs=[dg.AssetCheckSpec(name, asset=PRODUCTION, description=said) for name, said in _CHECKS.items()],
+    check_specs=[dg.AssetCheckSpec(name, asset=PRODUCTION, description=text) for name, text in _CHECKS.items()],
     # Retrained weekly: two weeks without an accepted model are worth a look, five are not what was meant.
     freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(days=36), warn_window=timedelta(days=15)),
 )
@@ -98,20 +97,20 @@ def production_model(
             on_progress=progress_into(context),
             caller=records,
         )
-        decision = promote(store, PRODUCTION, candidate, config, compare, context.run.run_id, datetime.now(UTC))
-    yield from (finding_result(finding, PRODUCTION, name) for name, finding in decision.findings.items())
-    if decision.record is None:
-        refusal = {**_refusal(candidate, decision), **_comparison(decision), **records.metadata}
+        promotion = promote(store, PRODUCTION, candidate, config, compare, context.run.run_id, datetime.now(UTC))
+    yield from (finding_result(finding, PRODUCTION, name) for name, finding in promotion.findings.items())
+    if promotion.record is None:
+        refusal = {**_refusal(candidate, promotion), **_comparison(promotion), **records.metadata}
         context.log_event(dg.AssetObservation(PRODUCTION, metadata=readable(refusal)))
         return
     yield dg.MaterializeResult(
-        value=decision.record,
-        data_version=dg.DataVersion(decision.record.data_version),
+        value=promotion.record,
+        data_version=dg.DataVersion(promotion.record.data_version),
         metadata=readable(
             {
-                "decision": decision.word,
-                **_comparison(decision),
-                **_metadata(decision.record, store),
+                "decision": promotion.outcome,
+                **_comparison(promotion),
+                **_metadata(promotion.record, store),
                 **records.metadata,
             }
         ),
@@ -130,7 +129,7 @@ def in_production(store: VersionStore) -> ProductionModel:
         raise NotFoundError(f"nothing is in production yet: materialise {PRODUCTION} first", asset=PRODUCTION)
     if isinstance(current, UnreadableRecord):
         raise DamagedError(
-            f"{current.said}: materialise {PRODUCTION}, with `run_id` to choose an earlier model", asset=PRODUCTION
+            f"{current.message}: materialise {PRODUCTION}, with `run_id` to choose an earlier model", asset=PRODUCTION
         )
     return current
 
@@ -159,9 +158,9 @@ def _stored_splits(store: VersionStore) -> "StoredSplits":
     return StoredSplits(train, dev, evaluation)
 
 
-def _comparison(decision: Decision) -> dict[str, Any]:
+def _comparison(promotion: Promotion) -> dict[str, Any]:
     """What the comparison with the model in production has given, for plots over time."""
-    compared = decision.compared
+    compared = promotion.compared
     if not isinstance(compared, Comparison):
         return {}
     difference = compared.difference
@@ -174,14 +173,14 @@ def _comparison(decision: Decision) -> dict[str, Any]:
     }
 
 
-def _refusal(candidate: Candidate, decision: Decision) -> dict[str, Any]:
+def _refusal(candidate: Candidate, promotion: Promotion) -> dict[str, Any]:
     return {
-        "decision": decision.word,
-        "reason": "; ".join(finding.said for finding in decision.against.values()),
+        "decision": promotion.outcome,
+        "reason": "; ".join(finding.message for finding in promotion.failed.values()),
         "candidate": dg.MetadataValue.path(candidate.model.model.location),
         "candidate_run": candidate.run_id,
         "cosine_ap": candidate.report.cosine.ap,
-        "in_production": _place(decision.current),
+        "in_production": _place(promotion.current),
     }
 
 
@@ -204,7 +203,9 @@ def _metadata(promoted: ProductionModel, store: VersionStore) -> dict[str, Any]:
 def _place(current: InProduction) -> Any:
     if current is None:
         return "nothing"
-    return dg.MetadataValue.path(current.model.model.location) if isinstance(current, ProductionModel) else current.said
+    return (
+        dg.MetadataValue.path(current.model.model.location) if isinstance(current, ProductionModel) else current.message
+    )
 
 
 def _history(newest: ProductionModel, store: VersionStore) -> str:

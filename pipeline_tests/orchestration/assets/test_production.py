@@ -302,7 +302,7 @@ from pipeline.evaluation.report import EvaluationReport
 from pipeline.core.values import Interval
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.orchestration.steps import PRODUCTION
-from pipeline.quality.comparison import Comparison
+from pipeline.quality.promotion import Comparison
 from pipeline.quality.options import PromotionRules
 from pipeline.quality.promotion import Candidate, promote
 
