@@ -1,8 +1,11 @@
 """Which questions are mined, with which model, and what counts as duplicates there: settings."""
 
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
 from pydantic import Field, model_validator
 
-from pipeline.core.values import FrozenModel
+from pipeline.core.values import FrozenModel, Settings
 from pipeline.models.options import Device
 from pipeline.vectors.options import EngineChoice
 
@@ -18,8 +21,11 @@ class QuestionSource(FrozenModel):
     column: str | None = Field(default=None, description="The column that holds them, where it isn't clear.")
 
 
-class MiningOptions(FrozenModel):
+class MiningOptions(Settings):
     """What counts as duplicates in a corpus, and how they are found."""
+
+    # A setting of an engine that was removed. Saved run configs of the job `mine` have it without a value.
+    removed: ClassVar[Mapping[str, Any]] = {"recall": None}
 
     threshold: float | None = Field(
         default=None,

@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.core.values import Settings
+from pipeline.duplicates.options import MiningOptions
 
 
 class Knobs(Settings):
@@ -28,3 +29,9 @@ def test_at_any_other_value_it_is_refused_by_name(given: dict[str, Any]) -> None
     ((name, value),) = given.items()
     with pytest.raises(ValidationError, match=f"{name} is {value}, but this setting was removed"):
         Knobs.model_validate(given)
+
+
+def test_saved_settings_of_mining_without_a_recall_are_read() -> None:
+    assert MiningOptions.model_validate({"floor": 0.8, "recall": None}).floor == 0.8
+    with pytest.raises(ValidationError):
+        MiningOptions.model_validate({"recall": 0.9})
