@@ -50,7 +50,7 @@ def _change(store: VersionStore, change: Callable[[dict[str, Any]], object], is_
         _pointer(store).write_bytes(told.to_checked_json())
 
 
-_NEWER = "was written by a newer release of this project"
+_NEWER = "was written by a newer release"
 
 DAMAGES = {
     "damaged JSON": Damage(lambda store: _cut(_record(store)), "has changed since it was written"),

@@ -1,12 +1,12 @@
-"""JSON that carries a checksum of itself, so that a single changed byte is noticed wherever the file is read.
+"""JSON with a checksum of itself, so that a single changed byte is noticed by every reader.
 
-The checksum stands in the first lines, and covers every byte that follows them::
+The checksum is in the first lines, and covers every byte after them::
 
     {
       "checksum": "<SHA-256 of all that comes after this line>",
       …
 
-Earlier releases wrote none. Their files are read as they are.
+Files of earlier releases have none, and are read without a check.
 """
 
 import hashlib
@@ -22,16 +22,16 @@ _HEAD = re.compile(rb'\{\n  "checksum": "([0-9a-f]{64})",\n')
 
 
 def checked_json(fields: Mapping[str, Any]) -> bytes:
-    """The fields, of which there is at least one, as JSON in UTF-8 with a checksum of itself."""
+    """The fields (at least one) as JSON in UTF-8 with a checksum of itself."""
     rest = json_text(dict(fields)).encode()[len("{\n") :]
     return f'{{\n  "{CHECKSUM_KEY}": "{hashlib.sha256(rest).hexdigest()}",\n'.encode() + rest
 
 
 def read_checked(content: bytes) -> Any:
-    """What `checked_json` was given, or the value of JSON without a checksum.
+    """The fields from `checked_json`, or the value of JSON without a checksum.
 
     Raises:
-        ValueError: when it is no JSON, or not what was written.
+        ValueError: when it is not JSON, or its checksum is wrong.
     """
     if head := _HEAD.match(content):
         if hashlib.sha256(memoryview(content)[head.end() :]).hexdigest() != head[1].decode():
@@ -41,6 +41,6 @@ def read_checked(content: bytes) -> Any:
         return fields
     fields = json.loads(content)
     if isinstance(fields, dict) and CHECKSUM_KEY in fields:
-        # Its first lines are not as they were written.
+        # The first lines are damaged.
         raise ValueError("its checksum is not that of its content")
     return fields

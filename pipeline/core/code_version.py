@@ -1,7 +1,7 @@
-"""Which files of this project a module needs, and a version of them that comments and docstrings don't change.
+"""The files of this project that a module needs, and their version, which comments and docstrings don't change.
 
-What a module needs is found by reading, not by importing: every `import` in it, those inside functions too, and theirs
-in turn. Imports under `if TYPE_CHECKING:` are left out, as they are never made.
+They are found by parsing, not by importing: every `import` in the module, also inside functions, and theirs in turn.
+Imports under `if TYPE_CHECKING:` are left out, as they never run.
 """
 
 import ast
@@ -14,18 +14,18 @@ from pipeline.core.files import PROJECT_ROOT, VERSION_LENGTH
 
 PACKAGE = "pipeline"
 _FILES = 1_024
-"""So many are remembered, by their content: each is needed by several versions."""
+"""Size of the caches: each file is needed by several versions."""
 
 
 def import_closure(module: str, root: Path = PROJECT_ROOT) -> list[Path]:
     """The files that `module` needs, relative to `root`, in sorted order.
 
     They are the modules of this project that it imports, directly or through others, their packages, and the data files
-    that lie in the folders of those modules.
+    in the folders of those modules.
 
     Args:
         module: dotted name of a module of this project.
-        root: the folder that holds the package.
+        root: the folder with the package.
 
     Raises:
         ValueError: when there is no such module.
@@ -48,7 +48,7 @@ def import_closure(module: str, root: Path = PROJECT_ROOT) -> list[Path]:
 
 
 def code_version(files: Iterable[Path], root: Path = PROJECT_ROOT) -> str:
-    """Version of some files: of Python what it does, of all else the bytes. The same on every supported Python.
+    """Version of files: of Python files by what they do, of others by their bytes. The same on every supported Python.
 
     Comments, blank lines, layout, docstrings and the descriptions of settings don't change it.
 
@@ -83,12 +83,12 @@ def _imports(content: bytes) -> tuple[str, ...]:
 
 @lru_cache(maxsize=_FILES)
 def _behaviour(content: bytes) -> bytes:
-    """What a file of Python does, as bytes."""
+    """The behaviour of a Python file, as bytes."""
     return "\0".join(_canonical(ast.parse(content))).encode()
 
 
 def _imported(tree: ast.AST) -> Iterator[str]:
-    """The modules of this project that a file imports; of `from a import b` both `a` and `a.b`, whichever there is."""
+    """The modules of this project that a file imports; both `a` and `a.b` for `from a import b`."""
     for node in _without_type_checking(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -110,9 +110,9 @@ def _without_type_checking(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _canonical(node: ast.AST) -> Iterator[str]:
-    """A tree as words. Fields that are empty are left out: newer versions of Python have more of them.
+    """A tree as words. Empty fields are left out, as newer versions of Python have more of them.
 
-    Values are written in ASCII: which characters `repr` shows as they are differs between versions too.
+    Values are written in ASCII, as versions differ in the characters that `repr` escapes.
     """
     yield type(node).__name__
     for name, value in ast.iter_fields(node):
@@ -134,12 +134,12 @@ def _canonical(node: ast.AST) -> Iterator[str]:
 
 
 def _is_prose(node: ast.AST) -> bool:
-    """Whether a part of the tree is for readers alone: a docstring, or the description of a setting."""
+    """Whether a part of the tree has no effect: a docstring, or the description of a setting."""
     if isinstance(node, ast.Expr):
         return isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
     return isinstance(node, ast.keyword) and node.arg == "description"
 
 
 def _is_empty_part(node: ast.AST, whole: ast.AST) -> bool:
-    """Whether a part of an f-string is an empty text, which some versions of Python put where others put nothing."""
+    """Whether a part of an f-string is an empty text, which only some versions of Python have."""
     return isinstance(whole, ast.JoinedStr) and isinstance(node, ast.Constant) and node.value == ""

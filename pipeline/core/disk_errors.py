@@ -1,7 +1,7 @@
-"""Recognises errors of disks and folders, whichever library reports them, and says them in one line.
+"""Recognises errors of disks and folders, whichever library raises them, and turns them into one line.
 
-A full disk comes as an `OSError`, as an error of SQLite, of safetensors or of torch, alone or as the cause of another
-one. Each is told by its number where it has one, else by its words.
+A full disk is reported as an `OSError`, or as an error of SQLite, safetensors or torch, alone or as the cause of
+another one. Each is recognised by its number, or else by its words.
 """
 
 import errno
@@ -12,10 +12,17 @@ from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import PipelineError, ResourceError
 from pipeline.core.foreign_text import for_terminal
 
-_FULL, _READ_ONLY, _DENIED, _BROKEN, _NO_FOLDER, _NO_TEMPORARY = "full", "read-only", "denied", "broken", "file", "temp"
+_FULL, _READ_ONLY, _DENIED, _BROKEN, _NO_FOLDER, _NO_TEMPORARY = (
+    "full",
+    "read-only",
+    "denied",
+    "broken",
+    "no folder",
+    "no temporary folder",
+)
 
 _NUMBERS = {
     errno.ENOSPC: _FULL,
@@ -27,7 +34,7 @@ _NUMBERS = {
     errno.ENOTDIR: _NO_FOLDER,
 }
 _WORDS = {
-    # SQLite; C's errors, as safetensors and others quote them; torch, which doesn't say why a write failed.
+    # SQLite; C's errors, as safetensors and others quote them; torch, which gives no reason for a failed write.
     r"database or disk is full|No space left on device|Disk quota exceeded|\(os error 28\)|\[Errno 28\]": _FULL,
     r"PytorchStreamWriter failed|file write failed|unexpected pos \d+ vs": _FULL,
     r"readonly database|Read-only file system": _READ_ONLY,
@@ -35,31 +42,31 @@ _WORDS = {
     r"disk I/O error|Input/output error": _BROKEN,
     r"No usable temporary directory": _NO_TEMPORARY,
 }
-_PATH_LENGTH = 120
+_MAX_PATH = 120
 
 
-def disk_error(error: BaseException, folders: Collection[Path] = ()) -> PipelineError | None:
-    """The line for an error that a disk or a folder has caused, at whatever depth; None for any other error.
+def disk_error(error: BaseException, folders: Collection[Path] = ()) -> ResourceError | None:
+    """The error to raise for one that a disk or a folder caused, at any depth; None for any other error.
 
     Args:
-        folders: where this process writes: the one with the least space is named where the error names no file.
+        folders: where this process writes. The one with the least space is named where the error names no file.
     """
     for cause in _causes(error):
         if kind := _kind(cause):
             name = getattr(cause, "filename", None)
-            return PipelineError(_said(kind, os.fsdecode(name) if isinstance(name, str | bytes) else None, folders))
+            return _error(kind, os.fsdecode(name) if isinstance(name, str | bytes) else None, folders)
     return None
 
 
-def disk_problem(text: str, folders: Collection[Path] = ()) -> PipelineError | None:
-    """As `disk_error`, of an error that only its words are left of."""
+def disk_problem(text: str, folders: Collection[Path] = ()) -> ResourceError | None:
+    """As `disk_error`, for the text of an error."""
     kind = _kind_of_words(text)
     found = re.search(r"\[Errno \d+\] [^:]+: '([^']+)'", text)
-    return PipelineError(_said(kind, found[1] if found else None, folders)) if kind else None
+    return _error(kind, found[1] if found else None, folders) if kind else None
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error, and what it was raised for: the first causes first."""
+    """The error and its causes, the first cause first."""
     found: list[BaseException] = []
     waiting: list[BaseException | None] = [error]
     while waiting:
@@ -82,33 +89,37 @@ def _kind_of_words(text: str) -> str | None:
     return next((kind for words, kind in _WORDS.items() if re.search(words, text)), None)
 
 
-def _said(kind: str, name: str | None, folders: Collection[Path]) -> str:
+def _error(kind: str, name: str | None, folders: Collection[Path]) -> ResourceError:
     place = Path(name) if name else None
+    return ResourceError(_line(kind, place, folders), problem=kind, path=place)
+
+
+def _line(kind: str, place: Path | None, folders: Collection[Path]) -> str:
     where = _shown(place) if place else ""
     match kind:
         case "full":
             place = place or _fullest(folders)
             free = f", {_free(place) / 1e6:,.0f} MB are free" if place else ""
-            where = where or (f"below {_shown(place)}" if place else "a file")
+            where = where or (f"in {_shown(place)}" if place else "a file")
             return (
-                f"the disk is full: can't write {where}{free}; free some space (`python "
-                "-m pipeline prune` says what may go), and run the command again"
+                f"the disk is full, can't write {where}{free}: free some space (`python "
+                "-m pipeline prune` lists what may be deleted), and run the command again"
             )
         case "read-only":
-            return f"the disk is read-only: can't write {where or 'a file'}; choose a folder that can be written to"
+            return f"the disk is read-only, can't write {where or 'a file'}: choose a folder that can be written to"
         case "denied":
             return f"no permission for {where or 'a file or its folder'}{_owner(place)}: change its owner or its mode"
         case "broken":
             return f"the disk has an error (input/output error){' at ' + where if where else ''}: check the disk"
-        case "file":
-            return f"a file stands where a folder belongs: {where or 'one of the folders'}; name another folder"
+        case "no folder":
+            return f"a file is in the place of a folder, {where or 'one of the folders'}: name another folder"
         case _:
-            return "no folder for temporary files can be written to: the disk is full or read-only; set TMPDIR"
+            return "no folder for temporary files can be written to, as the disk is full or read-only: set TMPDIR"
 
 
 def _shown(path: Path) -> str:
     text = for_terminal(str(path))
-    return text if len(text) <= _PATH_LENGTH else "…" + text[1 - _PATH_LENGTH :]
+    return text if len(text) <= _MAX_PATH else "…" + text[1 - _MAX_PATH :]
 
 
 def _fullest(folders: Collection[Path]) -> Path | None:
@@ -116,7 +127,7 @@ def _fullest(folders: Collection[Path]) -> Path | None:
 
 
 def _free(path: Path) -> int:
-    """Bytes free on the disk that a file or folder is on, or would be."""
+    """Free bytes on the disk of a file or folder, which need not exist."""
     for folder in (path, *path.absolute().parents):
         with suppress(OSError):
             return shutil.disk_usage(folder).free
@@ -124,7 +135,7 @@ def _free(path: Path) -> int:
 
 
 def _owner(path: Path | None) -> str:
-    """Whom a file belongs to, else the nearest folder above it, and who asks; empty where that can't be told."""
+    """The owner of a file, or of the nearest folder above it, and the user of this process; empty where unknown."""
     for place in (path, *path.absolute().parents) if path else ():
         with suppress(OSError, KeyError, NotImplementedError, ImportError):
             import getpass

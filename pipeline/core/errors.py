@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, Self
 
 from pipeline.core.foreign_text import redacted, shortened
 
 Product = Literal["pairs", "splits", "base model", "model", "baseline report", "report"]
-"""What the pipeline makes, as an error names what must be made again."""
+"""A product of the pipeline that an error asks to rebuild."""
 
 _ADVICE: dict[str, str] = {
     "pairs": "read the question pairs again",
@@ -19,28 +19,28 @@ _ADVICE: dict[str, str] = {
 }
 
 LONGEST_LINE = 300
-"""Characters of the longest line that a user is shown."""
+"""Maximum characters of a line that a user is shown."""
 
 _LONGEST_MESSAGE = 280
-"""Leaves room for what stands before a message in its line: the command's `Error: ` and the name of the step."""
+"""Leaves room for what precedes a message in its line: `Error: ` and the name of the step."""
 
 _SHARE_OF_THE_START = 0.72
 _LONG_PATH = re.compile(r"\S{55,}(?=\S{35})")
-"""What of a path of more than 90 characters may be left out."""
+"""The part of a path of more than 90 characters that may be left out."""
 
 
 class PipelineError(Exception):
     """Something that the user can put right.
 
     The message is one line that names the thing, the value and the way out. Dagster's steps turn it into a
-    `dagster.Failure` and the command line into its last line, both without a traceback. A message that is longer than
-    280 characters loses the beginning of long paths, and then its middle: the thing and the way out stay.
+    `dagster.Failure` and the command line into its last line, both without a traceback. A message of more than 280
+    characters loses the beginning of long paths, and then its middle: the thing and the way out stay.
 
     Raise one of the kinds below. A kind says what sort of thing is wrong, so callers and tests need not read the line.
 
     Attributes:
         message: the line, without the advice that `make_again` stands for.
-        make_again: what must be made again: a `Product`, or the name of a stored asset. None where the message names
+        make_again: what must be rebuilt: a `Product`, or the name of a stored asset. None where the message names
             another way out. Dagster's steps name the asset instead of the advice.
         values: what the line names, by name, such as `{"path": path, "row": 3}`.
     """
@@ -52,10 +52,14 @@ class PipelineError(Exception):
         self.make_again = make_again
         self.values = values
 
+    def prefixed(self, prefix: str) -> Self:
+        """The same error, with a prefix to its line."""
+        return type(self)(f"{prefix}{self.message}", self.make_again, **self.values)
+
     def __str__(self) -> str:
         if self.make_again is None:
             return self.message
-        return one_line(f"{self.message}: {_ADVICE.get(self.make_again, f'make {self.make_again} again')}")
+        return one_line(f"{self.message}: {_ADVICE.get(self.make_again, f'rebuild {self.make_again}')}")
 
 
 class SettingError(PipelineError):
@@ -103,14 +107,14 @@ class BusyError(PipelineError):
 
 
 _REASON_LENGTH = 200
-_LOOKED_AT = 4_000
-"""Characters of what a library says, which may be megabytes."""
+_MAX_READ = 4_000
+"""Maximum characters that are read of a library's message, which may have megabytes."""
 
 _EXCERPT_LENGTH = 60
 _MOST_LISTED = 12
 _LONGEST_LISTING = 120
 _LONGEST_EXCERPT = 80
-"""Characters of a quoted excerpt: what isn't printable takes several each."""
+"""Maximum characters of a quoted excerpt, in which an unprintable character takes several."""
 
 _IS_ADVICE = re.compile(
     r"^\W*(?:please|try|consider|alternatively|use|set|pass|increase|enable|specify|make sure|see|check out|you (?:can|"
@@ -120,8 +124,7 @@ _IS_ADVICE = re.compile(
 
 
 def one_line(text: str, longest: int = LONGEST_LINE) -> str:
-    """The text in one line of printable characters; the beginning of long paths, and the middle, are left out of a
-    longer one."""
+    """The text in one line of printable characters. A longer one loses the beginning of long paths, then its middle."""
     if not text.isprintable():
         text = "".join(letter if letter.isprintable() else " " for letter in text)
     if len(text) <= longest:
@@ -134,16 +137,16 @@ def one_line(text: str, longest: int = LONGEST_LINE) -> str:
 
 
 def excerpt(text: str) -> str:
-    """A user's text as a message may show it: quoted, in one line, at most 60 characters of it."""
+    """A user's text for a message: quoted, in one line, at most 60 characters of it."""
     shown = repr(shortened(text, _EXCERPT_LENGTH))
     return shown if len(shown) <= _LONGEST_EXCERPT else f"{shown[: _LONGEST_EXCERPT - 2]}…{shown[0]}"
 
 
 def listing(names: Sequence[str]) -> str:
-    """The first names, as many as a line holds, and how many more there are."""
+    """The first names, as many as fit in a line, and how many more there are."""
     shown: list[str] = []
     for name in names[:_MOST_LISTED]:
-        # Blanks around a name and control characters in it are not seen without quotes.
+        # Surrounding blanks and control characters can be seen only in quotes.
         is_plain = name.isprintable() and name == name.strip() and len(name) <= len(excerpt(name))
         text = name if is_plain else excerpt(name)
         if shown and sum(map(len, shown)) + len(text) > _LONGEST_LISTING:
@@ -154,22 +157,22 @@ def listing(names: Sequence[str]) -> str:
 
 
 def counted(number: int, what: str) -> str:
-    """A number and what it counts, as `1 row` or `2,000 rows`."""
+    """A number and its noun, as in `1 row` or `2,000 rows`."""
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def reason_of(error: BaseException) -> str:
-    """What a library's error says, in one line of at most 200 characters; its type where it says nothing.
+    """The message of a library's error, in one line of at most 200 characters; its type where it has none.
 
-    What the library advises is left out: its parameters are no settings of this project. So are credentials of URLs.
+    The library's advice is left out, as its parameters are no settings of this project, and so are credentials of URLs.
     """
-    said = " ".join(str(error)[:_LOOKED_AT].split())
-    line = _without_advice(redacted(said)) or type(error).__name__
+    message = " ".join(str(error)[:_MAX_READ].split())
+    line = _without_advice(redacted(message)) or type(error).__name__
     return shortened(line, _REASON_LENGTH)
 
 
 def _without_advice(line: str) -> str:
-    """The line without the sentences and brackets that say what to do."""
+    """The line without the sentences and brackets that give advice."""
     line = re.sub(r"\s*\(([^()]*)\)", lambda found: "" if _IS_ADVICE.search(found[1]) else found[0], line)
     sentences = re.split(r"(?<=[.!?;])\s+", line)
     return " ".join(sentence for sentence in sentences if not _IS_ADVICE.search(sentence)).rstrip(" .;")

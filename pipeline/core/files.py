@@ -1,4 +1,4 @@
-"""Files and folders: written whole or not at all, hashed, claimed by one owner."""
+"""Files and folders: atomic writes, hashes, and folders with one owner."""
 
 import errno
 import hashlib
@@ -43,21 +43,21 @@ def bytes_sha256(content: bytes) -> str:
 
 
 def folder_sha256(folder: Path, ignore: Sequence[str] = ()) -> dict[str, str]:
-    """SHA-256 of each file below `folder`, by relative POSIX path in sorted order, `ignore`d names left out."""
+    """SHA-256 of each file below `folder`, by relative POSIX path in sorted order, without the names in `ignore`."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in ignore)
     return {path.relative_to(folder).as_posix(): file_sha256(path) for path in files}
 
 
 @contextmanager
 def replacing(path: "UPath | Path", staging: Path | None = None) -> "Iterator[UPath | Path]":
-    """Give a temporary name beside `path` to write to, and rename it to `path` when the block ends well.
+    """Yield a temporary file in the folder of `path` to write to, and rename it to `path` when the block succeeds.
 
-    On a local disk the bytes are flushed before the rename and the folder after it, so that `path` holds the old or the
-    new file even after a power cut, and what is written later never outlasts what it points to. An object store shows a
-    file only when its upload is complete, so there the name itself is handed out.
+    On a local disk the bytes are flushed before the rename and the folder after it, so that `path` is the old or the
+    new file even after a power cut, and a pointer that is written later never survives without its file. An object
+    store shows a file only when its upload is complete, so `path` itself is yielded there.
 
     Args:
-        staging: another folder on the same disk for the temporary file, which a kill leaves behind.
+        staging: another folder on the same disk for the temporary file, which stays there after a kill.
     """
     if not isinstance(path, Path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -76,11 +76,11 @@ def replacing(path: "UPath | Path", staging: Path | None = None) -> "Iterator[UP
 
 
 _NO_FLUSH = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EACCES, errno.EPERM}
-"""What systems say that have no flush for a folder, such as mounted network disks."""
+"""Errors of systems that can't flush a folder, such as network disks."""
 
 
 def flush_folder(folder: Path) -> None:
-    """Have the names in a folder of this machine reach the disk, where the system has a way to."""
+    """Flush the names in a local folder to the disk, where the system can."""
     if os.name != "posix":
         return
     try:
@@ -95,7 +95,7 @@ def flush_folder(folder: Path) -> None:
 
 
 def flush_files(folder: Path) -> None:
-    """Have every file below a folder reach the disk, before the folder takes the name under which it is looked for."""
+    """Flush every file below a folder to the disk, before the folder gets its final name."""
     for path in folder.rglob("*"):
         if path.is_file():
             with path.open("rb") as file:
@@ -106,9 +106,9 @@ def flush_files(folder: Path) -> None:
 
 
 def give_usual_permissions(folder: Path) -> None:
-    """Let every file below a folder be read and written by whom a new file may be, as the umask says.
+    """Give every file below a folder the permissions of a new file, by the umask.
 
-    Some libraries write by way of a temporary file, which its owner alone may read.
+    Some libraries rename a temporary file, which only its owner may read.
     """
     if os.name != "posix":
         return
@@ -122,25 +122,25 @@ def give_usual_permissions(folder: Path) -> None:
 
 
 def write_text(path: "UPath | Path", text: str) -> None:
-    """Write a UTF-8 text file atomically, replacing what was there."""
+    """Write a UTF-8 text file atomically, replacing an existing one."""
     write_bytes(path, text.encode())
 
 
 def write_bytes(path: "UPath | Path", content: bytes, staging: Path | None = None) -> None:
-    """Write a file atomically, replacing what was there; see `replacing`."""
+    """Write a file atomically, replacing an existing one; see `replacing`."""
     with replacing(path, staging) as temporary:
         temporary.write_bytes(content)
 
 
 def free_name(folder: "UPath | Path", name: str, content: bytes) -> str:
-    """The name for a file that is written once; where other bytes have it already, another one.
+    """The name for a file that is written once; another one where a file of this name has other bytes.
 
     Args:
-        folder: in which nobody else writes meanwhile.
+        folder: locked by the caller.
         name: path below the folder, such as `<version>.json` or `<version>/report.json`.
 
     Returns:
-        That path, or the one with the head of the content's SHA-256 behind the version.
+        That path, or one with the head of the content's SHA-256 after the version.
     """
     if not _has_other_bytes(folder / name, content):
         return name
@@ -158,9 +158,9 @@ def _has_other_bytes(path: "UPath | Path", content: bytes) -> bool:
 
 
 def add_to_folder(folder: Path, files: Mapping[str, bytes], replace: bool = True) -> None:
-    """Write files below a folder, each atomically; unless `replace`, those that are there already stay as they are.
+    """Write files below a folder, each atomically; unless `replace`, existing ones stay as they are.
 
-    A kill leaves no more than a temporary file in the folder itself: one among a model's files would count as damage.
+    A kill leaves at most a temporary file in the folder itself: one among a model's files would count as damage.
     """
     for name, content in files.items():
         if replace or not (folder / name).exists():
@@ -171,13 +171,13 @@ OWNER_FILE = ".owner"
 
 
 def claim_folder(parent: Path, stem: str, number: int, owner: str, former_owner: str | None = None) -> Path:
-    """Make or find the folder `<stem>-<number>` that belongs to `owner`; count up while others hold the number.
+    """Create or find the folder `<stem>-<number>` of `owner`, with the next free number where others own it.
 
-    A claim is a folder that already holds its owner's name, renamed into place: it is there whole or not
-    at all, and two processes never get the same one. The same owner gets the same folder again.
+    A claim is a folder with its owner's name in it, renamed into place: two processes never get the same one, and the
+    same owner gets the same folder again.
 
     Args:
-        former_owner: under which an earlier release claimed the folder; it is taken over.
+        former_owner: the owner's name by an earlier release, whose folder is taken over.
     """
     parent.mkdir(parents=True, exist_ok=True)
     claim = parent / f".claim-{uuid.uuid4().hex}"
@@ -206,7 +206,7 @@ def claim_folder(parent: Path, stem: str, number: int, owner: str, former_owner:
 
 def _owner_of(folder: Path) -> str | None:
     try:
-        # Damaged, it names nobody.
+        # A damaged file names nobody.
         return (folder / OWNER_FILE).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None

@@ -1,9 +1,8 @@
-"""Foreign text, which others wrote: questions, names of files and models, URLs, what libraries say.
+"""Foreign text, which others wrote: questions, names of files and models, URLs, messages of libraries.
 
-Whoever shows it takes the function of the place that it is shown in: `for_terminal`, `for_markdown`, `for_csv` or
-`for_chat`. Pages of HTML have their template engine escape what `for_terminal` gives. What these functions return is
-one line that shows the text, and does nothing: no control code, no direction override, no markup, no link, no image, no
-formula.
+Before it is shown, it passes `for_terminal`, `for_markdown`, `for_csv` or `for_chat`; pages of HTML escape the result
+of `for_terminal` with their template engine. Each returns one line that shows the text and does nothing: no control
+code, no direction override, no markup, no link, no image, no formula.
 """
 
 import re
@@ -20,7 +19,7 @@ _BEGINS_A_BLOCK = re.compile(r"^(?:[-+](?= |$)|[-=:](?=[-=: ]*$)|\d+(?=[.)](?: |
 _BEGINS_A_LINK = re.compile(r"(://|(?<![\w])www(?=\.)|@)", re.IGNORECASE)
 _WORD_JOINER = "&#8288;"
 BEGINS_A_FORMULA = r"^[\s'\"]*[=+\-@|%＝＋－＠]"
-"""Pattern of texts that a spreadsheet takes for a formula."""
+"""Pattern of texts that a spreadsheet would compute."""
 
 
 def visible(text: str) -> str:
@@ -29,15 +28,15 @@ def visible(text: str) -> str:
 
 
 def for_terminal(text: str) -> str:
-    """Text as a terminal may show it: in one line, its whitespace a single space each."""
+    """Text for a terminal: one line, with single spaces."""
     return visible(" ".join(text.split()))
 
 
 def for_markdown(text: str) -> str:
-    """Text that GitHub's Markdown shows as it is, in one line, also in a cell of a table.
+    """Text for GitHub's Markdown, which shows it unchanged in one line, also in a cell of a table.
 
-    Backslashes keep a reader from finding markup, and an invisible word joiner from making a link of an address: the
-    extension for such links looks at the text after backslashes are gone.
+    Backslashes escape markup, and an invisible word joiner prevents links: the extension that makes links of addresses
+    runs after backslashes are removed.
     """
     escaped = _MARKUP.sub(r"\\\1", for_terminal(text))
     escaped = _BEGINS_A_BLOCK.sub(lambda found: f"&#{ord(found[0][0])};{found[0][1:]}", escaped)
@@ -45,15 +44,15 @@ def for_markdown(text: str) -> str:
 
 
 def for_csv(text: str) -> str:
-    """Text that spreadsheets take for text: an apostrophe stands before what they would compute."""
+    """Text for a spreadsheet, with an apostrophe before what it would compute."""
     shown = for_terminal(text)
     return f"'{shown}" if re.match(BEGINS_A_FORMULA, shown) else shown
 
 
 def for_chat(text: str) -> str:
-    """Text for between backticks in a message to a chat: it doesn't end the code, mention anybody or make a link.
+    """Text for a chat message, between backticks: it doesn't end the code, mention anybody or make a link.
 
-    Slack finds mentions and links, which it writes in angle brackets, inside of code too.
+    Slack finds mentions and links, which have angle brackets, inside code too.
     """
     return for_terminal(text).translate(_CHAT)
 
@@ -62,12 +61,12 @@ _CHAT = str.maketrans({"`": "'", "<": "‹", ">": "›"})
 
 
 def shortened(text: str, length: int) -> str:
-    """The head of a text, at most `length` characters, with an ellipsis where something was cut off."""
+    """The head of a text, at most `length` characters, with an ellipsis where it was cut off."""
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def _written(character: str) -> str:
-    """A character by its number."""
+    """A character as Python's escape sequence."""
     number = ord(character)
     if number < 0x100:
         return f"\\x{number:02x}"
@@ -78,7 +77,7 @@ def _without_link(found: re.Match[str]) -> str:
     return f":{_WORD_JOINER}//" if found[0] == "://" else found[0] + _WORD_JOINER
 
 
-# --- URLs, which may hold credentials ---------------------------------------------------------------------------
+# --- URLs, which may contain credentials ------------------------------------------------------------------------
 
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]{0,31}"
 _LINK_OF_A_CHAIN = re.compile(rf"::(?={_SCHEME}(?:://|::|$))")
@@ -88,12 +87,12 @@ _URL = re.compile(rf"((?<![A-Za-z0-9+.-]){_SCHEME}://)([^\s'\"<>]*)")
 
 
 def without_credentials(location: str) -> str:
-    """A path as it is; a URL, or a chain of them, without users, passwords and queries, which may hold a token."""
+    """A location without users, passwords and queries, which may contain a token; also a chain of URLs."""
     return "::".join(_plain(part) for part in _LINK_OF_A_CHAIN.split(location))
 
 
 def credentials(location: str) -> list[str]:
-    """Users, passwords and values of queries in a URL or a chain of them, as they are written and as they are meant."""
+    """Users, passwords and values of queries in a URL or a chain of them, encoded and decoded."""
     found: list[str] = []
     for part in _LINK_OF_A_CHAIN.split(location):
         user, _, query = _parts(part)
@@ -102,12 +101,12 @@ def credentials(location: str) -> list[str]:
 
 
 def has_password(location: str) -> bool:
-    """Whether a URL, or one of a chain, holds a password beside a user's name."""
+    """Whether a URL, or one of a chain, contains a password."""
     return any(":" in _parts(part)[0] for part in _LINK_OF_A_CHAIN.split(location))
 
 
 def redacted(text: str) -> str:
-    """A sentence with every URL in it as `without_credentials` gives it."""
+    """A sentence whose URLs have no credentials; see `without_credentials`."""
     return _URL.sub(lambda found: without_credentials(found[0]), text)
 
 
@@ -119,8 +118,8 @@ def _plain(part: str) -> str:
 def _parts(part: str) -> tuple[str, str, str]:
     """(user and password, host and path, query and fragment) of one URL; a plain path is its own path.
 
-    A password may hold a slash or a question mark that should have been encoded: up to the last `@`, text with a colon
-    in it counts as user and password.
+    A password may contain a slash or a question mark that should have been encoded: text with a colon before the last
+    `@` counts as user and password.
     """
     _, separator, rest = part.partition("://")
     if not separator:

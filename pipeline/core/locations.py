@@ -1,6 +1,6 @@
-"""Where a model lies: a folder on this machine, or a place that a compute keeps, named `<scheme>://<container>/<path>`.
+"""Locations of models: a local folder, or `<scheme>://<container>/<path>` in the storage of a compute backend.
 
-A compute registers its scheme, so that whoever meets a location of it can say which compute to choose.
+A compute backend registers its scheme, so that errors about a location can name the backend to choose.
 """
 
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ class RemoteLocation:
     """A location that is not on this machine.
 
     Attributes:
-        scheme: of the compute that keeps it.
-        container: such as the name of a Volume.
+        scheme: of the compute backend.
+        container: the name of a Volume, for example.
         path: in the container.
     """
 
@@ -25,7 +25,7 @@ class RemoteLocation:
 
     @property
     def way_out(self) -> str:
-        """What a person does to reach it."""
+        """How to reach it, for an error."""
         return _WAYS_OUT.get(self.scheme, f"no compute of this project knows {self.scheme}://")
 
     def __str__(self) -> str:
@@ -33,12 +33,12 @@ class RemoteLocation:
 
 
 def register_scheme(scheme: str, way_out: str) -> None:
-    """Let locations `<scheme>://…` be known; `way_out` says what a person does to reach one, in half a sentence."""
+    """Register locations `<scheme>://…`; `way_out` completes an error with how to reach one."""
     _WAYS_OUT[scheme] = way_out
 
 
 def remote_location(location: str) -> RemoteLocation | None:
-    """The place that a location names; None for a folder on this machine, or a hub id."""
+    """The parts of a remote location; None for a local folder or a hub id."""
     scheme, separator, rest = location.partition("://")
     if not separator:
         return None

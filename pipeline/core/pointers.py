@@ -1,4 +1,4 @@
-"""Pointers to stored values: which version of an asset was made, by which run, and what its file holds."""
+"""Pointers to stored values: the version of an asset, the run that made it, and the hash of its file."""
 
 from collections.abc import Mapping
 from pathlib import PurePosixPath
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from pydantic import ValidationError, field_validator
 
-from pipeline.core.errors import PipelineError, reason_of
+from pipeline.core.errors import DamagedError, PipelineError, reason_of
 from pipeline.core.foreign_text import shortened
 from pipeline.core.values import Stored, Upgrade
 
@@ -19,20 +19,20 @@ StoredT = TypeVar("StoredT", bound=Stored)
 
 
 def _without_hash(fields: dict[str, Any]) -> dict[str, Any]:
-    """Schema 2 holds the file's hash."""
+    """Schema 2 added the file's hash."""
     if "sha256" in fields:
         raise ValueError("a pointer of schema 1 has no sha256")
     return {**fields, "sha256": None}
 
 
 class Pointer(Stored):
-    """Which version of an asset was made.
+    """Names one stored version of an asset.
 
     Attributes:
         file: path of the value's main file below the asset's folder.
         run_id: the run that made it.
-        sha256: of the bytes of that file, which in turn names the hashes of the files beside it; None where a release
-            wrote it that knew no hashes.
+        sha256: of the bytes of that file, which in turn has the hashes of the files next to it; None in pointers of
+            the first release.
     """
 
     schema_number: ClassVar[int] = 2
@@ -53,7 +53,7 @@ class Pointer(Stored):
 
 
 class PointerSet(Stored):
-    """Pointers of assets that belong together. One file holds them, so they are replaced together or not at all.
+    """Pointers of assets that belong together, in one file, so they are replaced together or not at all.
 
     Attributes:
         pointers: by asset.
@@ -69,7 +69,7 @@ def read_pointer(kind: type[StoredT], path: "UPath | Path", asset: str) -> Store
 
     Raises:
         FileNotFoundError: when there is none.
-        PipelineError: when it can't be read.
+        PipelineError: when it can't be read: a `DamagedError`, or a `MismatchError` for one of a newer release.
     """
     try:
         content = path.read_bytes()
@@ -81,39 +81,35 @@ def read_pointer(kind: type[StoredT], path: "UPath | Path", asset: str) -> Store
 
 
 def pointer_of(kind: type[StoredT], content: bytes, path: "UPath | Path", asset: str) -> StoredT:
-    """As `read_pointer`, of bytes that were read.
-
-    Raises:
-        PipelineError: when they are no such pointer.
-    """
+    """As `read_pointer`, from the bytes of the file."""
     try:
         return kind.from_checked_json(content)
     except PipelineError as error:
-        raise PipelineError(f"{asset}: can't read {path}: {error}") from error
+        raise error.prefixed(f"{asset}: can't read {path}: ") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise unreadable(asset, path, error) from error
 
 
-def unreadable(asset: str, path: "UPath | Path", error: Exception) -> PipelineError:
-    """The error for a stored file that is gone or damaged."""
-    return PipelineError(f"{asset}: can't read {path} ({_reason(error)})", make_again=asset)
+def unreadable(asset: str, path: "UPath | Path", error: Exception) -> DamagedError:
+    """The error to raise for a stored file that is missing or damaged."""
+    return DamagedError(f"{asset}: can't read {path} ({_reason(error)})", make_again=asset, path=path)
 
 
-def changed(asset: str, path: "UPath | Path") -> PipelineError:
-    """The error for a stored file that doesn't hold what was written."""
-    return PipelineError(f"{asset}: the content of {path} has changed since it was written", make_again=asset)
+def changed(asset: str, path: "UPath | Path") -> DamagedError:
+    """The error to raise for a stored file whose content is not what was written."""
+    return DamagedError(f"{asset}: the content of {path} has changed since it was written", make_again=asset, path=path)
 
 
 _REASON_LENGTH = 100
 
 
 def _reason(error: Exception) -> str:
-    """What went wrong; of a value that lacks or has too many fields, the first field."""
+    """The message of an error; the first field of a validation error."""
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         reason = reason_of(ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}"))
     elif isinstance(error, OSError) and error.strerror:
-        # Without the path, which the message has already.
+        # Without the path, which the line has already.
         reason = error.strerror
     else:
         reason = f"no {error}" if isinstance(error, KeyError) else reason_of(error)

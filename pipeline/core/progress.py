@@ -1,4 +1,4 @@
-"""Typed progress events, and the sinks that carry them.
+"""Typed progress events, and the sinks that receive them.
 
 A step of a Dagster run has no terminal of its own. It appends events as JSON lines to the file that
 `PIPELINE_PROGRESS_FILE` names; the command line follows that file and shows them. In Dagster's event log
@@ -33,7 +33,7 @@ class StepEnded:
 
 @dataclass(frozen=True)
 class Advanced:
-    """A countable piece of work advanced: `done` of `total` units of the `stage`."""
+    """A stage of the work advanced: `done` of `total` units."""
 
     stage: str
     done: int
@@ -42,7 +42,7 @@ class Advanced:
 
 @dataclass(frozen=True)
 class TrainingResumed:
-    """The training goes on from a checkpoint of an earlier attempt."""
+    """The training continues from a checkpoint of an earlier attempt."""
 
     step: int
     total_steps: int
@@ -71,7 +71,7 @@ class TrainingStep:
 
 @dataclass(frozen=True)
 class TrainingAdvanced:
-    """The optimiser took a step between two of `TrainingStep`."""
+    """The optimiser took a step between two `TrainingStep` events."""
 
     step: int
     total_steps: int
@@ -104,7 +104,7 @@ class CheckpointSaved:
 
 @dataclass(frozen=True)
 class LogLine:
-    """A line that the machine which works has to say, and no event stands for."""
+    """A line of the log of the working machine, for which there is no event."""
 
     text: str
 
@@ -127,7 +127,7 @@ _EVENT_TYPES: dict[str, type[Any]] = {cls.__name__: cls for cls in get_args(Prog
 
 
 def ignore(event: ProgressEvent) -> None:
-    """A sink for callers that don't want to know."""
+    """A sink that ignores the events."""
 
 
 def to_json_line(event: ProgressEvent) -> str:
@@ -136,7 +136,7 @@ def to_json_line(event: ProgressEvent) -> str:
 
 
 def from_json_line(line: str) -> ProgressEvent:
-    """The event that `to_json_line` wrote.
+    """The event from a line of `to_json_line`.
 
     Raises:
         ValueError: for anything else.
@@ -178,17 +178,17 @@ def describe(event: ProgressEvent) -> str:
 
 
 class Pace:
-    """Decides which advances of a piece of work to report: at most `limit` of them."""
+    """Decides which events of a stage to report: at most `limit` of them."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._reported: dict[str, int] = {}
 
     def is_due(self, stage: str, done: int, total: int) -> bool:
-        """Whether the stage has advanced by a `limit`-th since its last report."""
+        """Whether the stage has advanced by 1 / `limit` since its last report."""
         share = done * self._limit // total if total else 0
         if share < self._reported.get(stage, 0):
-            # The stage began anew.
+            # The stage has restarted.
             self._reported[stage] = 0
         if share <= self._reported.get(stage, 0):
             return False
@@ -198,7 +198,7 @@ class Pace:
 
 @dataclass
 class LogLines:
-    """Passes on a bounded number of lines: milestones always, steps and counts at most `limit` times each."""
+    """Logs a bounded number of lines: milestones always, steps and counts at most `limit` times each."""
 
     log: Callable[[str], None]
     limit: ClassVar[int] = 25
@@ -207,7 +207,7 @@ class LogLines:
         self._pace = Pace(self.limit)
 
     def __call__(self, event: ProgressEvent) -> None:
-        """Log the event if its turn has come."""
+        """Log the event if it is due."""
         match event:
             case TrainingStep(step=done, total_steps=total):
                 due = self._pace.is_due("training", done, total)
@@ -223,7 +223,7 @@ class LogLines:
 
 @dataclass
 class TrainingSignal:
-    """Passes on a bounded number of measurements of a training, each with the newest dev average precision."""
+    """Observes a bounded number of training steps, each with the newest dev average precision."""
 
     observe: Callable[[dict[str, float]], None]
     limit: ClassVar[int] = 40
@@ -233,7 +233,7 @@ class TrainingSignal:
         self._dev: dict[str, float] = {}
 
     def __call__(self, event: ProgressEvent) -> None:
-        """Remember the dev evaluation, or tell of the step if its turn has come."""
+        """Remember a dev evaluation, or observe a step if it is due."""
         match event:
             case DevEvaluated():
                 self._dev = {"dev_average_precision": event.average_precision}
@@ -260,7 +260,7 @@ def progress_file_sink() -> OnProgress:
     path = Path(name)
 
     def append(event: ProgressEvent) -> None:
-        # One short write in append mode: lines of several processes don't mix.
+        # One short write in append mode, so that lines of several processes don't mix.
         with path.open("a", encoding="utf-8") as file:
             file.write(to_json_line(event) + "\n")
 

@@ -1,21 +1,21 @@
-"""Where the values of assets lie: by content version, with a pointer to the current one.
+"""Stores the values of assets by content version, with a pointer to the current one.
 
 Layout below the home folder (`PIPELINE_HOME`), for every asset::
 
     <asset>/<version>.parquet | <version>.json | <version>/…     the values, each written once
-    <asset>/runs/<run id>.json                                   which version a run made
-    <asset>/current.json                                         which version was made last
+    <asset>/runs/<run id>.json                                   the version that a run made
+    <asset>/current.json                                         the version that was made last
 
 A version is a content hash. Where two values have the same version and differ in what it leaves out, such as speed, the
-second one's name has the head of its file's hash behind the version. A run reads what it made itself before it reads
-what is current, so it never picks up a neighbour's rows.
+second one's name has the head of its file's hash after the version. A run reads what it made itself before what is
+current, so it never reads the rows of another run.
 
-Assets that belong together, such as the three splits, are pointed to by one file, so that a reader finds all of one
-making whatever happened to the writer::
+Assets that belong together, such as the three splits, have one file with their pointers, so that a reader finds values
+of one run, whatever happened to the writer::
 
     together/<name>/runs/<run id>.json, together/<name>/current.json
 
-Their own pointers are written after it, for whoever lists the assets.
+Their own pointers are written after it, for lists of the assets.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipeline.core.checksums import checked_json, read_checked
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import MismatchError, NotFoundError, PipelineError
 from pipeline.core.files import bytes_sha256, free_name, write_bytes
 from pipeline.core.locks import locked
 from pipeline.core.pointers import Pointer, PointerSet, changed, pointer_of, read_pointer, unreadable
@@ -44,19 +44,19 @@ UNREADABLE = "unreadable"
 _SUCCESSORS = "after"
 _TOGETHER_FOLDER = "together"
 _CREATE_ONCE = {"s3", "s3a", "gs", "gcs", "memory"}
-"""Protocols whose fsspec implementations create a file only where there is none (`mode="create"`): by a condition of
-the store itself, not by looking first."""
+"""Protocols whose fsspec implementations create a file only where there is none (`mode="create"`), by a conditional
+write of the store."""
 
 _TOGETHER: dict[str, tuple[str, ...]] = {}
 
 
 def register_together(name: str, assets: Sequence[str]) -> None:
-    """Have these assets published together or not at all, under this name."""
+    """Publish these assets together or not at all, under this name."""
     _TOGETHER[name] = tuple(assets)
 
 
 def _set_of(asset: str) -> str | None:
-    """The name under which an asset is published together with others; None where it isn't."""
+    """The name of the set that an asset is published with; None where it is published alone."""
     return next((name for name, assets in _TOGETHER.items() if asset in assets), None)
 
 
@@ -75,7 +75,7 @@ class VersionStore:
         """The home folder as a path object: a plain absolute `Path` on the local disk."""
         if "://" not in self.home and "::" not in self.home:
             return Path(self.home).expanduser().absolute()
-        # Costs more than all else here, and few homes are URLs.
+        # A slow import, and few homes are URLs.
         from upath import UPath
 
         path = UPath(self.home)
@@ -88,7 +88,7 @@ class VersionStore:
     # --- writing ---
 
     def point_to(self, asset: str, pointer: Pointer) -> None:
-        """Record what `pointer.run_id` made and make it current, each atomically, the run's own record first."""
+        """Record what a run made and make it current, each atomically, the run's own record first."""
         if name := _set_of(asset):
             with locked(self._set_folder(name)):
                 self._publish(name, {**self._current_set(name), asset: pointer}, pointer.run_id, {asset: pointer})
@@ -97,10 +97,10 @@ class VersionStore:
             write_bytes(self.folder(asset) / _CURRENT, pointer.to_checked_json())
 
     def point_to_together(self, pointers: Mapping[str, Pointer], run_id: str) -> None:
-        """As `point_to`, for all assets of a set that is registered: all of them or none.
+        """As `point_to`, for all assets of a registered set, or for none of them.
 
         Raises:
-            ValueError: when they are no such set.
+            ValueError: when they are no registered set.
         """
         name = next((name for name, assets in _TOGETHER.items() if set(assets) == set(pointers)), None)
         if name is None:
@@ -109,11 +109,11 @@ class VersionStore:
             self._publish(name, pointers, run_id, pointers)
 
     def note_run(self, asset: str, pointer: Pointer) -> None:
-        """Record what `pointer.run_id` made, and leave the current value as it is."""
+        """Record what a run made, and leave the current value as it is."""
         write_bytes(self.folder(asset) / "runs" / f"{pointer.run_id}.json", pointer.to_checked_json())
 
     def write(self, asset: str, value: StoredValue, run_id: str) -> Pointer:
-        """Write a value that is one file, and return what points to it; nothing points to it yet."""
+        """Write a value of one file; returns a pointer to it, which is not stored yet."""
         folder, content = self.folder(asset), stored_text(value).encode()
         with locked(folder):
             file = free_name(folder, f"{value.data_version}.json", content)
@@ -121,19 +121,19 @@ class VersionStore:
         return Pointer(version=value.data_version, file=file, run_id=run_id, sha256=bytes_sha256(content))
 
     def state(self, asset: str) -> str:
-        """What is current, as `replace` asks for it: the hash of the pointer's bytes, `nothing`, or `unreadable`."""
+        """The current state for `replace`: the hash of the pointer's bytes, `nothing`, or `unreadable`."""
         try:
             content = self._current(asset)
         except PipelineError:
-            # What can't be read is replaced.
+            # An unreadable pointer is replaced.
             return UNREADABLE
         return NOTHING if content is None else bytes_sha256(content)
 
     def replace(self, asset: str, state: str, pointer: Pointer) -> bool:
-        """As `point_to`, unless something else has become current since `state` was looked at.
+        """As `point_to`, unless something else has become current since `state` was called.
 
         On this machine the kernel's lock on the asset's folder makes it one operation. On a store that can create a
-        file only where there is none, the successor of each state is such a file. Elsewhere nothing guards (see
+        file only where there is none, the successor of each state is such a file. Other stores have no guard (see
         `unguarded`).
 
         Returns:
@@ -155,7 +155,7 @@ class VersionStore:
 
     @property
     def unguarded(self) -> str:
-        """What a person should know where nothing keeps two writers apart; empty where something does."""
+        """A warning where two writers could overwrite each other; empty where a lock or the store prevents it."""
         if isinstance(self.root, Path) or self._creates_once:
             return ""
         return "nothing guards this PIPELINE_HOME against two promotions at once: promote from one place at a time"
@@ -191,7 +191,7 @@ class VersionStore:
         try:
             return read_pointer(PointerSet, self._set_folder(name) / _CURRENT, name).pointers
         except (FileNotFoundError, PipelineError):
-            # What can't be read is replaced.
+            # An unreadable pointer is replaced.
             return {}
 
     def _publish(
@@ -207,7 +207,7 @@ class VersionStore:
     # --- finding ---
 
     def has(self, asset: str) -> bool:
-        """Whether the asset has ever been made here."""
+        """Whether the asset has ever been stored here."""
         return self._current(asset) is not None
 
     def assets(self) -> list[str]:
@@ -218,7 +218,8 @@ class VersionStore:
         """The pointer of the first of `run_ids` that made this asset, else the current one.
 
         Raises:
-            PipelineError: when there is none, or it can't be read.
+            NotFoundError: when there is none.
+            PipelineError: when it can't be read.
         """
         folder, name = self.folder(asset), _set_of(asset)
         for place in [*(f"runs/{run_id}.json" for run_id in run_ids), _CURRENT]:
@@ -231,7 +232,7 @@ class VersionStore:
                     return pointer_of(Pointer, content, folder / place, asset)
             except FileNotFoundError:
                 continue
-        raise PipelineError(f"there is no {asset} in {self.home} yet: make it first")
+        raise NotFoundError(f"there is no {asset} in {self.home} yet: make it first", asset=asset, home=self.home)
 
     def _in_set(self, name: str, asset: str, place: str) -> Pointer | None:
         try:
@@ -240,7 +241,7 @@ class VersionStore:
             return None
 
     def pointer_files(self) -> "Iterator[tuple[str, UPath | Path, type[Pointer | PointerSet]]]":
-        """(asset or name of a set, path, type) of every pointer that there is."""
+        """(asset or name of a set, path, type) of every pointer."""
         kinds: tuple[tuple[str, type[Pointer | PointerSet]], ...] = (
             ("*", Pointer),
             (f"{_TOGETHER_FOLDER}/*", PointerSet),
@@ -252,7 +253,7 @@ class VersionStore:
             yield from ((path.parent.parent.name, path, kind) for path in sorted(runs, key=str))
 
     def pointers_in(self, name: str, path: "UPath | Path", kind: type[Pointer | PointerSet]) -> Mapping[str, Pointer]:
-        """What one of `pointer_files` points to, by asset.
+        """The pointers in one of `pointer_files`, by asset.
 
         Raises:
             PipelineError: when it can't be read.
@@ -261,10 +262,10 @@ class VersionStore:
         return found.pointers if isinstance(found, PointerSet) else {name: found}
 
     def files_beside(self, asset: str, pointer: Pointer) -> "Mapping[UPath | Path, str]":
-        """SHA-256 of each file that lies beside the one that a pointer names, as that one says.
+        """SHA-256 of each file next to the one that a pointer names, according to that file.
 
         Raises:
-            PipelineError: when it is gone, or isn't what was written.
+            DamagedError: when it is missing, or isn't what was written.
         """
         path = self.folder(asset) / pointer.file
         if path.suffix != ".json":
@@ -273,24 +274,28 @@ class VersionStore:
         return {path.parent / name: sha256 for name, sha256 in files.items()}
 
     def made_by(self, asset: str, run_id: str) -> Pointer | None:
-        """What this very run has recorded of an asset; None where it has recorded nothing that can be read."""
+        """The pointer that this run has recorded for an asset; None where there is no readable one."""
         try:
             return read_pointer(Pointer, self.folder(asset) / "runs" / f"{run_id}.json", asset)
         except (FileNotFoundError, PipelineError):
             return None
 
     def of_run(self, asset: str, run_id: str) -> Pointer:
-        """What one run made of an asset; the head of its id is enough, as the UI shows it.
+        """The pointer of one run for an asset; the beginning of its id is enough, as the UI shows it.
 
         Raises:
-            PipelineError: when no run of that id made it, or several did, or its pointer can't be read.
+            NotFoundError: when no run of that id made it, or several did.
+            PipelineError: when its pointer can't be read.
         """
         folder = self.folder(asset) / "runs"
         found = sorted(path for path in folder.glob("*.json") if path.name.startswith(run_id)) if run_id else []
         if len(found) != 1:
-            known = "several runs begin like that" if found else "no run of that id did"
-            raise PipelineError(
-                f"run {run_id!r} made no {asset} in {self.home}: {known}; take the whole id from the UI"
+            matches = f"{len(found)} runs begin with it" if found else "no run has this id"
+            raise NotFoundError(
+                f"run {run_id!r} made no {asset} in {self.home}, as {matches}: take the whole id from the UI",
+                run_id=run_id,
+                asset=asset,
+                matches=len(found),
             )
         return read_pointer(Pointer, found[0], asset)
 
@@ -300,7 +305,7 @@ class VersionStore:
         """The bytes of the file that a pointer names.
 
         Raises:
-            PipelineError: when it is gone, or isn't what was written.
+            DamagedError: when it is missing, or isn't what was written.
         """
         path = self.folder(asset) / pointer.file
         try:
@@ -315,37 +320,41 @@ class VersionStore:
         """The value that a pointer stands for.
 
         Raises:
-            PipelineError: when its file is gone, or isn't what was written.
+            PipelineError: when its file is missing, isn't what was written, or is of a newer release.
         """
         path = self.folder(asset) / pointer.file
         name, fields = _stored(self.read_bytes(asset, pointer), asset, path)
         if name != kind.stored_name:
-            raise unreadable(asset, path, ValueError(f"it holds a {name}, not a {kind.stored_name}"))
+            raise unreadable(asset, path, ValueError(f"it contains a {name}, not a {kind.stored_name}"))
         return _checked(kind, fields, asset, path, pointer)
 
     def read_any(self, asset: str, kinds: Mapping[str, type[StoredValue]], pointer: Pointer) -> StoredValue:
-        """As `read`, of whichever of `kinds` (by their stored names) the file holds.
+        """As `read`, of any of `kinds` (by their stored names).
 
         Raises:
-            PipelineError: also when it holds a type that isn't among them.
+            PipelineError: also when the file has another type.
         """
         path = self.folder(asset) / pointer.file
         name, fields = _stored(self.read_bytes(asset, pointer), asset, path)
         if name not in kinds:
-            raise PipelineError(f"{asset}: {path} holds a {name}, which this release doesn't know: upgrade the project")
+            raise MismatchError(
+                f"{asset}: {path} contains a {name}, which this release doesn't know: upgrade the project",
+                path=path,
+                type=name,
+            )
         return _checked(kinds[name], fields, asset, path, pointer)
 
     def versions(self, asset: str, file: str) -> Iterator[Pointer]:
-        """Every version of an asset that is stored as a folder with this file in it, whichever run made it."""
+        """Every version of an asset that is stored as a folder with this file, of any run."""
         for name in sorted(path.parent.name for path in self.folder(asset).glob(f"*/{file}")):
             yield Pointer(version=name.partition("-")[0], file=f"{name}/{file}", run_id="")
 
 
 def stored_text(value: StoredValue, files: Mapping[str, str] | None = None) -> str:
-    """What `VersionStore.read` reads: JSON with the type's name and a checksum of itself.
+    """The JSON of a value, with its type's name and a checksum of itself, for `VersionStore.read`.
 
     Args:
-        files: SHA-256 of each file that lies beside it, by its path from there.
+        files: SHA-256 of each file next to it, by relative path.
     """
     fields = {"files": dict(files or {}), "type": value.stored_name, "value": value.model_dump(mode="json")}
     return checked_json(fields).decode()
@@ -361,19 +370,19 @@ def _document(content: bytes, asset: str, path: "UPath | Path") -> dict[str, Any
     try:
         document = read_checked(content)
         if not isinstance(document, dict) or not {"type", "value"} <= set(document) <= {"files", "type", "value"}:
-            raise ValueError("it holds no stored value")
+            raise ValueError("it contains no stored value")
     except ValueError as error:
         raise unreadable(asset, path, error) from error
     return document
 
 
 def _checked(kind: type[ValueT], fields: Any, asset: str, path: "UPath | Path", pointer: Pointer) -> ValueT:
-    """The value of these fields, if it has the version that the pointer says."""
+    """The value of these fields, if it has the version of the pointer."""
     try:
         value = kind.from_stored(fields)
         version = value.data_version
     except PipelineError as error:
-        raise PipelineError(f"{asset}: can't read {path}: {error}") from error
+        raise error.prefixed(f"{asset}: can't read {path}: ") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise unreadable(asset, path, error) from error
     if version != pointer.version:

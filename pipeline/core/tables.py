@@ -11,8 +11,8 @@ class Table:
     """A table of formatted cells.
 
     Attributes:
-        caption: what it shows, for readers who don't see where it stands.
-        texts: how many of the first columns hold text; the others hold numbers.
+        caption: what it shows, for readers of the table alone.
+        texts: the number of leading columns with text; the others have numbers.
     """
 
     caption: str
@@ -22,12 +22,12 @@ class Table:
 
 
 def markdown_lines(table: Table) -> Iterator[str]:
-    """A table in GitHub's Markdown, numbers flush right."""
+    """A table in GitHub's Markdown, with numbers aligned right."""
     return _lines(table, for_markdown)
 
 
 def terminal_lines(table: Table) -> Iterator[str]:
-    """The same for a terminal, where nothing needs a backslash."""
+    """The same for a terminal, without backslashes."""
     return _lines(table, for_terminal)
 
 

@@ -1,16 +1,16 @@
-"""Values that are stored as JSON and outlive the code that wrote them, and the upgrade of what older code wrote.
+"""Values that are stored as JSON and outlive the code that wrote them, with upgrades from earlier schemas.
 
-Every stored type has a schema number, which stands in what it writes::
+Every stored type writes its schema number::
 
     {"type": "FineTunedModel", "value": {"schema": 1, "model": {"schema": 1, …}, …}}
 
-A field that is added, removed or given another meaning takes three steps: raise `schema_number`, write the upgrade from
-the number before, and renew the snapshot of the stored types in the tests, which fails until then. A value without a
-number is of schema 1: the first release wrote none. A `Stored` in another one has a number of its own, and an upgrade
-never looks into it. A plain `FrozenModel` inside one has none: raise the number of its holder.
+To add or remove a field, or change its meaning: raise `schema_number`, write the upgrade from the number before, and
+update the snapshot of the stored types in the tests, which fail until then. A value without a number is of schema 1:
+the first release wrote none. A `Stored` inside another one has its own number and upgrades. A plain `FrozenModel`
+inside one has none: raise the number of its owner.
 
-A version that is made from fields of a value must name these fields. If it took all of them, an added field would give
-every stored value another version, and none could be read any more.
+A version that is computed from fields of a value must name these fields. If it took all of them, an added field would
+change the version of every stored value, and none could be read any more.
 """
 
 import logging
@@ -30,20 +30,20 @@ from pydantic import (
 )
 
 from pipeline.core.checksums import checked_json, read_checked
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import MismatchError
 
 SCHEMA_KEY = "schema"
 
 Upgrade = Callable[[dict[str, Any]], dict[str, Any]]
-"""From the fields of one schema number to those of the next."""
+"""Turns the fields of one schema number into those of the next."""
 
 FROM_STORE = {"from_store": True}
-"""Context in which pydantic reads values that were stored, as parts of what is not stored itself too."""
+"""Validation context for stored values, also as parts of values that are not stored."""
 
 
 class FrozenModel(BaseModel):
-    """A value whose fields are checked once, and don't change. Its validator is built when it is first used: most types
-    are only named while the definitions load."""
+    """An immutable value with checked fields. Its validator is built on first use, as most types are not used while the
+    definitions load."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
@@ -143,11 +143,11 @@ class Stored(FrozenModel):
 
     @classmethod
     def from_stored(cls, stored: Any) -> Self:
-        """The value of what any release up to this one has written.
+        """The value that any release up to this one has written.
 
         Raises:
-            PipelineError: when a newer release wrote it.
-            pydantic.ValidationError: when it is no such value.
+            MismatchError: when a newer release wrote it.
+            pydantic.ValidationError: when it is invalid.
         """
         return cls.model_validate(stored, context=FROM_STORE)
 
@@ -157,12 +157,12 @@ class Stored(FrozenModel):
         return cls.model_validate_json(text, context=FROM_STORE)
 
     def to_checked_json(self) -> bytes:
-        """The value as a file of its own, which carries a checksum of itself."""
+        """The value as a file with a checksum of itself."""
         return checked_json(self.model_dump(mode="json"))
 
     @classmethod
     def from_checked_json(cls, content: bytes) -> Self:
-        """As `from_stored`, from such a file, or from one of an earlier release, which has no checksum.
+        """As `from_stored`, from the bytes of a file; earlier releases wrote no checksum.
 
         Raises:
             ValueError: when it is not what was written.
@@ -178,9 +178,12 @@ class Stored(FrozenModel):
         if not isinstance(number, int) or number < 1:
             raise ValueError(f"{number!r} is no schema number")
         if number > cls.schema_number:
-            raise PipelineError(
-                f"a {cls.__name__} of schema {number} was written by a newer release of this project; this one reads "
-                f"up to {cls.schema_number}: upgrade the project"
+            raise MismatchError(
+                f"a {cls.__name__} of schema {number} was written by a newer release, and this one reads up to schema "
+                f"{cls.schema_number}: upgrade the project",
+                type=cls.__name__,
+                schema=number,
+                newest=cls.schema_number,
             )
         for older in range(number, cls.schema_number):
             values = cls.upgrades[older](values)
@@ -192,10 +195,10 @@ class Stored(FrozenModel):
 
 
 class StoredValue(Stored, ABC):
-    """A stored value that an asset is, with a version.
+    """The stored value of an asset, with a version.
 
     Attributes:
-        stored_name: what the value is called where it is stored. It stays when the class is renamed.
+        stored_name: the name of the type in files. It stays when the class is renamed.
     """
 
     stored_name: ClassVar[str]
@@ -203,15 +206,15 @@ class StoredValue(Stored, ABC):
     @property
     @abstractmethod
     def data_version(self) -> str:
-        """Content hash of what the value stands for, whatever machine made it."""
+        """Content hash of what the value stands for, independent of the machine."""
 
 
 class Interval(FrozenModel):
     """A figure with its 95 % interval.
 
     Attributes:
-        estimate: on the data as they are.
-        low, high: between which 95 % of the resampled figures lie.
+        estimate: on all data.
+        low, high: bounds of 95 % of the resampled figures.
     """
 
     estimate: float
@@ -228,7 +231,7 @@ class Interval(FrozenModel):
 
 
 class Cost(FrozenModel):
-    """What remote work is estimated to have cost, its GPU alone.
+    """The estimated cost of remote work, for its GPU alone.
 
     Attributes:
         amount: in `currency`.

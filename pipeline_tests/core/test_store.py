@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.core import store as stores
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import DamagedError, NotFoundError
 from pipeline.core.store import NOTHING, Pointer, VersionStore
 
 
@@ -52,9 +52,9 @@ def test_a_run_that_makes_an_asset_again_reads_its_newer_version(store: VersionS
 
 def test_an_asset_never_made_is_named(store: VersionStore) -> None:
     store.point_to("splits", pointer("v1", "run-a"))
-    with pytest.raises(PipelineError, match=r"there is no raw_quora_dataset in .* yet: make it first") as caught:
+    with pytest.raises(NotFoundError) as caught:
         store.resolve("raw_quora_dataset", ["run-a"])
-    assert store.home in str(caught.value)
+    assert caught.value.values == {"asset": "raw_quora_dataset", "home": store.home}
 
 
 # --- only what was seen is replaced ---
@@ -134,8 +134,9 @@ def test_a_set_of_an_earlier_release_is_read_until_a_new_one_is_there(
 def test_a_set_that_cannot_be_read_is_replaced(store: VersionStore, trio: tuple[str, ...]) -> None:
     store.point_to_together(of("1", "run-1", trio), "run-1")
     (store.root / "together" / "trio" / "current.json").write_bytes(b"{")
-    with pytest.raises(PipelineError, match=r"a: can't read .*current\.json .*: make a again"):
+    with pytest.raises(DamagedError) as caught:
         store.resolve("a")
+    assert caught.value.make_again == "a"
     store.point_to_together(of("2", "run-2", trio), "run-2")
     assert versions(store, trio) == ["2a", "2b", "2c"]
 
@@ -153,9 +154,8 @@ def test_a_pointer_out_of_its_folder_is_none(store: VersionStore, file: str) -> 
     path = store.folder("splits") / "current.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"version": "v", "file": file, "run_id": "r"}))
-    with pytest.raises(PipelineError, match="can't read") as caught:
+    with pytest.raises(DamagedError):
         store.resolve("splits")
-    assert "\n" not in str(caught.value)
 
 
 def test_a_pointer_of_the_first_release_has_no_hash_and_may_not_claim_one(store: VersionStore) -> None:
@@ -165,5 +165,5 @@ def test_a_pointer_of_the_first_release_has_no_hash_and_may_not_claim_one(store:
     path.write_text(json.dumps(fields))
     assert store.resolve("splits").sha256 is None
     path.write_text(json.dumps({**fields, "sha256": "0"}))
-    with pytest.raises(PipelineError, match="can't read"):
+    with pytest.raises(DamagedError):
         store.resolve("splits")
