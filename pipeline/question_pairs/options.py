@@ -1,12 +1,13 @@
 """Where question pairs come from and how they are split: the settings of the dataset."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from pipeline.core.errors import excerpt
 from pipeline.core.foreign_text import has_password, without_credentials
-from pipeline.core.values import FrozenModel
+from pipeline.core.values import FrozenModel, Settings
 
 PAIR_COLUMNS = ("pair_id", "question1_id", "question2_id", "question1", "question2", "is_duplicate")
 """The parts of a pair, for which a file may have column names of its own."""
@@ -15,8 +16,11 @@ Keep = Literal["keep", "drop"]
 Quoting = Literal["auto", "csv", "none"]
 
 
-class PairSource(FrozenModel):
+class PairSource(Settings):
     """Where the question pairs come from, and what is done with those that are broken or stand there twice."""
+
+    # The sample was generated, and another seed gave other pairs.
+    removed: ClassVar[Mapping[str, Any]] = {"sample_seed": 42}
 
     # A refused value may hold a password; pydantic would quote it.
     model_config = ConfigDict(hide_input_in_errors=True)
@@ -108,12 +112,6 @@ class PairSource(FrozenModel):
     )
     fraction: float = Field(
         default=1.0, gt=0, le=1, description="Share of the pairs to use, from the first on; the others are dropped."
-    )
-    sample_seed: int = Field(
-        default=42,
-        ge=0,
-        le=2**32 - 1,
-        description="Seed of the bundled sample: another seed draws other pairs.",
     )
 
     @field_validator("path", "corrections")

@@ -17,8 +17,7 @@ from pipeline.duplicates.stored import REVIEW_TABLE, MinedDuplicates, as_parquet
 from pipeline.orchestration.asset_values import store_value
 from pipeline.orchestration.steps import MINED
 from pipeline.question_pairs.options import PairSource
-from pipeline.question_pairs.sample.generator import bundled_sample
-from pipeline.question_pairs.sources import AuditedPairs, load_audited
+from pipeline.question_pairs.sources import AuditedPairs, load_audited, load_pairs
 from pipeline.reporting import result_files
 
 REPORT = "post_train_eval_report"
@@ -37,7 +36,7 @@ def corrected(path: Path) -> AuditedPairs:
 @pytest.fixture
 def mined(pipeline_home: Path) -> pd.DataFrame:
     """The likely wrong labels that the job `mine` has left: the first 150 pairs of the sample."""
-    pairs = bundled_sample(42).head(150)
+    pairs = load_pairs(PairSource()).pairs.head(150)
     columns = ["pair_id", "question1", "question2", "is_duplicate"]
     table = pa.Table.from_pandas(pairs[columns].assign(side="train", probability_of_label=0.1), preserve_index=False)
     files = {REVIEW_TABLE: as_parquet(table)}
@@ -79,7 +78,7 @@ def test_what_is_filled_in_corrects_labels_and_the_rest_waits(mined: pd.DataFram
         writer.writeheader()
         writer.writerows(rows)
     read = corrected(path)
-    changed = read.table.pairs["is_duplicate"].to_numpy() != bundled_sample(42)["is_duplicate"].to_numpy()
+    changed = read.table.pairs["is_duplicate"].to_numpy() != load_pairs(PairSource()).pairs["is_duplicate"].to_numpy()
     assert list(changed.nonzero()[0]) == [3, 140]
     assert read.audit.corrections == {"that confirm the label": 1, "that match no pair": 0, "without a label": 147}
 

@@ -9,7 +9,8 @@ import pytest
 from effort import exhaustive, tries
 
 from pipeline.core.files import PROJECT_ROOT, folder_sha256
-from pipeline.question_pairs.sample.generator import bundled_sample
+from pipeline.question_pairs.options import PairSource
+from pipeline.question_pairs.sources import load_pairs
 
 KILLER = """
 import os, random, shutil, signal, sys, time
@@ -59,7 +60,7 @@ print("shards when killed:", *shards)
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked processes")
 def test_killed_at_any_point_it_loses_and_doubles_nothing(deciding_model: Path, tmp_path: Path) -> None:
-    texts = bundled_sample()["question1"].drop_duplicates().head(1_200)
+    texts = load_pairs(PairSource()).pairs["question1"].drop_duplicates().head(1_200)
     source = tmp_path / "questions.txt"
     source.write_text("\n".join(texts), encoding="utf-8")
     result = subprocess.run(

@@ -16,7 +16,6 @@ from pipeline.core.tables import terminal_lines
 from pipeline.duplicates.tables import write_table
 from pipeline.question_pairs.changes import source_fingerprint
 from pipeline.question_pairs.options import PairSource
-from pipeline.question_pairs.sample.generator import bundled_sample
 from pipeline.question_pairs.sources import load_audited
 
 HEADER = "question1,question2,is_duplicate\n"
@@ -198,7 +197,7 @@ def test_questions_that_look_like_formulas_come_back_from_a_spreadsheet(tmp_path
 
 
 def test_the_bundled_sample_can_be_corrected_too(reviewed: Path) -> None:
-    sample = bundled_sample(42)
+    sample = load_audited(PairSource()).table.pairs
     row = sample[sample["is_duplicate"]].iloc[[7]]
     row[["question2", "question1"]].assign(is_duplicate="no").to_csv(reviewed, index=False)
     read = load_audited(PairSource(corrections=str(reviewed)))

@@ -9,7 +9,6 @@ from pydantic import ValidationError
 
 from pipeline.core.errors import PipelineError
 from pipeline.question_pairs.options import PairSource
-from pipeline.question_pairs.sample.generator import bundled_sample
 from pipeline.question_pairs.schema import PairTable
 from pipeline.question_pairs.sources import load_audited, load_pairs
 
@@ -315,10 +314,17 @@ def test_a_home_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_the_bundled_sample_is_the_default_and_says_so() -> None:
     table = load_pairs(PairSource())
-    pd.testing.assert_frame_equal(table.pairs, bundled_sample(42))
     assert table.origin.synthetic
     assert table.origin.dataset_version == table.data_version
-    assert load_pairs(PairSource(sample_seed=7)).data_version != table.data_version
+    assert table.data_version == "21c4189863b5543e"
+    settings = PairSource(columns={"question1": "ticket"}, labels={"1": 0}, max_rows=1, max_bytes=1_024)
+    assert load_pairs(settings).data_version == table.data_version
+
+
+def test_the_seed_of_the_sample_that_earlier_releases_had_is_read_and_no_other() -> None:
+    assert PairSource.model_validate({"sample_seed": 42}) == PairSource()
+    with pytest.raises(ValidationError, match="sample_seed was removed"):
+        PairSource.model_validate({"sample_seed": 7})
 
 
 def test_all_real_pairs_are_read(real_pairs_path: Path) -> None:

@@ -18,8 +18,8 @@ from pipeline.core.locks import LOCK_FILE, held_alone
 from pipeline.core.progress import LogLine, ProgressEvent, TrainingStep
 from pipeline.models.base_model import resolve_base_model
 from pipeline.models.options import BaseModelChoice
-from pipeline.question_pairs.sample.generator import bundled_sample
-from pipeline.question_pairs.schema import DataOrigin, PairTable
+from pipeline.question_pairs.options import PairSource
+from pipeline.question_pairs.sources import load_pairs
 from pipeline.training.checkpoints import CheckpointStore
 from pipeline.training.job import RunIdentity, TrainingJob
 from pipeline.training.recipe import Recipe
@@ -32,7 +32,7 @@ RECIPE = Recipe(epochs=1, batch_size=8, checkpoint_steps=2, learning_rate=1e-3, 
 
 @pytest.fixture(scope="module")
 def job(tiny_model: Path) -> TrainingJob:
-    pairs = PairTable(bundled_sample(), DataOrigin(source="bundled sample", synthetic=True))
+    pairs = load_pairs(PairSource())
     base = resolve_base_model(BaseModelChoice(model=str(tiny_model)))
     return TrainingJob(pairs.take(np.arange(48)), pairs.take(np.arange(48, 80)), base, RECIPE)
 

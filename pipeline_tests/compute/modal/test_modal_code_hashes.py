@@ -84,7 +84,6 @@ def test_comments_and_docstrings_anywhere_deploy_nothing_and_train_nothing(proje
         ("reporting/leaderboard.py", False, False),
         ("question_pairs/sides.py", False, False),
         ("question_pairs/sources.py", False, False),
-        ("question_pairs/sample/generator.py", False, False),
         ("quality/rules.py", False, False),
         ("command_line/results.py", False, False),
         ("settings/run_config.py", False, False),
