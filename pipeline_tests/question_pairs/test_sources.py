@@ -323,7 +323,7 @@ def test_the_bundled_sample_is_the_default_and_says_so() -> None:
 
 def test_the_seed_of_the_sample_that_earlier_releases_had_is_read_and_no_other() -> None:
     assert PairSource.model_validate({"sample_seed": 42}) == PairSource()
-    with pytest.raises(ValidationError, match="sample_seed was removed"):
+    with pytest.raises(ValidationError, match="sample_seed is 7, but this setting was removed"):
         PairSource.model_validate({"sample_seed": 7})
 
 
