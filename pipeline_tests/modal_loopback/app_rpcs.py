@@ -1,10 +1,9 @@
 """RPCs about the session (greetings, environment, token, blobs) and apps: their life, deployments, logs, containers."""
 
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 from google.protobuf.empty_pb2 import Empty
-from google.protobuf.timestamp_pb2 import Timestamp
 from modal_proto import api_pb2 as pb
 
 from .refusals import invalid, not_found, wrong_state
@@ -29,12 +28,6 @@ class SessionRpcs(Rpcs):
         settings = pb.EnvironmentSettings(image_builder_version=IMAGE_BUILDER_VERSION)
         metadata = pb.EnvironmentMetadata(name=name, settings=settings)
         return pb.EnvironmentGetOrCreateResponse(environment_id="en-loopback", metadata=metadata)
-
-    async def workspace_name_lookup(self, request: Empty) -> pb.WorkspaceNameLookupResponse:
-        return pb.WorkspaceNameLookupResponse(workspace_name="loopback", username="loopback")
-
-    async def token_info_get(self, request: pb.TokenInfoGetRequest) -> pb.TokenInfoGetResponse:
-        return pb.TokenInfoGetResponse(token_id=self._world.settings.token[0], workspace_name="loopback")
 
     async def blob_create(self, request: pb.BlobCreateRequest) -> pb.BlobCreateResponse:
         blob_id = self._world.new_id("bl")
@@ -128,31 +121,6 @@ class AppRpcs(Rpcs):
         await self._scheduler.stop(app)
         return Empty()
 
-    async def app_list(self, request: pb.AppListRequest) -> pb.AppListResponse:
-        apps = [
-            pb.AppListResponse.AppListItem(
-                app_id=app.id,
-                description=app.description,
-                state=app.state,
-                name=app.name,
-                created_at=app.created_at,
-                n_running_tasks=sum(
-                    len(function.containers) for function in self._world.functions.values() if function.app is app
-                ),
-            )
-            for app in self._world.apps.values()
-        ]
-        return pb.AppListResponse(apps=apps)
-
-    async def app_get_lifecycle(self, request: pb.AppGetLifecycleRequest) -> pb.AppGetLifecycleResponse:
-        return pb.AppGetLifecycleResponse(lifecycle=_lifecycle(self._world.app(request.app_id)))
-
-    async def app_deployment_history(self, request: pb.AppDeploymentHistoryRequest) -> pb.AppDeploymentHistoryResponse:
-        deployments = self._world.app(request.app_id).deployments
-        return pb.AppDeploymentHistoryResponse(
-            app_deployment_histories=deployments, production_app_version=len(deployments)
-        )
-
     async def app_get_logs(self, request: pb.AppGetLogsRequest) -> AsyncIterator[pb.TaskLogsBatch]:
         app = self._world.app(request.app_id)
         position = int(request.last_entry_id.partition("-")[0] or 0)
@@ -171,73 +139,15 @@ class AppRpcs(Rpcs):
             if position == len(app.logs):
                 await app.logged.wait(left)
 
-    async def app_fetch_logs(self, request: pb.AppFetchLogsRequest) -> pb.AppFetchLogsResponse:
-        return pb.AppFetchLogsResponse(batches=list(self._lines(request))[-(request.limit or 100) :])
-
-    async def app_count_logs(self, request: pb.AppCountLogsRequest) -> pb.AppCountLogsResponse:
-        width = request.bucket_secs or 1
-        counts: dict[int, list[int]] = {}
-        for batch in self._lines(request):
-            item = batch.items[0]
-            count = counts.setdefault(int(item.timestamp // width), [0, 0])
-            count[item.file_descriptor == pb.FILE_DESCRIPTOR_STDERR] += 1
-        buckets = [
-            pb.AppCountLogsResponse.LogBucket(
-                bucket_start_at=Timestamp(seconds=number * width), stdout_logs=out, stderr_logs=err
-            )
-            for number, (out, err) in sorted(counts.items())
-        ]
-        return pb.AppCountLogsResponse(buckets=buckets)
-
-    async def task_list(self, request: pb.TaskListRequest) -> pb.TaskListResponse:
-        tasks = [
-            pb.TaskStats(
-                task_id=container.task_id,
-                app_id=function.app.id,
-                app_description=function.app.description,
-                started_at=container.started_at,
-            )
-            for function in self._world.functions.values()
-            for container in function.containers.values()
-            if request.app_id in ("", function.app.id)
-        ]
-        return pb.TaskListResponse(tasks=tasks)
-
-    async def task_get_info(self, request: pb.TaskGetInfoRequest) -> pb.TaskGetInfoResponse:
-        container = self._world.container(request.task_id)
-        finished_at = container.finished_at or 0.0
-        info = pb.TaskInfo(id=container.task_id, started_at=container.started_at, finished_at=finished_at)
-        return pb.TaskGetInfoResponse(app_id=container.function.app.id, info=info)
-
-    async def container_stop(self, request: pb.ContainerStopRequest) -> pb.ContainerStopResponse:
-        container = self._world.container(request.task_id)
-        if request.graceful:
-            container.is_stopping = True
-            container.function.changed.announce()
-        else:
-            container.is_preempted = True  # what it was doing is done elsewhere
-            container.interrupt(self._world.settings.grace_seconds)
-        return pb.ContainerStopResponse()
-
     def _new_app(self, description: str, state: "pb.AppState.ValueType") -> App:
         app = App(self._world.new_id("ap"), description, state, {})
         self._world.apps[app.id] = app
         return app
 
-    def _lines(self, request: pb.AppFetchLogsRequest | pb.AppCountLogsRequest) -> Iterator[pb.TaskLogsBatch]:
-        since = _seconds(request.since)
-        until = _seconds(request.until) or float("inf")
-        for batch in self._world.app(request.app_id).logs:
-            item = batch.items[0]
-            if item.data and since <= item.timestamp <= until and _is_wanted(batch, request):
-                yield batch
 
-
-def _is_wanted(
-    batch: pb.TaskLogsBatch, request: pb.AppGetLogsRequest | pb.AppFetchLogsRequest | pb.AppCountLogsRequest
-) -> bool:
+def _is_wanted(batch: pb.TaskLogsBatch, request: pb.AppGetLogsRequest) -> bool:
     item = batch.items[0]
-    descriptor = request.file_descriptor if isinstance(request, pb.AppGetLogsRequest) else request.source
+    descriptor = request.file_descriptor
     return (
         request.function_call_id in ("", item.function_call_id)
         and request.function_id in ("", batch.function_id)
@@ -245,10 +155,6 @@ def _is_wanted(
         and descriptor in (pb.FILE_DESCRIPTOR_UNSPECIFIED, item.file_descriptor)
         and request.search_text in item.data
     )
-
-
-def _seconds(moment: Timestamp) -> float:
-    return moment.seconds + moment.nanos / 1e9
 
 
 def _lifecycle(app: App) -> pb.AppLifecycle:

@@ -87,10 +87,6 @@ class FunctionRpcs(Rpcs):
             self._world.variants[key] = self._world.functions[variant.id] = variant
         return pb.FunctionBindParamsResponse(bound_function_id=variant.id, handle_metadata=variant.handle)
 
-    async def function_get_current_stats(self, request: pb.FunctionGetCurrentStatsRequest) -> pb.FunctionStats:
-        function = self._world.function(request.function_id)
-        return pb.FunctionStats(backlog=len(function.pending), num_total_tasks=len(function.containers))
-
     def _check_references(self, definition: pb.Function) -> None:
         for mount_id in definition.mount_ids:
             self._world.mount(mount_id)
@@ -213,21 +209,6 @@ class CallRpcs(Rpcs):
             ),
         )
         return pb.FunctionCallGetInfoResponse(info=info)
-
-    async def function_get_call_graph(self, request: pb.FunctionGetCallGraphRequest) -> pb.FunctionGetCallGraphResponse:
-        call = self._world.call(request.function_call_id)
-        pending = _Result.GENERIC_STATUS_UNSPECIFIED
-        inputs = [
-            pb.InputCallGraphInfo(
-                input_id=each.id,
-                function_call_id=call.id,
-                task_id=each.latest_container,
-                status=each.result.status if each.result else pending,
-            )
-            for each in call.inputs
-        ]
-        described = pb.FunctionCallCallGraphInfo(function_call_id=call.id, function_name=call.function.name)
-        return pb.FunctionGetCallGraphResponse(inputs=inputs, function_calls=[described])
 
     async def container_hello(self, request: Empty) -> Empty:
         self._sending_container()

@@ -3,7 +3,6 @@
 import hashlib
 import sys
 
-from google.protobuf.empty_pb2 import Empty
 from modal_proto import api_pb2 as pb
 
 from .refusals import already_exists, invalid, not_found, wrong_state
@@ -74,19 +73,6 @@ class ImageRpcs(Rpcs):
         if missing:
             raise wrong_state(f"Secret {name!r} lacks the key {missing[0]!r}")
         return pb.SecretGetOrCreateResponse(secret_id=secret_id)
-
-    async def secret_list(self, request: pb.SecretListRequest) -> pb.SecretListResponse:
-        if request.pagination.created_before:  # everything was on the first page
-            return pb.SecretListResponse(environment_name="main")
-        items = [pb.SecretListItem(label=name, secret_id=each) for name, each in self._world.secret_names.items()]
-        return pb.SecretListResponse(items=items, environment_name="main")
-
-    async def secret_delete(self, request: pb.SecretDeleteRequest) -> Empty:
-        self._world.secret(request.secret_id)
-        del self._world.secrets[request.secret_id]
-        names = self._world.secret_names
-        self._world.secret_names = {name: each for name, each in names.items() if each != request.secret_id}
-        return Empty()
 
     def _has_file(self, digest: str) -> bool:
         return (self._world.folder / "mounted" / digest).is_file()

@@ -1,6 +1,5 @@
 """Functions are deployed, run, called, waited for and followed by the real client."""
 
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
 
@@ -141,16 +140,6 @@ def test_logs_of_a_call_stream_while_it_runs(sample: ModuleType, modal_loopback:
     assert seen[0][1] == "running"
 
 
-def test_logs_of_a_call_are_fetched_afterwards(sample: ModuleType, modal_loopback: LoopbackModal) -> None:
-    call = sample.describe.spawn(5)
-    call.get(timeout=20)
-
-    now = datetime.now(UTC)
-    lines = wait_until(lambda: [str(each) for each in call.logs.fetch(since=now - timedelta(minutes=1))])
-
-    assert "describing 5\n" in lines
-
-
 def test_modal_run_prints_logs_and_result_and_leaves_no_container(
     modal_loopback: LoopbackModal, tmp_path: Path
 ) -> None:
@@ -180,21 +169,6 @@ def test_each_modal_deploy_is_a_deployment_and_new_code_runs_after_it(
     deployments = modal_loopback.deployments()
     assert [(each.app, each.version) for each in deployments] == [("sample", 1), ("sample", 2)]
     assert len({each.app_id for each in deployments}) == 1
-
-
-def test_the_cli_lists_stops_and_shows_the_logs_of_an_app(
-    sample: ModuleType, modal_loopback: LoopbackModal, tmp_path: Path
-) -> None:
-    sample.describe.remote(6)
-
-    assert "sample" in modal_cli("app", "list", folder=tmp_path).stdout
-    assert "describing 6" in modal_cli("app", "logs", "sample", folder=tmp_path).stdout
-    stopped = modal_cli("app", "stop", "sample", "--yes", folder=tmp_path)
-    assert stopped.returncode == 0, stopped.stderr
-
-    assert modal_loopback.containers() == []
-    with pytest.raises(modal.exception.NotFoundError):
-        modal.Function.from_name("sample", "describe").hydrate()
 
 
 def test_requests_are_kept_for_the_test_to_look_at(sample: ModuleType, modal_loopback: LoopbackModal) -> None:

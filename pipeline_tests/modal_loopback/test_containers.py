@@ -9,7 +9,7 @@ import modal
 import pytest
 
 from modal_loopback import ContainerRecord, LoopbackModal, wait_until
-from modal_loopback.sample_app import deploy_sample_app, modal_cli
+from modal_loopback.sample_app import deploy_sample_app
 
 pytestmark = pytest.mark.slow
 
@@ -120,19 +120,6 @@ def test_a_call_that_still_waits_is_cancelled_without_a_container(
     assert [each.state for each in modal_loopback.calls()] == ["running", "cancelled"]
     assert [each.tries for each in modal_loopback.calls()] == [1, 0]
     first.cancel(terminate_containers=True)
-
-
-def test_the_cli_lists_and_stops_a_container_and_its_input_runs_in_another_one(
-    sample: ModuleType, modal_loopback: LoopbackModal, tmp_path: Path
-) -> None:
-    sample.sleep.spawn(60)
-    first = _working(modal_loopback)
-    assert first.task_id in modal_cli("container", "list", folder=tmp_path).stdout
-
-    stopped = modal_cli("container", "stop", first.task_id, "--yes", folder=tmp_path)
-
-    assert stopped.returncode == 0, stopped.stderr
-    wait_until(lambda: [each for each in modal_loopback.containers() if each.calls and each != first])
 
 
 def test_code_that_cant_be_imported_fails_the_call_with_its_own_error(

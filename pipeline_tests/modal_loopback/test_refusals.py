@@ -55,9 +55,7 @@ def _put(volume_id: str, path: str, content: bytes, receipt: bytes = b"") -> pb.
 @pytest.mark.parametrize(
     ("rpc", "request_"),
     [
-        ("AppGetLifecycle", pb.AppGetLifecycleRequest(app_id="ap-none")),
         ("AppPublish", pb.AppPublishRequest(app_id="ap-none")),
-        ("ContainerStop", pb.ContainerStopRequest(task_id="ta-none")),
         ("FunctionCallCancel", pb.FunctionCallCancelRequest(function_call_id="fc-none")),
         ("FunctionCreate", pb.FunctionCreateRequest(existing_function_id="fu-none")),
         ("FunctionGet", pb.FunctionGetRequest(app_name="none", object_tag="f")),

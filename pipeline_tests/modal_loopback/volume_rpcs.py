@@ -60,13 +60,6 @@ class VolumeRpcs(Rpcs):
         shutil.rmtree(volume.root)
         return Empty()
 
-    async def volume_rename(self, request: pb.VolumeRenameRequest) -> Empty:
-        volume = self._world.volume(request.volume_id)
-        if self._world.volume_named(request.name):
-            raise already_exists("Volume", request.name)
-        volume.name = request.name
-        return Empty()
-
     async def volume_list_files2(
         self, request: pb.VolumeListFiles2Request
     ) -> AsyncIterator[pb.VolumeListFiles2Response]:
@@ -130,21 +123,6 @@ class VolumeRpcs(Rpcs):
             shutil.rmtree(found)
         else:
             found.unlink()
-        return Empty()
-
-    async def volume_copy_files2(self, request: pb.VolumeCopyFiles2Request) -> Empty:
-        volume = self._world.volume(request.volume_id)
-        target = volume.locate(request.dst_path)
-        for path in request.src_paths:
-            source = volume.find(path)
-            to = target / source.name if target.is_dir() else target
-            if source.is_dir() and not request.recursive:
-                raise invalid(f"path {path!r} is a directory: copy it recursively")
-            if source.is_dir():
-                shutil.copytree(source, to)
-            else:
-                to.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(source, to)
         return Empty()
 
     async def volume_commit(self, request: pb.VolumeCommitRequest) -> pb.VolumeCommitResponse:

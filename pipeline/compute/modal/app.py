@@ -1,8 +1,8 @@
-"""The Modal app: what its containers are made of, and what they run.
+"""The Modal app: what its containers consist of, and the functions that they run.
 
 The functions are thin: they find their inputs in Volumes, call what the local compute calls, and commit. They import
-torch and what stands on it, which takes seconds and memory: the machine that orders the work needs none of it.
-`pipeline.compute.modal_app` is what `modal run` and `modal deploy` are pointed at.
+torch themselves, because the client imports this module too and shouldn't need torch. `modal run` and `modal deploy`
+start from `pipeline.compute.modal_app`.
 """
 
 import os
@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import modal
 import pyarrow as pa
@@ -20,7 +20,7 @@ from pipeline.compute.modal.code_hashes import app_name, dependencies, deploymen
 from pipeline.compute.modal.messages import (
     CheckMessage,
     EmbeddingMessage,
-    LookMessage,
+    InspectionMessage,
     MeasuringMessage,
     Outcome,
     TrainingMessage,
@@ -38,7 +38,7 @@ from pipeline.compute.modal.settings import (
     volume_location,
 )
 from pipeline.core.checksums import checked_json, read_checked
-from pipeline.core.errors import PipelineError, reason_of
+from pipeline.core.errors import DamagedError, PipelineError, ResourceError, UnavailableError, reason_of
 from pipeline.core.files import PROJECT_ROOT, write_bytes
 from pipeline.core.locations import remote_location
 from pipeline.core.progress import (
@@ -53,16 +53,22 @@ from pipeline.core.progress import (
 )
 from pipeline.evaluation.options import EvaluationOptions
 from pipeline.models.bundled import bundled_folder
+from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.info import ModelInfo
 from pipeline.question_pairs.schema import PairTable
 from pipeline.training.job import TrainingJob
 from pipeline.training.manifest import read_manifest, verify_files
 from pipeline.training.run_folder import RunFolder
 
-MOST_WITHOUT_PROGRESS = 4
+MAX_WITHOUT_PROGRESS = 4
 """Attempts in a row that may end without a new checkpoint."""
 
-# --- what a container is made of --------------------------------------------------------------------------------
+_SECONDS_BETWEEN_STEPS = 0.5
+
+Answer = tuple[str, bytes]
+"""The JSON of an `Outcome`, and the bytes of what is not in it."""
+
+# --- the containers ---------------------------------------------------------------------------------------------
 
 image = modal.Image.debian_slim(python_version="3.11")
 settings = ModalSettings.from_environment()
@@ -73,7 +79,7 @@ if modal.is_local():
     image = (
         image.add_local_file(PROJECT_ROOT / "constraints.txt", "/constraints.txt", copy=True)
         .uv_pip_install(*dependencies(), extra_options="--constraint /constraints.txt")
-        # Last, and mounted rather than copied: a change of the code rebuilds nothing.
+        # Last, and mounted rather than copied, so that changed code doesn't rebuild the image.
         .add_local_python_source("pipeline", ignore=lambda path: "pipeline" / path not in sent_files())
     )
 
@@ -86,9 +92,9 @@ _common: dict[str, Any] = {
     "volumes": {INPUTS_MOUNT: inputs, HUB_MOUNT: hub_cache},
     # Modal's own limit is 5 minutes.
     "timeout": settings.timeout,
-    # Containers read this file too, and must come to the same objects.
+    # Containers load this module too, and must define the same objects.
     "env": {"HF_HOME": HUB_MOUNT, "TOKENIZERS_PARALLELISM": "false", **settings.as_environment()},
-    # A container for each call: no state of one training reaches another.
+    # One container for each call, so that no state of one training reaches another.
     "single_use_containers": True,
 }
 _secrets = [modal.Secret.from_name(settings.hf_secret)] if settings.hf_secret else []
@@ -97,165 +103,204 @@ _worker: dict[str, Any] = {
     "gpu": list(settings.gpus) or None,
     "cpu": CPU_CORES,
     "secrets": _secrets,
-    # An attempt that is lost starts again at once, and goes on from the newest checkpoint.
+    # A lost attempt starts again at once, and resumes from the newest checkpoint.
     "retries": modal.Retries(max_retries=RETRIES, initial_delay=0.0),
 }
 
-# --- what it runs -----------------------------------------------------------------------------------------------
+# --- the functions ----------------------------------------------------------------------------------------------
 
 
 @app.function(**_worker)
-def fine_tune(job_text: str) -> tuple[str, bytes]:
-    """Train into the run's Volume, which is mounted for this call; takes a `TrainingMessage`, gives an `Outcome`."""
-    job = TrainingMessage.from_json(job_text)
-    volume, folder = modal.Volume.from_name(job.volume), RunFolder(Path(RUN_MOUNT))
-    report = _reporting(job.for_people, job.volume, volume.commit)
+def fine_tune(text: str) -> Answer:
+    """Train into the run's Volume, given a `TrainingMessage`; the outcome has the result."""
+    message = TrainingMessage.from_json(text)
+    volume, folder = modal.Volume.from_name(message.volume), RunFolder(Path(RUN_MOUNT))
+    report = _reporting(message.for_people, message.volume, volume.commit)
 
-    def work() -> Outcome:
+    def work() -> FineTunedModel:
         try:
             count_attempt(folder)
         finally:
             volume.commit()
-        # After the attempt is counted: one that runs out of memory here counts too.
+        # Imported after counting, so that an attempt that runs out of memory here counts too.
         from pipeline.training.fine_tune import fine_tune as train
 
-        splits = _split(job.train_version), _split(job.dev_version)
-        teacher = _local(job.teacher) if job.teacher else None
-        result = train(TrainingJob(*splits, _local(job.base_model), job.recipe, teacher), folder, report)
+        job = TrainingJob(
+            _split(message.train_version),
+            _split(message.dev_version),
+            _local(message.base_model),
+            message.recipe,
+            _local(message.teacher) if message.teacher else None,
+        )
+        result = train(job, folder, report)
         forget_attempts(folder)
         volume.commit()
-        return Outcome(result=result)
+        return result
 
-    return _on_gpu(work, job.needs_gpu, report).model_dump_json(), b""
+    return _on_gpu(work, message.needs_gpu, report)
 
 
 @app.function(**_worker)
-def evaluate(job_text: str) -> tuple[str, bytes]:
-    """Measure a model; takes a `MeasuringMessage`, gives an `Outcome` and the bytes of a `Measurement`."""
-    job = MeasuringMessage.from_json(job_text)
-    report = _reporting(job.for_people)
-    measured = []
+def evaluate(text: str) -> Answer:
+    """Evaluate a model, given a `MeasuringMessage`; returns the bytes of a `Measurement`."""
+    message = MeasuringMessage.from_json(text)
+    report = _reporting(message.for_people)
 
-    def work() -> Outcome:
+    def work() -> bytes:
         from pipeline.evaluation.measure import measure
         from pipeline.models.loading import load_model, quiet_libraries, resolve_device
 
         quiet_libraries()
-        model = load_model(_local(job.model), resolve_device(job.options.device))
-        splits = _split(job.eval_version), _split(job.dev_version)
-        measured.append(measure(model, *splits, job.options, report, stage=f"evaluating {job.model.name}").to_bytes())
-        return Outcome()
+        model = load_model(_local(message.model), resolve_device(message.options.device))
+        splits = _split(message.eval_version), _split(message.dev_version)
+        return measure(model, *splits, message.options, report, stage=f"evaluating {message.model.name}").to_bytes()
 
-    outcome = _on_gpu(work, job.needs_gpu, report)
-    return outcome.model_dump_json(), b"".join(measured)
+    return _on_gpu(work, message.needs_gpu, report)
 
 
 @app.function(**_common)
-def finished_result(job_text: str) -> tuple[str, bytes]:
-    """Hash a finished run's files, on a CPU and far from the container that wrote them; takes a `CheckMessage`."""
-    job, folder = CheckMessage.from_json(job_text), RunFolder(Path(RUN_MOUNT))
+def finished_result(text: str) -> Answer:
+    """Hash a finished run's files, given a `CheckMessage`, on a CPU and in another container than the one that wrote
+    them; the outcome has the result."""
+    message, folder = CheckMessage.from_json(text), RunFolder(Path(RUN_MOUNT))
 
-    def work() -> Outcome:
-        if job.fingerprint is not None:
-            return Outcome(result=folder.finished_result(job.fingerprint))
+    def work() -> FineTunedModel | None:
+        if message.fingerprint is not None:
+            return folder.finished_result(message.fingerprint)
         manifest = read_manifest(folder.path)
         verify_files(folder.path, manifest)
-        return Outcome(result=manifest.result)
+        return manifest.result
 
-    return _attempt(work).model_dump_json(), b""
+    return _answer(*_attempt(work))
 
 
 @app.function(**_common, secrets=_secrets)
-def look_at(job_text: str) -> tuple[str, bytes]:
-    """Look at a base model on a CPU; takes a `LookMessage`, gives an `Outcome` and a `ModelProperties` as JSON."""
-    job = LookMessage.from_json(job_text)
-    found = []
+def inspect_model(text: str) -> Answer:
+    """Inspect a base model on a CPU, given an `InspectionMessage`; returns the JSON of `ModelProperties`."""
+    message = InspectionMessage.from_json(text)
 
-    def work() -> Outcome:
-        from pipeline.models.look import look_at as look
+    def work() -> bytes:
+        from pipeline.models.look import look_at
 
-        found.append(look(_local(job.model)).model_dump_json().encode())
-        return Outcome()
+        return look_at(_local(message.model)).model_dump_json().encode()
 
-    return _attempt(work).model_dump_json(), b"".join(found)
+    return _answer(*_attempt(work))
 
 
 @app.function(**_common)
-def embed(job_text: str) -> tuple[str, bytes]:
-    """Embed a few questions on a CPU; takes an `EmbeddingMessage`, gives an `Outcome` and little-endian float32."""
-    job = EmbeddingMessage.from_json(job_text)
-    embedded = []
-
-    def work() -> Outcome:
-        from pipeline.models.encoding import embed_questions
-        from pipeline.models.loading import load_model, quiet_libraries
-
-        quiet_libraries()
-        model = load_model(_local(job.model), "cpu")
-        embedded.append(embed_questions(model, job.questions, EvaluationOptions().token_budget).astype("<f4").tobytes())
-        return Outcome()
-
-    return _attempt(work).model_dump_json(), b"".join(embedded)
+def embed(text: str) -> Answer:
+    """Embed a few questions on a CPU, given an `EmbeddingMessage`; returns little-endian float32."""
+    return _embed(text, "cpu")
 
 
 @app.function(**_worker)
-def embed_part(job_text: str) -> tuple[str, bytes]:
-    """Embed a part of a corpus where models are trained; takes and gives what `embed` does."""
-    job = EmbeddingMessage.from_json(job_text)
-    embedded = []
+def embed_part(text: str) -> Answer:
+    """Embed a part of a corpus on the hardware of trainings; otherwise like `embed`."""
+    return _embed(text, "auto")
 
-    def work() -> Outcome:
+
+def _embed(text: str, device: Literal["auto", "cpu"]) -> Answer:
+    message = EmbeddingMessage.from_json(text)
+
+    def work() -> bytes:
         from pipeline.models.encoding import embed_questions
         from pipeline.models.loading import load_model, quiet_libraries, resolve_device
 
         quiet_libraries()
-        model = load_model(_local(job.model), resolve_device("auto"))
-        vectors = embed_questions(model, job.questions, EvaluationOptions().token_budget)
-        embedded.append(vectors.astype("<f4").tobytes())
-        return Outcome()
+        model = load_model(_local(message.model), resolve_device(device))
+        return embed_questions(model, message.questions, EvaluationOptions().token_budget).astype("<f4").tobytes()
 
-    return _attempt(work).model_dump_json(), b"".join(embedded)
+    return _answer(*_attempt(work))
 
 
-# --- how it works there -----------------------------------------------------------------------------------------
+# --- attempts and answers ---------------------------------------------------------------------------------------
+
+Work = Callable[[], FineTunedModel | bytes | None]
 
 
-def _on_gpu(work: Callable[[], Outcome], needs_gpu: bool, report: OnProgress) -> Outcome:
-    """Do the work where a GPU was promised, if it is there."""
+def _on_gpu(work: Work, needs_gpu: bool, report: OnProgress) -> Answer:
+    """Attempt work, timed, and refuse it where a GPU was promised and is missing."""
     import torch
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     report(LogLine(f"a container works on {'a CPU' if gpu == 'none' else gpu}"))
     if needs_gpu and gpu == "none":
-        return Outcome(error="the container was promised a GPU and sees none: try again, or change PIPELINE_MODAL_GPU")
+        missing = UnavailableError("the container has no GPU: try again, or change PIPELINE_MODAL_GPU")
+        return _answer(Outcome.of_error(missing), b"")
     start = time.monotonic()
-    return _attempt(work).model_copy(update={"gpu": gpu, "seconds": time.monotonic() - start})
+    outcome, data = _attempt(work)
+    return _answer(outcome.model_copy(update={"gpu": gpu, "seconds": time.monotonic() - start}), data)
 
 
-def _attempt(work: Callable[[], Outcome]) -> Outcome:
-    """Do the work. What the user can put right is an outcome; anything else fails the attempt and is tried again."""
+def _attempt(work: Work) -> tuple[Outcome, bytes]:
+    """Do the work. Errors that the user can act on are outcomes; any other fails the attempt, and Modal retries it."""
     try:
-        return work()
+        produced = work()
     except PipelineError as error:
-        return Outcome(error=str(error))
+        return Outcome.of_error(error), b""
     except Exception as error:
-        # Of a type that every client knows: others may not be there to be read.
+        # Raise a built-in type: the client may not have the library that defines the error.
         raise RuntimeError(f"{type(error).__name__}: {reason_of(error)}") from error
+    return (Outcome(), produced) if isinstance(produced, bytes) else (Outcome(result=produced), b"")
 
 
-_SECONDS_BETWEEN_STEPS = 0.5
+def _answer(outcome: Outcome, data: bytes) -> Answer:
+    return outcome.model_dump_json(), data
+
+
+def count_attempt(folder: RunFolder) -> None:
+    """Count a beginning attempt, because Modal restarts a crashing container for ever; the caller commits the count.
+
+    Raises:
+        ResourceError: after too many attempts without a new checkpoint.
+    """
+    steps = [int(path.name) for path in folder.checkpoints.glob("*") if path.name.isdecimal()]
+    newest, note = max(steps, default=0), _note(folder)
+    before = _read(note)
+    attempts = before["attempts"] if before["step"] == newest else 0
+    if attempts >= MAX_WITHOUT_PROGRESS:
+        # Start counting from zero if the user tries again.
+        note.unlink()
+        raise ResourceError(
+            f"{attempts} containers in a row were lost before a new checkpoint, as when they are out of memory: lower "
+            "token_budget, choose another PIPELINE_MODAL_GPU, or make checkpoints more often "
+            "(checkpoint_steps)",
+            attempts=attempts,
+        )
+    write_bytes(note, checked_json({"step": newest, "attempts": attempts + 1}))
+
+
+def forget_attempts(folder: RunFolder) -> None:
+    """Delete the count of a finished run."""
+    _note(folder).unlink(missing_ok=True)
+
+
+def _read(note: Path) -> dict[str, int]:
+    """The count of earlier attempts. An unreadable one counts as zero, since it only stops endless attempts."""
+    try:
+        before = read_checked(note.read_bytes())
+        return {"step": int(before["step"]), "attempts": int(before["attempts"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {"step": 0, "attempts": 0}
+
+
+def _note(folder: RunFolder) -> Path:
+    return folder.path / ".attempts.json"
+
+
+# --- progress ---------------------------------------------------------------------------------------------------
 
 
 def _reporting(for_people: bool, volume: str = "", commit: Callable[[], None] = lambda: None) -> OnProgress:
-    """A sink that prints events, no more steps than a log can take, and makes complete checkpoints durable."""
+    """Make a sink that prints events, with no more steps than a log can take, and commits complete checkpoints."""
     for_eyes, last_step = LogLines(_say), 0.0
 
     def report(event: ProgressEvent) -> None:
         nonlocal last_step
         if isinstance(event, CheckpointSaved):
             commit()
-            place = Path(event.path).relative_to(RUN_MOUNT).as_posix()
-            event = CheckpointSaved(event.step, f"{volume_location(volume)}/{place}")
+            path = Path(event.path).relative_to(RUN_MOUNT).as_posix()
+            event = CheckpointSaved(event.step, f"{volume_location(volume)}/{path}")
         if for_people:
             for_eyes(event)
             return
@@ -269,21 +314,28 @@ def _reporting(for_people: bool, volume: str = "", commit: Callable[[], None] = 
 
 
 def _say(line: str) -> None:
-    # The log is how events leave the container.
+    # Events leave the container through its log.
     print(line, flush=True)  # noqa: T201
 
 
+# --- inputs -----------------------------------------------------------------------------------------------------
+
+
 def _split(version: str) -> PairTable:
-    """A split that the client uploaded, checked by content."""
+    """Read a split that the client uploaded, and check its content."""
     path = Path(INPUTS_MOUNT) / "pairs" / f"{version}.parquet"
     with suppress(OSError, ValueError, KeyError, pa.ArrowException, PipelineError):
         if (table := PairTable.from_arrow(pq.read_table(path))).data_version == version:
             return table
-    raise PipelineError(f"the pairs {version} in the Volume {INPUTS_VOLUME} are damaged: delete that file there")
+    raise DamagedError(
+        f"the pairs {version} in the Volume {INPUTS_VOLUME} are damaged: delete that file there",
+        volume=INPUTS_VOLUME,
+        version=version,
+    )
 
 
 def _local(model: ModelInfo) -> ModelInfo:
-    """The same model where this container has it; loading checks its version."""
+    """The model with its location in this container; loading it checks its version."""
     if model.kind == "hub":
         return model
     if model.kind == "bundled":
@@ -293,45 +345,3 @@ def _local(model: ModelInfo) -> ModelInfo:
     else:
         location = uploaded_model(model.version)
     return model.model_copy(update={"location": location})
-
-
-# --- attempts ---------------------------------------------------------------------------------------------------
-
-
-def count_attempt(folder: RunFolder) -> None:
-    """Note the attempt that begins; the caller makes the note durable.
-
-    Raises:
-        PipelineError: when enough attempts got nowhere.
-    """
-    steps = [int(path.name) for path in folder.checkpoints.glob("*") if path.name.isdecimal()]
-    newest, note = max(steps, default=0), _note(folder)
-    before = _read(note)
-    attempts = before["attempts"] if before["step"] == newest else 0
-    if attempts >= MOST_WITHOUT_PROGRESS:
-        # Whoever orders the training again has changed something, or wants to try.
-        note.unlink()
-        raise PipelineError(
-            f"{attempts} containers in a row were lost before a new checkpoint, as happens when one is out of memory: "
-            "lower token_budget, choose another PIPELINE_MODAL_GPU, or make checkpoints more often "
-            "(checkpoint_steps)"
-        )
-    write_bytes(note, checked_json({"step": newest, "attempts": attempts + 1}))
-
-
-def forget_attempts(folder: RunFolder) -> None:
-    """Leave no note in a finished run's folder."""
-    _note(folder).unlink(missing_ok=True)
-
-
-def _read(note: Path) -> dict[str, int]:
-    """The note of the attempt before. One that can't be read counts as none: all it stops is endless attempts."""
-    try:
-        before = read_checked(note.read_bytes())
-        return {"step": int(before["step"]), "attempts": int(before["attempts"])}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {"step": 0, "attempts": 0}
-
-
-def _note(folder: RunFolder) -> Path:
-    return folder.path / ".attempts.json"

@@ -1,8 +1,8 @@
-"""Which code containers run: what is sent, what its version is, and what of it decides the weights.
+"""The code of containers: which files are sent, and the hashes that decide what is deployed and retrained.
 
-There are two hashes. The *deployment's* covers every file that is sent and the packages that are installed. It names
-the app, so a change of any of them deploys. The *training's* covers what the training imports, and the packages. It
-decides whether a finished training is reused, so a change of the report or of Modal's own files trains nothing again.
+The hash of the *deployment* covers every file that is sent and the installed packages. It names the app, so a change of
+any of them deploys another app. The hash of the *training* covers what the training imports, and the packages. It
+decides whether a finished training is reused, so a change of the report or of Modal's own files retrains nothing.
 Comments and docstrings change neither.
 """
 
@@ -18,37 +18,37 @@ _APP = "pipeline.compute.modal.app"
 _TRAINING = "pipeline.training.fine_tune"
 
 _NOT_INSTALLED = {"dagster", "dagster-webserver", "modal", "click", "jinja2", "matplotlib", "pillow", "pyyaml", "rich"}
-"""Dependencies that containers do without; Modal brings its own client."""
+"""Dependencies that containers don't need; Modal adds its own client."""
 
 
 @cache
 def sent_files(root: Path = PROJECT_ROOT) -> frozenset[Path]:
-    """The files that are sent to containers, relative to the project: what the app imports."""
+    """The files to send to containers, relative to the project: those that the app imports."""
     return frozenset(import_closure(_APP, root))
 
 
 def deployment_version(root: Path = PROJECT_ROOT) -> str:
-    """Version of all that containers are made of."""
+    """Version of everything that containers consist of."""
     return content_version([code_version(sent_files(root), root), *_packages(root)])
 
 
 def training_version(root: Path = PROJECT_ROOT) -> str:
-    """Version of all code that decides the weights."""
+    """Version of all code and packages that decide the weights."""
     return content_version([code_version(import_closure(_TRAINING, root), root), *_packages(root)])
 
 
 def dependencies(root: Path = PROJECT_ROOT) -> list[str]:
-    """The project's dependencies that containers install, as `pyproject.toml` names them."""
+    """The project's dependencies to install in containers, from `pyproject.toml`."""
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     named = [(line, line.split(">")[0].split("=")[0].strip()) for line in project["dependencies"]]
     return [line for line, name in named if name not in _NOT_INSTALLED]
 
 
 def app_name(code: str, settings: ModalSettings) -> str:
-    """The deployed app's name holds the version of its code and how its containers are made.
+    """Name the app by the version of its code and the settings of its containers.
 
-    What is deployed under a name never changes, so two people with different code don't replace each other's, and work
-    that runs keeps the code it began with.
+    So the code under a name never changes: people with different code don't replace each other's app, and running work
+    keeps the code that it started with.
     """
     made = [settings.gpus, settings.timeout, settings.hf_secret]
     return f"sentence-transformers-ft-{content_version([code, made])}"

@@ -1,4 +1,4 @@
-"""Modal Volumes: one for each training run, and one for inputs that are uploaded once by content."""
+"""Modal Volumes: one for each training run, and one for inputs, which are uploaded once by content."""
 
 import io
 import re
@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 from modal import exception as modal_errors
 
 from pipeline.compute.base import TrainingFiles
-from pipeline.compute.modal.calls import one_line_modal_errors
+from pipeline.compute.modal.errors import one_line_modal_errors
 from pipeline.compute.modal.settings import INPUTS_VOLUME
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import DamagedError
 from pipeline.models.base_model import model_folder_version
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.info import ModelInfo
@@ -25,11 +25,11 @@ from pipeline.training.run_folder import STEM
 
 _VERSION = 2
 RUN_VOLUME = re.compile(rf"{re.escape(STEM)}-\d+")
-"""Names of the Volumes of training runs, and of nothing else."""
+"""Names of the Volumes of training runs."""
 
 
 def create_run_volume(unix_time: int) -> str:
-    """Make the Volume of a new training run; its name counts up while others hold the number."""
+    """Create the Volume of a new training run, named by the time or the next free second."""
     while True:
         name = f"{STEM}-{unix_time}"
         try:
@@ -41,7 +41,7 @@ def create_run_volume(unix_time: int) -> str:
 
 
 def volume_exists(name: str) -> bool:
-    """Whether there is a Volume of that name."""
+    """Whether a Volume of that name exists."""
     try:
         modal.Volume.from_name(name).hydrate()
     except modal_errors.NotFoundError:
@@ -53,28 +53,29 @@ def volume_exists(name: str) -> bool:
 
 
 def upload_tables(*tables: PairTable) -> None:
-    """Put splits where containers find them by data version."""
+    """Upload splits to where containers find them by data version."""
     _upload_missing({f"pairs/{table.data_version}.parquet": table for table in tables})
 
 
 def upload_model(model: ModelInfo) -> None:
-    """Put a model folder of this machine where containers find it by version.
+    """Upload a model folder of this machine to where containers find it by version.
 
     Raises:
-        PipelineError: when the folder is gone or has changed.
+        DamagedError: when the folder is missing or has changed.
     """
     folder = Path(model.location)
     if not folder.is_dir() or model_folder_version(folder) != model.version:
-        raise PipelineError(
-            f"the model folder {folder} is gone or has changed",
+        raise DamagedError(
+            f"the model folder {folder} is missing or has changed",
             make_again="model" if model.kind == "fine_tuned" else "base model",
+            folder=folder,
         )
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     _upload_missing({f"models/{model.version}/{path.relative_to(folder).as_posix()}": path for path in files})
 
 
 def _upload_missing(files: Mapping[str, Path | PairTable]) -> None:
-    """Upload what isn't there under its name, which says the content."""
+    """Upload the files that don't exist yet; their names identify their content."""
     volume = modal.Volume.from_name(INPUTS_VOLUME, create_if_missing=True, version=_VERSION)
     there = {entry.path.lstrip("/") for entry in volume.listdir("/", recursive=True)}
     missing = {path: content for path, content in files.items() if path not in there}
@@ -95,7 +96,7 @@ def _parquet(table: PairTable) -> io.BytesIO:
 
 
 def upload_files(volume: str, files: Mapping[str, bytes], replace: bool) -> None:
-    """Put files into a Volume by their paths from its root; unless `replace`, those that are there stay as they are."""
+    """Write files into a Volume, by their paths from its root; existing ones only with `replace`."""
     there = modal.Volume.from_name(volume)
     kept = set() if replace else {entry.path.lstrip("/") for entry in there.listdir("/", recursive=True)}
     with there.batch_upload(force=True) as batch:
@@ -105,13 +106,13 @@ def upload_files(volume: str, files: Mapping[str, bytes], replace: bool) -> None
 
 
 def download_run(volume: str, result: FineTunedModel, parent: Path) -> FineTunedModel:
-    """Bring a finished run's model and manifest to `<parent>/<volume>`, and check them against the manifest.
+    """Download a finished run's model and manifest to `<parent>/<volume>`, and verify them.
 
     Returns:
-        The result, with its places on this machine.
+        The result, with its paths on this machine.
 
     Raises:
-        PipelineError: when a file is not the one that the manifest names, or would come to lie outside the folder.
+        PipelineError: when a file differs from the manifest, or would be outside the folder.
     """
     target, version = parent / volume, result.model.version
     if (target / MANIFEST_NAME).is_file():
@@ -134,15 +135,15 @@ def download_run(volume: str, result: FineTunedModel, parent: Path) -> FineTuned
 
 
 def inside(root: Path, name: str) -> Path:
-    """Where a file of a Volume belongs below `root`.
+    """Return the path of a Volume's file below `root`.
 
     Raises:
-        PipelineError: for a name that climbs out.
+        DamagedError: for a name that leads outside.
     """
     path = PurePosixPath(name.lstrip("/"))
     if ".." in path.parts or not path.parts:
-        raise PipelineError(
-            f"the Volume names a file {name!r}, which would lie outside {root}: nothing was written there"
+        raise DamagedError(
+            f"the Volume has a file {name!r}, which would be outside {root}: nothing was written there", file=name
         )
     return root / path
 
@@ -151,7 +152,7 @@ def inside(root: Path, name: str) -> Path:
 
 
 def trainings(runs_folder: Path) -> list[TrainingFiles]:
-    """Every training run's Volume."""
+    """List the Volume of every training run."""
     with one_line_modal_errors("listing Volumes on Modal"):
         found = [volume for volume in modal.Volume.objects.list() if volume.name and RUN_VOLUME.fullmatch(volume.name)]
         return [
@@ -162,15 +163,15 @@ def trainings(runs_folder: Path) -> list[TrainingFiles]:
 
 
 def _is_finished(name: str) -> bool:
-    with one_line_modal_errors(f"looking into the Volume {name}"):
+    with one_line_modal_errors(f"listing the Volume {name}"):
         return any(entry.path.lstrip("/") == "manifest.json" for entry in modal.Volume.from_name(name).listdir("/"))
 
 
 def delete(runs_folder: Path, name: str) -> None:
-    """Delete a training run's Volume, for good.
+    """Delete a training run's Volume for good.
 
     Raises:
-        ValueError: for a Volume that is no training run's.
+        ValueError: when the Volume isn't a training run's.
     """
     if not RUN_VOLUME.fullmatch(name):
         raise ValueError(f"{name!r} is not the Volume of a training run")

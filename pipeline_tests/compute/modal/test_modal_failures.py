@@ -16,9 +16,9 @@ from modal_training import VOLUME, Training, fresh_compute
 
 from pipeline.compute.base import MeasuringJob
 from pipeline.compute.driver import measure
-from pipeline.compute.modal.app import MOST_WITHOUT_PROGRESS
+from pipeline.compute.modal.app import MAX_WITHOUT_PROGRESS
 from pipeline.core.checksums import checked_json, read_checked
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import DamagedError, PipelineError, ResourceError, UnavailableError
 from pipeline.core.progress import CheckpointSaved, LogLine, ProgressEvent, TrainingStep, ignore
 from pipeline.evaluation.options import EvaluationOptions
 from pipeline.models.fine_tuned import FineTunedModel
@@ -32,13 +32,11 @@ LONG = {"epochs": 500, "checkpoint_steps": 200}
 MODEL = "tiny-ft/model.safetensors"
 
 
-def error_of(work: Callable[[], object]) -> str:
+def error_of(work: Callable[[], object]) -> PipelineError:
     with pytest.raises(PipelineError) as caught:
         work()
-    message = str(caught.value)
-    assert "\n" not in message
-    assert "as-loopback" not in message
-    return message
+    assert "as-loopback" not in str(caught.value)
+    return caught.value
 
 
 def long(training: Training) -> Training:
@@ -50,20 +48,18 @@ def test_a_refused_token_says_which_variables_hold_it(
     training: Training, modal_compute: "ModalCompute", modal_loopback: LoopbackModal
 ) -> None:
     modal_loopback.reject_tokens()
-    message = error_of(lambda: training.run(modal_compute))
-    assert message == (
-        "fine-tuning on Modal: Modal refuses the token: run `modal token new`, or set MODAL_TOKEN_ID and "
-        "MODAL_TOKEN_SECRET"
-    )
+    error = error_of(lambda: training.run(modal_compute))
+    assert isinstance(error, UnavailableError)
+    assert "MODAL_TOKEN_ID and MODAL_TOKEN_SECRET" in error.message
 
 
 def test_a_failed_build_says_how_to_see_its_log(
     training: Training, modal_compute: "ModalCompute", modal_loopback: LoopbackModal
 ) -> None:
     modal_loopback.break_image_builds("no matching distribution found for torch")
-    message = error_of(lambda: training.run(modal_compute))
-    assert "the containers' image can't be built" in message
-    assert "`modal deploy -m pipeline.compute.modal_app`" in message
+    error = error_of(lambda: training.run(modal_compute))
+    assert isinstance(error, UnavailableError)
+    assert "`modal deploy -m pipeline.compute.modal_app`" in error.message
 
 
 def test_a_time_limit_names_its_setting(
@@ -72,10 +68,11 @@ def test_a_time_limit_names_its_setting(
     monkeypatch.setenv("PIPELINE_MODAL_TIMEOUT_HOURS", "0.002")
     compute = fresh_compute(monkeypatch, tmp_path / "runs")
     training.recipe = training.recipe.model_copy(update={"epochs": 1000, "checkpoint_steps": 10})
-    message = error_of(lambda: training.run(compute))
+    error = error_of(lambda: training.run(compute))
     (first,) = training.submitted
-    assert first.call_id in message
-    assert "PIPELINE_MODAL_TIMEOUT_HOURS" in message
+    assert isinstance(error, ResourceError)
+    assert error.values["call"] == first.call_id
+    assert "PIPELINE_MODAL_TIMEOUT_HOURS" in error.message
 
     # As the message says: with another limit the same training goes on.
     def interrupt(event: ProgressEvent) -> None:
@@ -97,7 +94,7 @@ def test_containers_that_are_lost_again_and_again_are_not_started_for_ever(
     training: Training, modal_compute: "ModalCompute", modal_loopback: LoopbackModal
 ) -> None:
     def kill(event: ProgressEvent) -> None:
-        if event == LogLine("a container works on a CPU") and len(killed) < MOST_WITHOUT_PROGRESS:
+        if event == LogLine("a container works on a CPU") and len(killed) < MAX_WITHOUT_PROGRESS:
             wait_until(lambda: counted() == len(killed) + 1)
             (container,) = modal_loopback.containers()
             modal_loopback.kill_container(container.task_id)
@@ -108,9 +105,10 @@ def test_containers_that_are_lost_again_and_again_are_not_started_for_ever(
         return int(json.loads(note.read_text())["attempts"]) if note else 0
 
     killed: list[str] = []
-    message = error_of(lambda: long(training).run(modal_compute, kill))
-    assert f"{MOST_WITHOUT_PROGRESS} containers in a row were lost" in message
-    assert [call.tries for call in modal_loopback.calls()] == [MOST_WITHOUT_PROGRESS + 1]
+    error = error_of(lambda: long(training).run(modal_compute, kill))
+    assert isinstance(error, ResourceError)
+    assert f"{MAX_WITHOUT_PROGRESS} containers in a row" in error.message
+    assert [call.tries for call in modal_loopback.calls()] == [MAX_WITHOUT_PROGRESS + 1]
 
 
 def interrupt() -> None:
@@ -158,7 +156,7 @@ def test_an_interrupt_whose_exception_gets_lost_ends_the_call(
     assert_ended(modal_loopback)
 
 
-def test_a_call_cancelled_from_elsewhere_is_said_to_be(
+def test_a_call_cancelled_by_someone_else_is_named(
     training: Training, modal_compute: "ModalCompute", modal_loopback: LoopbackModal
 ) -> None:
     from pipeline.compute.modal.calls import cancel
@@ -166,15 +164,16 @@ def test_a_call_cancelled_from_elsewhere_is_said_to_be(
     def cancel_it(event: ProgressEvent) -> None:
         cancel(training.submitted[-1].call_id)
 
-    message = error_of(lambda: long(training).run(modal_compute, cancel_it))
-    assert f"the call {training.submitted[-1].call_id} was cancelled from elsewhere" in message
+    error = error_of(lambda: long(training).run(modal_compute, cancel_it))
+    assert error.values["call"] == training.submitted[-1].call_id
+    assert "cancelled" in error.message
 
 
 def test_what_a_container_refuses_is_not_tried_again(
     training: Training, modal_compute: "ModalCompute", modal_loopback: LoopbackModal
 ) -> None:
     training.recipe = training.recipe.model_copy(update={"batch_size": 1024})
-    assert "fewer than one batch of 1024" in error_of(lambda: training.run(modal_compute))
+    assert "1024" in error_of(lambda: training.run(modal_compute)).message
     assert [call.tries for call in modal_loopback.calls()] == [1]
 
 
@@ -211,10 +210,11 @@ def test_a_network_that_stays_away_gives_up_in_time_and_names_the_call(
             gone.append(time.monotonic())
             modal_loopback.go_silent()
 
-    message = error_of(lambda: long(training).run(modal_compute, go_away))
-    # From the last that was heard on, which is a moment before.
+    error = error_of(lambda: long(training).run(modal_compute, go_away))
+    # Counted from the last answer, which is a moment before.
     assert calls.OUTAGE_SECONDS - 5 < time.monotonic() - gone[0] < calls.OUTAGE_SECONDS + 30
-    assert f"the call {training.submitted[-1].call_id} goes on there: re-execute" in message
+    assert isinstance(error, UnavailableError)
+    assert error.values == {"call": training.submitted[-1].call_id, "seconds": calls.OUTAGE_SECONDS}
     modal_loopback.come_back()
     assert [call.state for call in modal_loopback.calls()] == ["running"]
 
@@ -261,7 +261,7 @@ def test_a_result_that_is_not_as_its_manifest_says_is_trained_again_to_the_same_
     assert [call.function for call in modal_loopback.calls()].count("fine_tune") == 1 + len(harms)
     # No damage, but somebody's doing.
     climbing(modal_loopback)
-    assert "names a model that lies outside" in error_of(lambda: training.run(modal_compute))
+    assert "names a model" in error_of(lambda: training.run(modal_compute)).message
 
 
 def test_a_result_without_a_manifest_is_refused(
@@ -274,9 +274,9 @@ def test_a_result_without_a_manifest_is_refused(
             without_manifest(modal_loopback)
 
     training.usages = Harmful()  # type: ignore[assignment]
-    message = error_of(lambda: training.run(modal_compute))
-    assert f"the Volume {VOLUME} doesn't hold the model" in message
-    assert "its manifest is missing" in message
+    error = error_of(lambda: training.run(modal_compute))
+    assert isinstance(error, DamagedError)
+    assert error.values == {"volume": VOLUME}
 
 
 def test_a_tampered_model_is_not_evaluated(
@@ -285,5 +285,4 @@ def test_a_tampered_model_is_not_evaluated(
     result: FineTunedModel = training.run(modal_compute)
     flipped(modal_loopback)
     job = MeasuringJob(result.model, training.dev, training.train, EvaluationOptions(device="cpu"))
-    message = error_of(lambda: measure(modal_compute, job, ignore))
-    assert "have changed (version" in message
+    assert "version" in error_of(lambda: measure(modal_compute, job, ignore)).message

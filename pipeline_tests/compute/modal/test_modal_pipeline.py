@@ -73,8 +73,8 @@ def test_the_whole_graph_gives_the_result_files_of_this_machine(
     # One call for each of the three heavy assets; all others are light, and hash files or embed a few questions.
     functions = [call.function for call in modal_loopback.calls()]
     assert [functions.count(name) for name in ("fine_tune", "evaluate")] == [1, 2]
-    assert set(functions) == {"fine_tune", "evaluate", "finished_result", "embed", "look_at"}
-    assert functions.count("look_at") == 1
+    assert set(functions) == {"fine_tune", "evaluate", "finished_result", "embed", "inspect_model"}
+    assert functions.count("inspect_model") == 1
     assert {call.state for call in modal_loopback.calls()} == {"succeeded"}
 
     calls = {call.function: call.id for call in modal_loopback.calls()}

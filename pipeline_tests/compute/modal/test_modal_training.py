@@ -74,7 +74,7 @@ def test_a_base_model_is_looked_at_in_a_container_and_refused_by_the_name_that_i
     tiny_tokenizer(pad_token=None).save_pretrained(folder)
     with pytest.raises(PipelineError, match=re.escape(f"the tokenizer of {folder} has no token to pad with")):
         modal_compute.inspect(resolve_base_model(BaseModelChoice(model=str(folder))))
-    assert [call.function for call in modal_loopback.calls()] == ["look_at", "look_at"]
+    assert [call.function for call in modal_loopback.calls()] == ["inspect_model", "inspect_model"]
 
 
 def test_the_call_is_recorded_before_it_is_waited_for_and_its_events_arrive(
