@@ -9,8 +9,8 @@ from pipeline.evaluation.report import EvaluationReport
 from pipeline.models.decision import DECISION_FILE_NAME, Decision
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.info import ModelInfo
-from pipeline.reporting.recipe_knobs import knobs_that_counted
 from pipeline.reporting.rendering import results_markdown
+from pipeline.reporting.sections import effective_settings
 from pipeline.reporting.verdict import verdict
 
 _TEMPLATE = """\
@@ -105,7 +105,7 @@ def model_card(result: FineTunedModel, reports: tuple[EvaluationReport, Evaluati
 def model_card_text(result: FineTunedModel, reports: tuple[EvaluationReport, EvaluationReport] | None = None) -> str:
     """Return the card's text alone, as Dagster shows it."""
     headline = verdict(reports[1]) if reports else None
-    recipe = ((knob, str(value)) for knob, value in knobs_that_counted(result).items())
+    recipe = ((name, str(value)) for name, value in effective_settings(result).items())
     return _TEMPLATE.format(
         title=for_markdown(_title(result)),
         verdict=f"\n{headline}\n" if headline else "",

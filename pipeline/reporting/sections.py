@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from pipeline.core.foreign_text import shortened
 from pipeline.core.tables import Table
 from pipeline.evaluation.report import COMPARED, THRESHOLDS, EvaluationReport, Mistake, compare
-from pipeline.models.fine_tuned import FineTunedModel
-from pipeline.reporting.recipe_knobs import knobs_that_counted
+from pipeline.models.fine_tuned import REMOVED_KNOBS, FineTunedModel
 
 METRIC_NAMES = {
     "ap": "average precision",
@@ -28,6 +28,19 @@ _TASK_NAMES = {
     "recall_at_100": "retrieval, recall@100",
 }
 
+
+SETTINGS_OF_LOSSES = {
+    "online_contrastive": {"margin", "group_size"},
+    "contrastive": {"margin"},
+    "cosent": {"scale"},
+    "angle": {"scale"},
+    "binary_cross_entropy": {"scale", "center"},
+    "multiple_negatives_ranking": {"scale"},
+    "distillation_embeddings": set(),
+}
+"""The settings of a recipe that each loss reads."""
+
+_OF_A_DEV_SPLIT = {"evaluations_per_epoch", "keep", "patience"}
 
 _SHOWN_OF_A_QUESTION = 500
 """Characters: a question of a hundred thousand would make the page unreadable."""
@@ -213,10 +226,29 @@ def _training(training: FineTunedModel) -> Section:
             f"{training.steps:,} optimiser steps over {training.pair_visits:,} pairs of {training.origin.source} in "
             f"{training.seconds:,.0f} s on {training.device}, {training.precision}, from {training.base_model.name}; "
             f"the weights are those of step {training.kept_step:,}.",
-            "Recipe: " + ", ".join(f"{knob} {value}" for knob, value in knobs_that_counted(training).items()) + ".",
+            "Recipe: " + ", ".join(f"{name} {value}" for name, value in effective_settings(training).items()) + ".",
         ),
         pictures=("training",),
     )
+
+
+def effective_settings(model: FineTunedModel) -> dict[str, Any]:
+    """The settings of a training's recipe, without those that are empty or had no effect.
+
+    A loss of another release may have read any of them.
+    """
+    recipe = model.recipe
+    weights = {recipe.get("loss"): 1.0, **(recipe.get("loss_weights") or {})}
+    losses = {name for name, weight in weights.items() if weight}
+    ignored = {name for name, neutral in REMOVED_KNOBS.items() if recipe.get(name) == neutral}
+    if losses <= SETTINGS_OF_LOSSES.keys():
+        read = set[str]().union(*(SETTINGS_OF_LOSSES[name] for name in losses))
+        ignored |= set[str]().union(*SETTINGS_OF_LOSSES.values()) - read
+    if recipe.get("soup_size") == 1:
+        ignored.add("soup_size")
+    if not model.dev_evaluations:
+        ignored |= _OF_A_DEV_SPLIT
+    return {name: value for name, value in recipe.items() if value not in (None, {}) and name not in ignored}
 
 
 def _mistakes(report: EvaluationReport) -> Section:

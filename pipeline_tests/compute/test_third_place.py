@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from dagster_runs import Config, write_run_config
 from modal_loopback import wait_until
-from other_process.processes import is_running
+from other_process.backend import is_running
 
 from pipeline.core.files import PROJECT_ROOT
 

@@ -6,7 +6,7 @@ import pytest
 from made_reports import a_training
 
 from pipeline.models.fine_tuned import FineTunedModel
-from pipeline.reporting.recipe_knobs import knobs_that_counted
+from pipeline.reporting.sections import effective_settings
 
 
 @pytest.mark.parametrize(
@@ -25,4 +25,4 @@ def test_they_are_read_and_their_recipe_is_shown(knobs: dict[str, Any]) -> None:
     model = FineTunedModel.from_stored(stored)
     assert model.recipe == stored["recipe"]
     assert model.teacher_version is None
-    assert knobs_that_counted(model).items() >= knobs.items()
+    assert effective_settings(model).items() >= knobs.items()

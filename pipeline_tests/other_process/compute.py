@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 from pyarrow import parquet
 
-from other_process.processes import KIND, cancel, is_running
+from other_process.backend import KIND, cancel, is_running
 from pipeline.compute.base import Compute, EarlierWork, MeasuringJob, Usage, Work, WorkRecord
 from pipeline.compute.driver import interrupts_held, raise_held_interrupt
 from pipeline.compute.local import LocalCompute

@@ -15,9 +15,9 @@ from pipeline.evaluation.results_csv import PAGE_FILE_NAME, read_results, result
 from pipeline.models.decision import CALIBRATION_FILE_NAME
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.reporting.model_card import card_on_hub
-from pipeline.reporting.recipe_knobs import knobs_that_counted
 from pipeline.reporting.rendering import markdown, page
 from pipeline.reporting.result_files import card_files, result_files
+from pipeline.reporting.sections import effective_settings
 from pipeline.training.manifest import MANIFEST_NAME
 from pipeline.training.recipe import Recipe
 
@@ -169,12 +169,12 @@ def test_card_and_page_leave_out_the_knobs_that_nothing_read(training: FineTuned
     assert "| a\\_knob\\_that\\_is\\_gone | 7 |" in card
 
     weighed = training.model_copy(update={"recipe": Recipe(loss_weights={"cosent": 0.0}).model_dump()})
-    assert knobs_that_counted(weighed).keys() >= {"margin", "group_size"}
-    assert "scale" not in knobs_that_counted(weighed)
+    assert effective_settings(weighed).keys() >= {"margin", "group_size"}
+    assert "scale" not in effective_settings(weighed)
     unknown = training.model_copy(update={"recipe": {"loss": "of_another_release", "margin": 1, "scale": 2}})
-    assert knobs_that_counted(unknown) == unknown.recipe
+    assert effective_settings(unknown) == unknown.recipe
     without_dev = training.model_copy(update={"recipe": Recipe().model_dump(), "dev_evaluations": []})
-    assert "keep" not in knobs_that_counted(without_dev)
+    assert "keep" not in effective_settings(without_dev)
 
 
 def test_the_example_in_a_card_loads_the_model_from_where_it_is(training: FineTunedModel) -> None:

@@ -13,7 +13,7 @@ from sentence_transformers.sentence_transformer.losses import (
 )
 from torch.nn import functional
 
-from pipeline.reporting.recipe_knobs import KNOBS_OF_LOSSES
+from pipeline.reporting.sections import SETTINGS_OF_LOSSES
 from pipeline.training.losses import PairLoss, batch_loss
 from pipeline.training.recipe import LossName, Recipe
 
@@ -136,7 +136,7 @@ class _Noting:
 def test_people_are_shown_the_knobs_that_a_loss_reads(name: LossName) -> None:
     recipe = _Noting()
     batch_loss(name, cast(SentenceTransformer, torch.nn.Identity()), cast(Recipe, recipe))
-    assert KNOBS_OF_LOSSES[name] == recipe.read
+    assert SETTINGS_OF_LOSSES[name] == recipe.read
 
 
 class _Embeds(torch.nn.Module):
