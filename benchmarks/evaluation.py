@@ -16,7 +16,7 @@ import torch
 from sentence_transformers.sentence_transformer.evaluation import BinaryClassificationEvaluator
 
 from pipeline.evaluation.measure import measure
-from pipeline.evaluation.options import EvaluationOptions
+from pipeline.evaluation.measurement import EvaluationOptions
 from pipeline.evaluation.report_builder import build_report
 from pipeline.models.base_model import resolve_base_model
 from pipeline.models.loading import load_model, quiet_libraries, resolve_device

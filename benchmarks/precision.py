@@ -13,7 +13,7 @@ import click
 import numpy as np
 from trainers import engine_trainer
 
-from pipeline.evaluation.pair_metrics import evaluate_pairs
+from pipeline.evaluation.pair_scores import evaluate_pairs
 from pipeline.models.base_model import resolve_base_model
 from pipeline.models.info import ModelInfo
 from pipeline.models.loading import load_model, quiet_libraries, resolve_device

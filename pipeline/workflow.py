@@ -16,7 +16,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.files import content_version, json_text, write_text
 from pipeline.core.progress import LogLine, OnProgress, StepStarted
 from pipeline.core.store import VersionStore
-from pipeline.evaluation.options import EvaluationOptions
+from pipeline.evaluation.measurement import EvaluationOptions
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.evaluation.report_builder import build_report, require_comparable_baseline, require_trained_on
 from pipeline.models.base_model import resolve_base_model

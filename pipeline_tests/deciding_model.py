@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.evaluation.decision import decision_from
-from pipeline.evaluation.metric_values import LOWER_IS_BETTER, SIMILARITIES
+from pipeline.evaluation.measurement import LOWER_IS_BETTER, SIMILARITIES
 from pipeline.models.base_model import model_folder_version
 from pipeline.models.decision import Decision, write_decision
 

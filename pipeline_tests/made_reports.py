@@ -11,8 +11,7 @@ import numpy as np
 from small_data import sample_pairs
 
 from pipeline.core.values import Interval
-from pipeline.evaluation.measurement import Measurement, TaskMetrics
-from pipeline.evaluation.metric_values import LOWER_IS_BETTER, SIMILARITIES
+from pipeline.evaluation.measurement import LOWER_IS_BETTER, SIMILARITIES, Measurement, TaskMetrics
 from pipeline.evaluation.metrics import similarity_metrics
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.evaluation.report_builder import build_report

@@ -13,7 +13,7 @@ from tiny_models import make_model, make_transformer, query_prompt
 from pipeline.compute.local import LocalCompute
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import Advanced, LogLine, ProgressEvent, ignore
-from pipeline.evaluation.options import EvaluationOptions
+from pipeline.evaluation.measurement import EvaluationOptions
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.evaluation.results_csv import PAGE_FILE_NAME, read_results, results_file_name
 from pipeline.models.base_model import resolve_base_model

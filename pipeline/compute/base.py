@@ -15,8 +15,7 @@ import numpy as np
 
 from pipeline.core.progress import Advanced, OnProgress
 from pipeline.core.values import Cost, Stored
-from pipeline.evaluation.measurement import Measurement
-from pipeline.evaluation.options import EvaluationOptions
+from pipeline.evaluation.measurement import EvaluationOptions, Measurement
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.info import ModelInfo, ModelProperties
 from pipeline.question_pairs.schema import PairTable

@@ -21,8 +21,7 @@ from pipeline.compute.driver import interrupts_let_through
 from pipeline.core.files import add_to_folder
 from pipeline.core.locks import held_alone
 from pipeline.core.progress import OnProgress
-from pipeline.evaluation.measurement import Measurement
-from pipeline.evaluation.options import EvaluationOptions
+from pipeline.evaluation.measurement import EvaluationOptions, Measurement
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.info import ModelInfo
 from pipeline.training import distributed

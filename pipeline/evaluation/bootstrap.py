@@ -1,9 +1,9 @@
-"""How far a figure could be off: bootstrap intervals that resample whole groups of questions that hang together.
+"""Confidence intervals by a cluster bootstrap: whole groups of connected questions are resampled.
 
 Pairs that share a question are not independent: a popular question that the model gets wrong is wrong in many pairs.
-So connected components of the question graph are drawn, with replacement, and not pairs (the cluster bootstrap; Field
-and Welsh, "Bootstrapping clustered data", J. R. Statist. Soc. B 69, 2007). Intervals are the percentiles of the
-resampled figures. Two models are compared on the same draws, so that what is hard for both cancels out.
+So connected components of the question graph are drawn with replacement instead of pairs (Field and Welsh,
+"Bootstrapping clustered data", J. R. Statist. Soc. B 69, 2007). Intervals are percentiles of the resampled metrics. Two
+models are compared on the same draws, so that what is hard for both cancels out.
 """
 
 from dataclasses import dataclass
@@ -18,16 +18,16 @@ _SEED = 0
 _TAILS = (2.5, 97.5)
 
 Resampled = np.ndarray
-"""One figure for each replicate: float64 of shape (replicates,)."""
+"""A metric in each replicate: float64 of shape (replicates,)."""
 
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """The same draws of components for every figure.
+    """Draws of components, the same for every metric.
 
     Attributes:
-        component: int64 of shape (pairs,), numbered from 0: which component each pair belongs to.
-        counts: uint16 of shape (replicates, components): how often each was drawn.
+        component: the component of each pair, numbered from 0: int64 of shape (pairs,).
+        counts: how often each component was drawn: uint16 of shape (replicates, components).
     """
 
     component: np.ndarray
@@ -35,7 +35,7 @@ class Bootstrap:
 
     @classmethod
     def draw(cls, component: np.ndarray, replicates: int = REPLICATES, seed: int = _SEED) -> "Bootstrap":
-        """Draw as many components as there are, with replacement, for each replicate."""
+        """Draw with replacement, in each replicate as many components as there are."""
         n = int(component.max()) + 1
         generator = np.random.default_rng(seed)
         counts = np.empty((replicates, n), dtype=np.uint16)
@@ -44,22 +44,23 @@ class Bootstrap:
         return cls(component, counts)
 
     def subset(self, rows: np.ndarray) -> "Bootstrap":
-        """The same draws for some of the pairs: a boolean mask or positions."""
+        """Return the same draws for some of the pairs, given by a boolean mask or by positions."""
         return Bootstrap(self.component[rows], self.counts)
 
     def average_precision(self, scores: np.ndarray, labels: np.ndarray) -> Resampled:
-        """Average precision in every replicate; scores grow with likeness. NaN where a replicate has no duplicate."""
+        """Return average precision in each replicate; NaN where it has no duplicate. Higher scores are more similar."""
         order = np.argsort(-scores, kind="stable")
         ranking = self.component[order]
         positives = np.flatnonzero(labels[order] == 1)
         values = np.full(len(self.counts), np.nan)
         if not len(positives):
             return values
-        # Precision is taken where the tie of a duplicate ends: that rank, and which duplicate is the last before it.
+        # Tied pairs share one precision, that at the end of their tie. For each duplicate: the rank of that end, and
+        # the last duplicate up to it.
         ends = ends_of_ties(scores[order])
         end = ends[np.searchsorted(ends, positives)]
         last = np.searchsorted(positives, end, side="right") - 1
-        # A replicate at a time: its arrays stay in the cache, which all replicates together would not.
+        # One replicate at a time, because its arrays fit into the processor's cache.
         with np.errstate(invalid="ignore"):
             for replicate, counts in enumerate(self.counts):
                 weights = counts[ranking]
@@ -71,27 +72,33 @@ class Bootstrap:
         return values
 
     def totals(self, *indicators: np.ndarray) -> np.ndarray:
-        """Sums over the drawn pairs of each indicator of shape (pairs,): float64 of shape (indicators, replicates)."""
+        """Return the sum of each indicator over the drawn pairs.
+
+        Args:
+            indicators: each of shape (pairs,).
+
+        Returns:
+            float64 of shape (indicators, replicates).
+        """
         size = self.counts.shape[1]
         sums = np.stack([np.bincount(self.component, weights=values, minlength=size) for values in indicators])
         return sums @ self.counts.T.astype(np.float64)
 
     def accuracy(self, called: np.ndarray, labels: np.ndarray) -> Resampled:
-        """Share of pairs judged right, in every replicate."""
+        """Return the share of correctly classified pairs in each replicate."""
         right, n = self.totals((called == labels).astype(float), np.ones(len(labels)))
         return right / n
 
     def f1(self, called: np.ndarray, labels: np.ndarray) -> Resampled:
-        """F1 of pairs that are called duplicates, in every replicate."""
+        """Return F1 in each replicate; `called` is 1 for pairs that are called duplicates."""
         hits, n_called, n_positive = self.totals((called * labels).astype(float), called * 1.0, labels * 1.0)
         return 2 * hits / (n_called + n_positive)
 
 
 def interval(estimate: float, resampled: Resampled) -> Interval:
-    """The 95 % percentile interval; replicates without a figure are left out.
+    """Return the 95 % percentile interval, without the replicates that are NaN.
 
-    Returns:
-        An interval that always contains the estimate: in small, skewed samples the percentiles alone may not.
+    It is widened to contain the estimate, which percentiles of a small, skewed sample may not.
     """
     low, high = np.nanpercentile(resampled, _TAILS)
     return Interval(estimate=estimate, low=min(float(low), estimate), high=max(float(high), estimate))

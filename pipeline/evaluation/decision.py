@@ -1,56 +1,32 @@
-"""Chooses a model's decision on a dev split: thresholds, the calibrated probability, and what each precision costs."""
+"""Chooses thresholds, a calibrated probability and a precision curve from the scores of labelled pairs."""
 
 from collections.abc import Mapping
 
 import numpy as np
-from sentence_transformers import SentenceTransformer
+from sklearn.linear_model import LogisticRegression
 
-from pipeline.core.progress import OnProgress, ignore
-from pipeline.evaluation.metric_values import LOWER_IS_BETTER, SIMILARITIES
-from pipeline.evaluation.metrics import ends_of_ties, has_both_classes, similarity_metrics
-from pipeline.evaluation.pair_scores import pair_scores
-from pipeline.evaluation.platt import platt
+from pipeline.evaluation.measurement import SimilarityMetrics
+from pipeline.evaluation.metrics import best_metrics, ends_of_ties
 from pipeline.models.decision import Decision, DecisionCalibration, OperatingPoint, Thresholds
-from pipeline.models.encoding import embed_questions
-from pipeline.question_pairs.questions import QuestionIndex
-from pipeline.question_pairs.schema import PairTable
 
-_TOKEN_BUDGET = 4_096
 _MOST_POINTS = 200
-
-
-def decide(
-    model: SentenceTransformer, model_version: str, dev_split: PairTable, on_progress: OnProgress = ignore
-) -> Decision | None:
-    """The decision of a model, by its embeddings of the dev pairs in fp32.
-
-    None where the dev split lacks one of the two classes, so that nothing can be chosen on it.
-
-    Raises:
-        PipelineError: when embeddings are not finite.
-    """
-    if not has_both_classes(dev_split.labels):
-        return None
-    index = QuestionIndex.of(dev_split)
-    embeddings = embed_questions(model, index.texts, _TOKEN_BUDGET, on_progress, "choosing thresholds on the dev split")
-    scores = pair_scores(embeddings[index.first], embeddings[index.second])
-    return decision_from(scores, dev_split.labels, model_version, dev_split.data_version)
 
 
 def decision_from(
     scores: Mapping[str, np.ndarray], labels: np.ndarray, model_version: str, dev_version: str
 ) -> Decision:
-    """The decision by scores of each of `SIMILARITIES`, each of shape (n,), and labels 0 or 1 of both classes."""
-    best = {name: similarity_metrics(scores[name], labels, name in LOWER_IS_BETTER) for name in SIMILARITIES}
+    """Choose the decision of a model.
+
+    Args:
+        scores: of the dev pairs, for each of `SIMILARITIES`, of shape (pairs,).
+        labels: 0 or 1, of shape (pairs,), both present.
+    """
     slope, intercept = platt(scores["cosine"], labels)
     return Decision(
         model_version=model_version,
         dev_version=dev_version,
         dev_pairs=len(labels),
-        thresholds={
-            name: Thresholds(accuracy=metrics.accuracy_threshold, f1=metrics.f1_threshold)
-            for name, metrics in best.items()
-        },
+        thresholds=thresholds_of(best_metrics(scores, labels)),
         calibration=DecisionCalibration(
             slope=slope, intercept=intercept, fitted_on=len(labels), positive_rate=float(labels.mean())
         ),
@@ -58,11 +34,31 @@ def decision_from(
     )
 
 
-def precision_curve(cosine: np.ndarray, labels: np.ndarray) -> list[OperatingPoint]:
-    """Thresholds of ascending precision, each the lowest that reaches its precision; at most about 200 of them.
+def thresholds_of(metrics: Mapping[str, SimilarityMetrics]) -> dict[str, Thresholds]:
+    """Return the best thresholds of each similarity."""
+    return {
+        name: Thresholds(accuracy=values.accuracy_threshold, f1=values.f1_threshold) for name, values in metrics.items()
+    }
 
-    Precision depends on a threshold by the ratio of false alarms to recall alone, whatever the share of duplicates. So
-    the same thresholds are the best for every share.
+
+def platt(cosine: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    """Fit Platt scaling by scikit-learn's logistic regression without a penalty; return the slope and the intercept.
+
+    J. Platt, "Probabilistic outputs for support vector machines", 1999.
+
+    Args:
+        cosine: of shape (n,).
+        labels: 0 or 1, of shape (n,), both present.
+    """
+    fitted = LogisticRegression(C=np.inf, max_iter=1_000).fit(cosine.astype(np.float64)[:, None], labels)
+    return float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
+
+
+def precision_curve(cosine: np.ndarray, labels: np.ndarray) -> list[OperatingPoint]:
+    """Return thresholds of ascending precision, each the lowest with its precision or a higher one; about 200 at most.
+
+    At any share of duplicates, precision falls as the ratio of false alarms to recall rises. So the same thresholds are
+    the best ones for every share.
     """
     order = np.argsort(-cosine, kind="stable")
     ranked, hits = cosine[order], np.cumsum(labels[order])
@@ -70,15 +66,15 @@ def precision_curve(cosine: np.ndarray, labels: np.ndarray) -> list[OperatingPoi
     right, called = hits[cuts], cuts + 1
     duplicates, others = int(labels.sum()), len(labels) - int(labels.sum())
     precision = right / called
-    # From the lowest threshold up: a point stays if no lower threshold has its precision.
+    # A point is kept if every lower threshold has a lower precision.
     highest_below = np.concatenate([np.maximum.accumulate(precision[::-1])[::-1][1:], [-1.0]])
     kept = np.flatnonzero(precision > highest_below)[::-1]
     if len(kept) > _MOST_POINTS:
-        # Evenly over precision; the last, which is the most precise, is among them.
+        # Spread evenly over precision. The last one, which is the most precise, is always included.
         wanted = np.linspace(precision[kept[0]], precision[kept[-1]], _MOST_POINTS)
         kept = kept[np.unique(np.searchsorted(precision[kept], wanted - 1e-12))]
     below = np.append(ranked[1:], ranked[-1])[cuts].astype(np.float64)
-    # Midway to the next lower score, as of the other thresholds.
+    # Midway to the next lower score, as for the other thresholds.
     thresholds = (ranked[cuts].astype(np.float64) + below) / 2
     return [
         OperatingPoint(

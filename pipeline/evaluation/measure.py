@@ -1,13 +1,12 @@
-"""Embeds the questions of splits and measures how well their similarity tells duplicates from others."""
+"""Measures a model on the eval and dev splits: the scores of all pairs, duplicate mining and retrieval."""
 
 import time
 
 from sentence_transformers import SentenceTransformer
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import InputError
 from pipeline.core.progress import OnProgress, ignore
-from pipeline.evaluation.measurement import Measurement
-from pipeline.evaluation.options import EvaluationOptions
+from pipeline.evaluation.measurement import EvaluationOptions, Measurement
 from pipeline.evaluation.pair_scores import pair_scores
 from pipeline.evaluation.tasks import task_metrics
 from pipeline.models.encoding import embed_questions
@@ -25,16 +24,17 @@ def measure(
     on_progress: OnProgress = ignore,
     stage: str = "embedding questions",
 ) -> Measurement:
-    """How similar a model finds the pairs of both splits, and its duplicate mining and retrieval on the eval split.
+    """Score the pairs of both splits, and measure duplicate mining and retrieval on the eval split.
 
-    Each distinct question of the two is embedded once. The seconds leave out loading the model.
+    Each distinct text of the two splits is embedded once. The time doesn't include loading the model.
 
     Raises:
-        PipelineError: when the eval split is empty, or embeddings are not finite.
+        InputError: when the eval split is empty.
+        ModelError: when embeddings are not finite.
     """
     start = time.perf_counter()
     if not len(eval_split):
-        raise PipelineError("there are no pairs to evaluate: the eval split is empty")
+        raise InputError("there are no pairs to evaluate: the eval split is empty")
     precision = resolve_precision(options.precision, model.device.type)
     index = QuestionIndex.of(eval_split.followed_by(dev_split))
     embeddings = embed_questions(model, index.texts, options.token_budget, on_progress, stage, precision)

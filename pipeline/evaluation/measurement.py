@@ -1,4 +1,4 @@
-"""What a model's evaluation measures, as plain numbers that travel from the machine that embeds to the report."""
+"""Settings and results of a measurement, as plain values that can be sent to another machine and back."""
 
 import base64
 import io
@@ -9,18 +9,83 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+from pydantic import Field
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import DamagedError, reason_of
 from pipeline.core.values import FrozenModel
-from pipeline.evaluation.metric_values import SIMILARITIES
+from pipeline.models.options import Device, PrecisionChoice
+
+SIMILARITIES = ("cosine", "manhattan", "euclidean", "dot")
+"""In the order of the reference system's CSV."""
+
+LOWER_IS_BETTER = ("manhattan", "euclidean")
+"""Distances: a pair counts as a duplicate at or below the threshold."""
+
+
+class EvaluationOptions(FrozenModel):
+    """How a model is measured for a report."""
+
+    device: Device = Field(default="auto", description="Where to embed: `auto` takes a GPU where there is one.")
+    precision: PrecisionChoice = Field(
+        default="auto",
+        description="Precision of the embedding: `auto` takes bf16 (autocast) where it is faster. Scores are always "
+        "fp32.",
+    )
+    token_budget: int = Field(
+        default=4_096, ge=64, le=1_048_576, description="Maximum tokens of a forward pass. Changes only the speed."
+    )
+    task_questions: int = Field(
+        default=10_000,
+        ge=0,
+        le=100_000,
+        description="Maximum number of questions for duplicate mining and retrieval, taken from the first eval pairs; "
+        "0 leaves both out. The work grows with the square.",
+    )
+
+
+class SimilarityMetrics(FrozenModel):
+    """The metrics of one similarity at its best thresholds.
+
+    Thresholds are in the unit of the similarity; everything else is between 0 and 1. Precision and recall are at the
+    threshold of the best F1. `ap` is average precision, which needs no threshold.
+    """
+
+    accuracy: float
+    accuracy_threshold: float
+    f1: float
+    precision: float
+    recall: float
+    f1_threshold: float
+    ap: float
+
+
+class ThresholdMetrics(FrozenModel):
+    """The metrics of one similarity at thresholds that were chosen before, and those that need no threshold.
+
+    Attributes:
+        ap: average precision.
+        roc_auc: area under the ROC curve.
+        accuracy: at `accuracy_threshold`.
+        f1, precision, recall, mcc: at `f1_threshold`; `mcc` is Matthews' correlation coefficient, between -1 and 1.
+    """
+
+    ap: float
+    roc_auc: float
+    accuracy: float
+    accuracy_threshold: float
+    f1: float
+    precision: float
+    recall: float
+    mcc: float
+    f1_threshold: float
 
 
 class ResampledTasks(FrozenModel):
-    """Figures of `TaskMetrics` in every replicate of a bootstrap: what intervals are made of.
+    """The metrics of `TaskMetrics` in every replicate of a bootstrap, from which intervals are computed.
 
     Attributes:
-        draws: version of what was drawn how often. The figures of two models are subtracted where it is the same.
-        figures: by their names in `TaskMetrics`, base64 of little-endian float32 of shape (replicates,).
+        draws: hash of the draws. Two models are compared replicate by replicate only if it is the same for both.
+        figures: for each name of a metric, base64 of little-endian float32 of shape (replicates,).
     """
 
     draws: str
@@ -33,22 +98,22 @@ class ResampledTasks(FrozenModel):
         return cls(draws=draws, figures=packed)
 
     def figure(self, name: str) -> np.ndarray:
-        """One figure in every replicate: float32 of shape (replicates,)."""
+        """One metric in every replicate: float32 of shape (replicates,)."""
         return np.frombuffer(base64.b64decode(self.figures[name]), dtype="<f4")
 
 
 class TaskMetrics(FrozenModel):
-    """The two other tasks of sentence-transformers' Quora examples, on eval questions; all but counts in 0..1.
+    """Duplicate mining and retrieval, the two other tasks of sentence-transformers' Quora examples, on eval questions.
 
     Attributes:
-        questions: distinct questions among which duplicates are sought.
-        duplicate_pairs: pairs of them that the labels say, or imply by a chain, ask the same.
+        questions: number of distinct texts that are searched.
+        duplicate_pairs: pairs of them that are duplicates by their labels, or by a chain of labels.
         mining_ap: average precision of the most similar pairs, as `ParaphraseMiningEvaluator` defines it.
         mining_f1, mining_precision, mining_recall: at the threshold with the best F1.
-        mining_threshold: that cosine similarity.
-        queries: questions that have a duplicate in the corpus of the others.
-        mrr_at_10, ndcg_at_10, recall_at_1, recall_at_10, recall_at_100: as `InformationRetrievalEvaluator`.
-        resampled: for intervals; None in what earlier releases measured.
+        mining_threshold: that threshold, a cosine.
+        queries: number of questions that have a duplicate among the others.
+        mrr_at_10, ndcg_at_10, recall_at_1, recall_at_10, recall_at_100: as in `InformationRetrievalEvaluator`.
+        resampled: for intervals; None if an earlier release measured these.
     """
 
     questions: int
@@ -69,16 +134,16 @@ class TaskMetrics(FrozenModel):
 
 @dataclass(frozen=True)
 class Measurement:
-    """How similar a model finds the pairs of two splits. A report is made from it without the model.
+    """What a model was measured to do on the eval and dev splits. A report is made from it without the model.
 
     Attributes:
         eval_scores: for each of `SIMILARITIES`, float32 of shape (eval pairs,), in the order of the eval split.
-        dev_scores: the same for the dev split; shape (0,) without one.
-        tasks: duplicate mining and retrieval; None where they were left out, or no eval question has a duplicate.
-        seconds: wall-clock time of loading, embedding and scoring.
-        questions: distinct questions that were embedded.
-        device: what it ran on, such as `cpu (2 threads)`.
-        precision: `fp32` or `bf16` (autocast); scores are fp32 in any case.
+        dev_scores: the same for the dev split; of shape (0,) if that is empty.
+        tasks: duplicate mining and retrieval; None if they were left out, or no eval question has a duplicate.
+        seconds: wall-clock time of embedding and scoring.
+        questions: number of distinct texts that were embedded.
+        device: the device, such as `cpu (2 threads)`.
+        precision: of the embedding, `fp32` or `bf16` (autocast). Scores are always fp32.
     """
 
     eval_scores: dict[str, np.ndarray]
@@ -112,7 +177,7 @@ class Measurement:
         """The reverse of `to_bytes`.
 
         Raises:
-            PipelineError: for bytes that it didn't make.
+            DamagedError: when `to_bytes` did not write these bytes.
         """
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as archive:
@@ -122,7 +187,8 @@ class Measurement:
                 }
             tasks = header.pop("tasks")
             return cls(scores["eval"], scores["dev"], TaskMetrics(**tasks) if tasks else None, **header)
-        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-            raise PipelineError(
-                f"a measurement of {len(data):,} bytes can't be read ({error}): evaluate again"
+        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            raise DamagedError(
+                f"a measurement of {len(data):,} bytes can't be read ({reason_of(error)}): evaluate again",
+                bytes=len(data),
             ) from error

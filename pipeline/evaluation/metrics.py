@@ -1,4 +1,6 @@
-"""Binary-classification metrics of similarity scores, as sentence-transformers defines them, without its loops."""
+"""Binary classification metrics of similarity scores, as sentence-transformers defines them, vectorized."""
+
+from collections.abc import Mapping
 
 import numpy as np
 from sklearn.metrics import (
@@ -10,8 +12,8 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from pipeline.core.errors import PipelineError
-from pipeline.evaluation.metric_values import SimilarityMetrics, ThresholdMetrics
+from pipeline.core.errors import InputError
+from pipeline.evaluation.measurement import LOWER_IS_BETTER, SIMILARITIES, SimilarityMetrics, ThresholdMetrics
 
 
 def metrics_at(
@@ -21,10 +23,10 @@ def metrics_at(
     f1_threshold: float,
     lower_is_better: bool = False,
 ) -> ThresholdMetrics:
-    """Metrics of scores (n,) and labels (n,) at given thresholds, in the unit of the scores.
+    """Return the metrics of scores and labels, both of shape (n,), at given thresholds, in the unit of the scores.
 
     Raises:
-        PipelineError: when all labels are the same.
+        InputError: when all labels are the same.
     """
     require_both_classes(labels)
     ranking = -scores if lower_is_better else scores
@@ -43,39 +45,39 @@ def metrics_at(
 
 
 def is_called_duplicate(scores: np.ndarray, threshold: float, lower_is_better: bool = False) -> np.ndarray:
-    """1 where a pair counts as duplicate at the threshold, else 0: int64 of shape (n,)."""
+    """Return 1 for each pair that counts as a duplicate at the threshold, else 0: int64 of shape (n,)."""
     return (scores <= threshold if lower_is_better else scores >= threshold).astype(np.int64)
 
 
 def ends_of_ties(ranked: np.ndarray) -> np.ndarray:
-    """The ranks below which a ranking can be cut: where the next score differs, and the last. `ranked` is sorted."""
+    """Return the ranks at which a sorted ranking can be cut: those where the next score differs, and the last."""
     return np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
 
 
 def has_both_classes(labels: np.ndarray) -> bool:
-    """Whether some labels are 1 and some 0; false for none at all."""
+    """Whether some labels are 1 and some are 0; false for no labels at all."""
     return 0 < int(labels.sum()) < len(labels)
 
 
 def require_both_classes(labels: np.ndarray) -> None:
-    """Refuse labels without which no metric means anything.
+    """Refuse labels of only one class, for which no metric means anything.
 
     Raises:
-        PipelineError: when all are the same.
+        InputError: when all labels are the same.
     """
     if not has_both_classes(labels):
-        raise PipelineError(
-            f"all {len(labels):,} pairs to evaluate are {'duplicates' if labels.any() else 'not duplicates'}: metrics "
-            "need both"
+        only = "duplicates" if labels.any() else "not duplicates"
+        raise InputError(
+            f"all {len(labels):,} pairs to evaluate are {only}: metrics need both", pairs=len(labels), only=only
         )
 
 
 def similarity_metrics(scores: np.ndarray, labels: np.ndarray, lower_is_better: bool = False) -> SimilarityMetrics:
-    """Best accuracy and best F1 over all thresholds, and average precision.
+    """Return the best accuracy and the best F1 over all thresholds, and average precision.
 
-    A threshold lies midway between two neighbouring distinct scores, so tied pairs are never torn apart; of
-    equally good thresholds the strictest wins. Both as in `BinaryClassificationEvaluator` of sentence-transformers;
-    average precision is scikit-learn's.
+    A threshold is midway between two neighbouring distinct scores, so tied pairs are never separated; of equally good
+    thresholds the strictest wins. Both as in sentence-transformers' `BinaryClassificationEvaluator`; average precision
+    is scikit-learn's.
 
     Args:
         scores: floating point, of shape (n,).
@@ -83,7 +85,7 @@ def similarity_metrics(scores: np.ndarray, labels: np.ndarray, lower_is_better: 
         lower_is_better: true for distances.
 
     Raises:
-        PipelineError: when all labels are the same: no threshold means anything then.
+        InputError: when all labels are the same.
     """
     require_both_classes(labels)
     n, n_positive = len(labels), int(labels.sum())
@@ -94,12 +96,13 @@ def similarity_metrics(scores: np.ndarray, labels: np.ndarray, lower_is_better: 
     predicted, correct = cuts + 1, hits[cuts]
     below = np.append(ranked[1:], ranked[-1])[cuts]
     thresholds = (ranked[cuts] + below) / 2
-    # Two neighbouring floats have no number between them.
+    # There is no float between two adjacent ones, and rounding must not choose the lower.
     thresholds = np.where(thresholds == below, ranked[cuts], thresholds)
 
     accuracies = (correct + (n - n_positive) - (predicted - correct)) / n
     best = int(np.argmax(accuracies))
     accuracy, accuracy_threshold = accuracies[best], thresholds[best]
+    # Calling no pair a duplicate may be best: the threshold is then above every score.
     if (nothing := (n - n_positive) / n) >= accuracy:
         accuracy, accuracy_threshold = nothing, np.nextafter(ranked[0], ranked.dtype.type(direction * np.inf))
 
@@ -114,3 +117,8 @@ def similarity_metrics(scores: np.ndarray, labels: np.ndarray, lower_is_better: 
         f1_threshold=float(thresholds[best]),
         ap=float(average_precision_score(labels, direction * scores)),
     )
+
+
+def best_metrics(scores: Mapping[str, np.ndarray], labels: np.ndarray) -> dict[str, SimilarityMetrics]:
+    """Return `similarity_metrics` for the scores of each of `SIMILARITIES`."""
+    return {name: similarity_metrics(scores[name], labels, name in LOWER_IS_BETTER) for name in SIMILARITIES}

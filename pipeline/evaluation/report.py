@@ -1,4 +1,4 @@
-"""An evaluation as a value: what it holds, and fair comparison."""
+"""The report of an evaluation as a stored value, and the comparison of two reports."""
 
 import base64
 from collections.abc import Mapping
@@ -7,34 +7,33 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import AwareDatetime, Field
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import MismatchError
 from pipeline.core.files import content_version
 from pipeline.core.values import FrozenModel, Interval, StoredValue, Upgrade
-from pipeline.evaluation.measurement import TaskMetrics
-from pipeline.evaluation.metric_values import SimilarityMetrics, ThresholdMetrics
+from pipeline.evaluation.measurement import SimilarityMetrics, TaskMetrics, ThresholdMetrics
 from pipeline.evaluation.results_csv import Stage
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.info import ModelInfo
 from pipeline.question_pairs.schema import DataOrigin
 
 COMPARED = ("ap", "roc_auc", "accuracy", "f1", "precision", "recall", "mcc")
-"""The metrics of which two reports are subtracted."""
+"""The metrics whose differences between two reports are shown."""
 
 ThresholdKind = Literal["dev", "oracle"]
 THRESHOLDS: dict[ThresholdKind, str] = {
     "dev": "Thresholds were chosen on the dev split.",
-    "oracle": "Thresholds are oracle: chosen on these very pairs, as there is no dev split, so accuracy and F1 are "
-    "upper bounds.",
+    "oracle": "Thresholds are oracle thresholds: they were chosen on these same pairs, because there is no dev split. "
+    "So accuracy and F1 are upper bounds.",
 }
 
 
 class ReliabilityBin(FrozenModel):
-    """Pairs of like probability.
+    """A bin of pairs with similar probabilities.
 
     Attributes:
-        pairs: how many.
-        probability: their mean probability.
-        observed: the share of duplicates among them.
+        pairs: number of pairs.
+        probability: mean of their probabilities.
+        observed: share of duplicates among them.
     """
 
     pairs: int
@@ -43,16 +42,16 @@ class ReliabilityBin(FrozenModel):
 
 
 class Calibration(FrozenModel):
-    """Platt's calibration: probability = 1 / (1 + exp(-(`slope` × cosine + `intercept`))).
+    """Platt scaling of cosine, fitted on the dev split and measured on the eval split.
 
-    J. Platt, "Probabilistic outputs for support vector machines", 1999, by scikit-learn's logistic regression without a
-    penalty. Fitted on the dev split, judged on the eval split.
+    probability = 1 / (1 + exp(-(`slope` × cosine + `intercept`)))
 
     Attributes:
-        fitted_on: pairs of the dev split.
-        brier: mean squared difference of probability and label; 0 is best.
-        expected_calibration_error: mean gap of probability and share of duplicates over 15 bins of equally many pairs.
-        bins: those bins, of ascending probability.
+        fitted_on: number of pairs that it was fitted on.
+        brier: Brier score, the mean squared difference between probability and label; 0 is best.
+        expected_calibration_error: mean difference between probability and share of duplicates, over 15 bins of equal
+            size.
+        bins: these bins, by ascending probability.
     """
 
     slope: float
@@ -64,18 +63,18 @@ class Calibration(FrozenModel):
 
 
 SEEN = "questions seen in training"
-"""Name of the slices that explain the gap between the split strategies."""
+"""Name of the slices that explain why split strategies give different results."""
 
 
 class Slice(FrozenModel):
-    """Eval pairs that have something in common.
+    """Eval pairs that have a property in common.
 
     Attributes:
-        name: what they are sorted by, such as `length`.
-        value: which of its values they have.
-        pairs: how many.
-        positive_rate: share of duplicates among them: average precision can't be compared without it.
-        ap: cosine average precision; None where all pairs are of one class.
+        name: the property, such as `numbers`.
+        value: its value, such as `different`.
+        pairs: number of pairs.
+        positive_rate: share of duplicates among them, on which average precision depends.
+        ap: cosine average precision; None if all pairs are of one class.
     """
 
     name: str
@@ -86,10 +85,10 @@ class Slice(FrozenModel):
 
 
 class Mistake(FrozenModel):
-    """A pair that the model and the label see differently; some are wrong labels.
+    """A pair whose cosine contradicts its label. Sometimes the label is wrong.
 
     Attributes:
-        score: cosine.
+        score: the cosine.
     """
 
     pair_id: int
@@ -102,8 +101,8 @@ class Mistake(FrozenModel):
 _VERSIONED_ORACLE = ("accuracy", "accuracy_threshold", "f1", "precision", "recall", "f1_threshold", "ap")
 _VERSIONED_OPERATING = ("roc_auc", "mcc", *_VERSIONED_ORACLE)
 _VERSIONED_INTERVAL = ("estimate", "low", "high")
-"""Fields that make the version of a report. They stay these: a metric that is added must not give every stored report
-another version, as it couldn't be read any more."""
+"""The fields that a report's version is computed from. They must not change: if a new metric changed the version of
+every stored report, none of them could be read any more."""
 
 
 def _versioned(parts: Mapping[str, FrozenModel], fields: tuple[str, ...]) -> dict[str, dict[str, float]]:
@@ -111,40 +110,43 @@ def _versioned(parts: Mapping[str, FrozenModel], fields: tuple[str, ...]) -> dic
 
 
 class EvaluationReport(StoredValue):
-    """How one model does on one split.
+    """The results of one model on one eval split.
 
     Attributes:
         stage: `pre_train` for a base model, `post_train` for a fine-tuned one.
         model: the model that was evaluated.
         eval_version: data version of the eval split.
-        dev_version: data version of the dev split, which thresholds come from.
+        dev_version: data version of the dev split, on which thresholds are chosen.
         train_version: data version of the training split, which slices refer to.
-        origin: where the eval rows came from.
+        origin: where the eval pairs came from.
         pairs: number of eval pairs.
-        positive_rate: share of duplicates: average precision depends on it.
-        threshold_kind: `dev`: chosen on the dev split; `oracle`: the best on these very pairs, which flatters.
-        oracle: for each similarity, at the best thresholds for these very pairs: what the reference's CSV holds.
-        operating: for each similarity, at the thresholds of `threshold_kind`.
+        positive_rate: share of duplicates among them, on which average precision depends.
+        threshold_kind: `dev`: thresholds were chosen on the dev split; `oracle`: on the eval pairs themselves, so
+            accuracy and F1 are upper bounds.
+        oracle: for each similarity, the metrics at the best thresholds for the eval pairs, as in the reference system's
+            CSV.
+        operating: for each similarity, the metrics at the thresholds of `threshold_kind`.
         intervals: of cosine's `ap`, `accuracy` and `f1` in `operating`.
-        gains: of the same, this report minus the baseline, pair by pair; empty in a baseline's own report.
+        gains: this report's `ap`, `accuracy` and `f1` minus the baseline's, with paired intervals; empty in a
+            baseline's own report.
         calibration: of cosine; None without a dev split.
         slices: cosine average precision of parts of the pairs.
-        graph_only_ap: average precision of a classifier that sees who was paired with whom, but no text; None when it
-            couldn't learn.
+        graph_only_ap: average precision of a classifier that sees which questions are paired, but no text; None when it
+            couldn't be trained.
         tasks: duplicate mining and retrieval.
-        task_intervals: of the figures of `tasks`, by their names; empty where an earlier release measured them.
-        task_gains: of the same, this report minus the baseline on the same draws; empty in a baseline's own report, and
-            where the two can't be compared draw by draw.
+        task_intervals: of the metrics of `tasks`, by name; empty when an earlier release measured them.
+        task_gains: the same metrics minus the baseline's on the same draws; empty in a baseline's own report, and when
+            the draws differ.
         mistakes: the non-duplicates with the highest and the duplicates with the lowest cosine.
         cosine_scores: of each eval pair: base64 of little-endian float32.
-        labels: of the same pairs: base64 of one bit each, as `numpy.packbits` packs them.
+        labels: of each eval pair: base64 of one bit each, as `numpy.packbits` packs them.
         seconds: wall-clock time of embedding and scoring.
-        questions: distinct questions embedded in that time.
-        device: what it ran on.
+        questions: number of distinct texts that were embedded in that time.
+        device: the device that embedded them.
         precision: of the embedding, `fp32` or `bf16`.
         evaluated_at: when the report was made, in UTC.
-        training: how the model was made; None for a base model.
-        baseline: the report that `gains` refers to, whole, so that before and after can be drawn from one file; None in
+        training: how the model was trained; None for a base model.
+        baseline: the whole report that `gains` refers to, so that one file is enough to show before and after; None in
             a baseline's own report.
     """
 
@@ -191,7 +193,7 @@ class EvaluationReport(StoredValue):
 
     @property
     def data_version(self) -> str:
-        """Hash of the result and what it was measured on; speed, device and folders don't count."""
+        """Hash of the results and what they were measured on, regardless of speed, device and folders."""
         values = {
             "oracle": _versioned(self.oracle, _VERSIONED_ORACLE),
             "operating": _versioned(self.operating, _VERSIONED_OPERATING),
@@ -203,17 +205,17 @@ class EvaluationReport(StoredValue):
 
     @property
     def cosine(self) -> ThresholdMetrics:
-        """The metrics that headlines show."""
+        """The metrics of cosine, which headlines show."""
         return self.operating["cosine"]
 
     @property
     def ap_gain(self) -> Interval | None:
-        """How much more cosine average precision than the baseline; None in a baseline's own report."""
+        """The gain in cosine average precision over the baseline; None in a baseline's own report."""
         return self.gains.get("ap")
 
     @property
     def baseline_tasks(self) -> TaskMetrics | None:
-        """Duplicate mining and retrieval of the baseline; None where it did them on other questions, or not at all."""
+        """Duplicate mining and retrieval of the baseline; None if it did them on other questions, or not at all."""
         before = self.baseline.tasks if self.baseline else None
         if before is None or self.tasks is None:
             return None
@@ -222,44 +224,47 @@ class EvaluationReport(StoredValue):
 
     @property
     def scores(self) -> np.ndarray:
-        """Cosine of each eval pair: float32 of shape (pairs,)."""
+        """The cosine of each eval pair: float32 of shape (pairs,)."""
         return np.frombuffer(base64.b64decode(self.cosine_scores), dtype="<f4")
 
     @property
     def is_duplicate(self) -> np.ndarray:
-        """Label of each eval pair: bool of shape (pairs,)."""
+        """The label of each eval pair: bool of shape (pairs,)."""
         packed = np.frombuffer(base64.b64decode(self.labels), dtype=np.uint8)
         return np.unpackbits(packed, count=self.pairs).astype(bool)
 
     @property
     def unseen(self) -> Slice | None:
-        """The pairs of which training has seen neither question; None where there are none."""
+        """The slice of pairs with two questions that are new to the model; None if there are no such pairs."""
         return next((part for part in self.slices if part.name == SEEN and part.value == "none"), None)
 
 
 def require_comparable(report: EvaluationReport, baseline: EvaluationReport) -> None:
-    """Refuse to compare what was measured on other pairs or with another kind of threshold.
+    """Refuse to compare reports on different pairs or with different kinds of threshold.
 
     Raises:
-        PipelineError: naming both.
+        MismatchError: with both values.
     """
     for what, mine, other in (
         ("eval data version", report.eval_version, baseline.eval_version),
         ("kind of threshold", report.threshold_kind, baseline.threshold_kind),
     ):
         if mine != other:
-            raise PipelineError(
+            raise MismatchError(
                 f"reports can't be compared: the {what} is {mine} for {report.model.name} and {other} for the "
                 f"baseline {baseline.model.name}",
                 make_again="baseline report",
+                what=what,
+                report=mine,
+                baseline=other,
             )
 
 
 def compare(report: EvaluationReport, baseline: EvaluationReport) -> dict[str, dict[str, float]]:
-    """Metric by metric of `COMPARED`, `report` minus `baseline`, for each similarity.
+    """Return `report` minus `baseline`, for each similarity and each metric of `COMPARED`.
 
     Raises:
-        PipelineError: when they were measured on other pairs or with another kind of threshold.
+        MismatchError: when they are about different pairs or have different kinds of threshold.
     """
     require_comparable(report, baseline)
     return {

@@ -1,33 +1,41 @@
-"""Makes a report from what was measured: thresholds, intervals, slices, calibration, the worst mistakes."""
+"""Makes a report from a measurement: thresholds, intervals, calibration, slices, gains and the worst mistakes."""
 
 import base64
 from datetime import UTC, datetime
 
 import numpy as np
+from sklearn.metrics import brier_score_loss
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import MismatchError
 from pipeline.core.values import Interval
 from pipeline.evaluation.bootstrap import Bootstrap, Resampled, interval
-from pipeline.evaluation.calibration import calibrate, judged
-from pipeline.evaluation.measurement import Measurement, TaskMetrics
-from pipeline.evaluation.metric_values import LOWER_IS_BETTER, SIMILARITIES, SimilarityMetrics, ThresholdMetrics
+from pipeline.evaluation.decision import decision_from, thresholds_of
+from pipeline.evaluation.measurement import LOWER_IS_BETTER, SIMILARITIES, Measurement, TaskMetrics, ThresholdMetrics
 from pipeline.evaluation.metrics import (
+    best_metrics,
     has_both_classes,
     is_called_duplicate,
     metrics_at,
     similarity_metrics,
 )
-from pipeline.evaluation.report import Calibration, EvaluationReport, Mistake, ThresholdKind, require_comparable
+from pipeline.evaluation.report import (
+    Calibration,
+    EvaluationReport,
+    Mistake,
+    ReliabilityBin,
+    ThresholdKind,
+    require_comparable,
+)
 from pipeline.evaluation.results_csv import Stage
-from pipeline.evaluation.slices import QuestionGraph, graph_only_scores, memberships, slice_results
-from pipeline.models.decision import Decision, Thresholds
+from pipeline.evaluation.slices import QuestionGraph, graph_only_scores, slice_results, slicings
+from pipeline.models.decision import DecisionCalibration
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.info import ModelInfo
 from pipeline.question_pairs.questions import question_components
 from pipeline.question_pairs.schema import PairTable, Splits
 
-WORST = 15
-"""Mistakes listed of each kind."""
+_MISTAKES_OF_EACH_KIND = 15
+_BINS = 15
 
 
 def build_report(
@@ -38,29 +46,28 @@ def build_report(
     baseline: EvaluationReport | None = None,
     training: FineTunedModel | None = None,
 ) -> EvaluationReport:
-    """The report of one model; with a baseline's, the gains over it.
+    """Make the report of one model, with its gains over a baseline if there is one.
 
-    `training` says how a fine-tuned model was made.
+    The thresholds and the probability are those of the decision that a fine-tuned model carries, so that the report
+    describes what its users get. For a model without one they are chosen on the dev split, if that has both classes.
+    Otherwise the thresholds are oracle thresholds and there is no probability. Intervals take thresholds as fixed.
 
-    Thresholds and the calibrated probability are those of the model's decision, where it has one: what is reported is
-    what users get. A model without one has them chosen on the dev split if that has both classes; else thresholds are
-    oracle and there is no probability. Intervals take thresholds as fixed.
+    Args:
+        training: how the model was trained; None for a base model.
 
     Raises:
-        PipelineError: when the eval split has one class only, the baseline was measured on other pairs or with
-            another kind of threshold, or the model was trained on another training split: it may then have seen the
-            pairs that it is examined on.
+        InputError: when the eval split has only one class.
+        MismatchError: when the baseline was measured on other pairs or has another kind of threshold, or the model was
+            trained on another training split, so that it may have seen the eval pairs.
     """
     if training:
         require_trained_on(splits, training)
     labels, dev_labels = splits.eval.labels, splits.dev.labels
-    oracle = _best(measurement.eval_scores, labels)
+    oracle = best_metrics(measurement.eval_scores, labels)
     decision = training.decision if training else None
-    kind: ThresholdKind = "dev" if decision else threshold_kind(splits.dev)
-    if decision:
-        chosen = decision.thresholds
-    else:
-        chosen = _thresholds(_best(measurement.dev_scores, dev_labels) if kind == "dev" else oracle)
+    if decision is None and threshold_kind(splits.dev) == "dev":
+        decision = decision_from(measurement.dev_scores, dev_labels, model.version, splits.dev.data_version)
+    chosen = decision.thresholds if decision else thresholds_of(oracle)
     operating = {
         name: metrics_at(
             measurement.eval_scores[name],
@@ -85,15 +92,15 @@ def build_report(
         origin=splits.eval.origin,
         pairs=len(labels),
         positive_rate=splits.eval.positive_rate,
-        threshold_kind=kind,
+        threshold_kind="dev" if decision else "oracle",
         oracle=oracle,
         operating=operating,
         intervals={
             metric: interval(getattr(operating["cosine"], metric), values) for metric, values in resampled.items()
         },
         gains={},
-        calibration=_calibration(decision, measurement, dev_labels, labels) if kind == "dev" else None,
-        slices=list(slice_results(memberships(splits.eval, graph), cosine, labels, bootstrap)),
+        calibration=measured_calibration(decision.calibration, cosine, labels) if decision else None,
+        slices=list(slice_results(slicings(splits.eval, graph), cosine, labels, bootstrap)),
         graph_only_ap=None if graph_only is None else similarity_metrics(graph_only, labels).ap,
         tasks=measurement.tasks,
         task_intervals=_task_intervals(measurement.tasks),
@@ -118,61 +125,77 @@ def require_trained_on(splits: Splits, model: FineTunedModel) -> None:
     """Refuse to measure a model that may have seen the eval pairs.
 
     Raises:
-        PipelineError: when it was trained on another training split.
+        MismatchError: when it was trained on another training split.
     """
     if model.train_version != splits.train.data_version:
-        raise PipelineError(
+        raise MismatchError(
             f"{model.model.name} was trained on the training split {model.train_version}, but the current one is "
             f"{splits.train.data_version}, so it may have seen these eval pairs",
             make_again="model",
+            trained_on=model.train_version,
+            current=splits.train.data_version,
         )
 
 
 def require_comparable_baseline(baseline: EvaluationReport, splits: Splits) -> None:
-    """Refuse a baseline that was measured on other pairs, before anything is measured against it.
+    """Refuse a baseline report that can't be compared, before anything is measured.
 
     Raises:
-        PipelineError: naming both.
+        MismatchError: when it is about other eval pairs, or has another kind of threshold.
     """
-    for what, its, theirs in (
-        ("eval pairs", baseline.eval_version, splits.eval.data_version),
+    for what, its, current in (
+        ("eval data version", baseline.eval_version, splits.eval.data_version),
         ("kind of threshold", baseline.threshold_kind, threshold_kind(splits.dev)),
     ):
-        if its != theirs:
-            raise PipelineError(
-                f"the baseline of {baseline.model.name} can't be compared with: its {what} are {its}, the current ones "
-                f"{theirs}",
+        if its != current:
+            raise MismatchError(
+                f"the baseline report of {baseline.model.name} can't be used: its {what} is {its}, but the current one "
+                f"is {current}",
                 make_again="baseline report",
+                what=what,
+                baseline=its,
+                current=current,
             )
 
 
 def threshold_kind(dev_split: PairTable) -> ThresholdKind:
-    """Where thresholds come from: a dev split can choose them if it has both classes."""
+    """Return where thresholds come from: the dev split if it has both classes, else the eval pairs themselves."""
     return "dev" if has_both_classes(dev_split.labels) else "oracle"
 
 
-def _thresholds(metrics: dict[str, SimilarityMetrics]) -> dict[str, Thresholds]:
-    return {
-        name: Thresholds(accuracy=values.accuracy_threshold, f1=values.f1_threshold) for name, values in metrics.items()
-    }
+def measured_calibration(calibration: DecisionCalibration, cosine: np.ndarray, labels: np.ndarray) -> Calibration:
+    """Measure on the eval pairs a calibration that was fitted on the dev pairs.
+
+    Args:
+        cosine: of the eval pairs, of shape (pairs,).
+        labels: 0 or 1, of shape (pairs,).
+    """
+    probability = calibration.probability(cosine)
+    bins = _reliability(probability, labels)
+    gap = sum(b.pairs * abs(b.probability - b.observed) for b in bins) / len(labels)
+    return Calibration(
+        slope=calibration.slope,
+        intercept=calibration.intercept,
+        fitted_on=calibration.fitted_on,
+        brier=float(brier_score_loss(labels, probability)),
+        expected_calibration_error=gap,
+        bins=bins,
+    )
 
 
-def _calibration(
-    decision: Decision | None, measurement: Measurement, dev_labels: np.ndarray, labels: np.ndarray
-) -> Calibration:
-    cosine = measurement.eval_scores["cosine"]
-    if decision is None:
-        return calibrate(measurement.dev_scores["cosine"], dev_labels, cosine, labels)
-    fitted = decision.calibration
-    return judged(fitted.slope, fitted.intercept, fitted.fitted_on, cosine, labels)
+def _reliability(probability: np.ndarray, labels: np.ndarray) -> list[ReliabilityBin]:
+    """Divide the pairs into bins of equal size by ascending probability; at least one pair in each."""
+    order = np.argsort(probability, kind="stable")
+    return [
+        ReliabilityBin(
+            pairs=len(part), probability=float(probability[part].mean()), observed=float(labels[part].mean())
+        )
+        for part in np.array_split(order, min(_BINS, len(order)))
+    ]
 
 
 def _base64(values: np.ndarray) -> str:
     return base64.b64encode(values.tobytes()).decode()
-
-
-def _best(scores: dict[str, np.ndarray], labels: np.ndarray) -> dict[str, SimilarityMetrics]:
-    return {name: similarity_metrics(scores[name], labels, name in LOWER_IS_BETTER) for name in SIMILARITIES}
 
 
 def _resample(
@@ -210,7 +233,7 @@ def _task_intervals(tasks: TaskMetrics | None) -> dict[str, Interval]:
 
 
 def _task_gains(tasks: TaskMetrics | None, before: TaskMetrics | None) -> dict[str, Interval]:
-    """Of the figures that both have on the same draws."""
+    """Return the gains of the metrics that both have on the same draws."""
     after_draws, before_draws = tasks and tasks.resampled, before and before.resampled
     if not (tasks and before and after_draws and before_draws) or after_draws.draws != before_draws.draws:
         return {}
@@ -224,11 +247,11 @@ def _task_gains(tasks: TaskMetrics | None, before: TaskMetrics | None) -> dict[s
 
 
 def _mistakes(table: PairTable, cosine: np.ndarray) -> list[Mistake]:
-    """The non-duplicates that look most alike, then the duplicates that look least alike."""
+    """Return the most similar non-duplicates, then the least similar duplicates."""
     labels = table.labels
     order = np.argsort(cosine, kind="stable")
-    alike = [row for row in order[::-1] if not labels[row]][:WORST]
-    unlike = [row for row in order if labels[row]][:WORST]
+    alike = [row for row in order[::-1] if not labels[row]][:_MISTAKES_OF_EACH_KIND]
+    unlike = [row for row in order if labels[row]][:_MISTAKES_OF_EACH_KIND]
     rows = [*alike, *unlike]
     shown = table.pairs.iloc[rows][["pair_id", "question1", "question2", "is_duplicate"]].to_dict("records")
     return [

@@ -1,4 +1,4 @@
-"""The reference system's result files: their names, their thirty columns, reading and writing."""
+"""The reference system's results files: their names, their 30 columns, reading and writing them."""
 
 import csv
 import io
@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pipeline.core.errors import PipelineError
-from pipeline.evaluation.metric_values import SIMILARITIES, SimilarityMetrics
+from pipeline.core.errors import InputError
+from pipeline.evaluation.measurement import SIMILARITIES, SimilarityMetrics
 
 Stage = Literal["pre_train", "post_train"]
 
@@ -20,26 +20,26 @@ REFERENCE_COLUMNS = (
     "steps",
     *(f"{_CSV_PREFIXES[similarity]}_{metric}" for similarity in SIMILARITIES for metric in CSV_METRICS),
 )
-"""The 30 columns of the reference system's result files, in its order."""
+"""The 30 columns of the reference system's results files, in its order."""
 
 
 def results_file_name(stage: Stage) -> str:
-    """The reference system's name of a result file."""
+    """Return the reference system's name of a results file."""
     return f"binary_classification_evaluation_{stage}_results.csv"
 
 
 EPOCH_RESULTS_FILE_NAME = "binary_classification_evaluation_results.csv"
-"""One row an epoch, in `eval/` of a fine-tuned model."""
+"""In `eval/` of a fine-tuned model: one row for each evaluation on the dev split."""
 
 PAGE_FILE_NAME = "report.html"
-"""The report's page, in a run folder and next to a stored report."""
+"""The report as a web page, in the run folder and next to the stored report."""
 
 FILES_KEY = "files"
-"""In the JSON next to a results file: the SHA-256 of each file written with it, by its path below the run folder."""
+"""In the JSON next to a results file: the SHA-256 of each file that was written with it, by path in the run folder."""
 
 
 def csv_row(metrics: Mapping[str, SimilarityMetrics], epoch: float = -1, steps: int = -1) -> list[float]:
-    """One row of a results file; -1 for epoch and steps stands for a model outside training."""
+    """Return a row of a results file. Epoch and steps are -1 for an evaluation outside training."""
     return [
         epoch,
         steps,
@@ -48,7 +48,7 @@ def csv_row(metrics: Mapping[str, SimilarityMetrics], epoch: float = -1, steps: 
 
 
 def csv_text(rows: list[list[float]]) -> str:
-    """A results file: the header of `REFERENCE_COLUMNS` and the rows, numbers in full precision."""
+    """Return the text of a results file: the header and the rows, with numbers in full precision."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(REFERENCE_COLUMNS)
@@ -57,7 +57,7 @@ def csv_text(rows: list[list[float]]) -> str:
 
 
 def reference_print(metrics: Mapping[str, SimilarityMetrics]) -> dict[str, dict[str, float]]:
-    """The metrics as the reference system prints them."""
+    """Return the metrics under the names and in the order that the reference system prints."""
     order = ("accuracy", "accuracy_threshold", "f1", "f1_threshold", "precision", "recall", "ap")
     return {
         _CSV_PREFIXES[name]: {metric: getattr(values, metric) for metric in order} for name, values in metrics.items()
@@ -65,15 +65,20 @@ def reference_print(metrics: Mapping[str, SimilarityMetrics]) -> dict[str, dict[
 
 
 def read_results(path: Path) -> list[tuple[float, int, dict[str, SimilarityMetrics]]]:
-    """Read a results file: (epoch, steps, metrics of each similarity) for each row.
+    """Read a results file.
+
+    Returns:
+        For each row: epoch, steps, and the metrics of each similarity.
 
     Raises:
-        PipelineError: when the header is not the reference system's.
+        InputError: when the header is not the reference system's.
     """
     with path.open(encoding="utf-8", newline="") as file:
         header, *rows = list(csv.reader(file)) or [[]]
     if tuple(header) != REFERENCE_COLUMNS:
-        raise PipelineError(f"{path} is no results file: its header differs from the {len(REFERENCE_COLUMNS)} columns")
+        raise InputError(
+            f"{path} is not a results file: its header is not the {len(REFERENCE_COLUMNS)} columns of one", path=path
+        )
     width = len(CSV_METRICS)
     return [
         (
@@ -89,6 +94,6 @@ def read_results(path: Path) -> list[tuple[float, int, dict[str, SimilarityMetri
 
 
 def _number(text: str) -> float:
-    """An integer where the text is one, so that a file is written back as it was read."""
+    """Keep integers as integers, so that a file that is read and written again doesn't change."""
     number: float = json.loads(text)
     return number

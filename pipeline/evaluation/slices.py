@@ -1,4 +1,4 @@
-"""Slices of the eval pairs: where a model is good, where it is not, and how much of a figure is a leak."""
+"""Slices of the eval pairs, which show where a model is good, and the baseline that reads no text."""
 
 import re
 from collections.abc import Iterator
@@ -21,12 +21,13 @@ _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
 @dataclass(frozen=True)
-class Membership:
-    """Which value of a slice each pair has.
+class Slicing:
+    """One way to slice the eval pairs, and the slice of each pair.
 
     Attributes:
-        values: the values, in the order of a report.
-        of_pair: int64 of shape (pairs,): index of each pair's value.
+        name: what the pairs are sliced by.
+        values: the slices, in the order of the report.
+        of_pair: index of each pair's slice: int64 of shape (pairs,).
     """
 
     name: str
@@ -36,13 +37,13 @@ class Membership:
 
 @dataclass(frozen=True)
 class QuestionGraph:
-    """Who is paired with whom in all three splits.
+    """Which questions are paired, in all three splits.
 
     Attributes:
-        questions: how many distinct ones there are.
-        first, second: int64 of shape (pairs,): the questions of each pair, the eval pairs first, then the training
+        questions: number of distinct questions.
+        first, second: the questions of each pair: int64 of shape (pairs,), the eval pairs first, then the training
             pairs, then the dev pairs.
-        eval_pairs, train_pairs: how many of each.
+        eval_pairs, train_pairs: number of eval and of training pairs.
     """
 
     questions: int
@@ -53,33 +54,33 @@ class QuestionGraph:
 
     @classmethod
     def of(cls, eval_split: PairTable, train_split: PairTable, dev_split: PairTable) -> "QuestionGraph":
-        """Number the questions of the three splits."""
+        """Build the graph of three splits."""
         index = QuestionIndex.of(eval_split.followed_by(train_split).followed_by(dev_split))
         return cls(index.questions, index.first_question, index.second_question, len(eval_split), len(train_split))
 
     @property
     def frequency(self) -> np.ndarray:
-        """How many pairs each question stands in: int64 of shape (questions,)."""
+        """The number of pairs of each question: int64 of shape (questions,)."""
         return np.bincount(np.concatenate([self.first, self.second]), minlength=self.questions)
 
     @property
     def training(self) -> slice:
-        """Where the training pairs stand."""
+        """The rows of the training pairs."""
         return slice(self.eval_pairs, self.eval_pairs + self.train_pairs)
 
 
-def memberships(eval_split: PairTable, graph: QuestionGraph) -> list[Membership]:
-    """How the eval pairs are sliced.
+def slicings(eval_split: PairTable, graph: QuestionGraph) -> list[Slicing]:
+    """Slice the eval pairs in each of the ways that a report shows.
 
-    How often a question occurs is counted in all three splits: in production the pairs are known too, though not their
-    labels.
+    The frequency of a question is counted in all three splits, since in production the pairs are known too, though not
+    their labels.
     """
     n = graph.eval_pairs
     seen = np.zeros(graph.questions, dtype=bool)
     seen[graph.first[graph.training]] = seen[graph.second[graph.training]] = True
     frequency = graph.frequency
     a, b = graph.first[:n], graph.second[:n]
-    # Texts of the eval pairs only: the other splits have many times as many.
+    # Only the texts of the eval pairs are split into words: the other splits are many times larger.
     index = QuestionIndex.of(eval_split)
     texts, i, j = index.texts, index.first, index.second
     words = [_WORD.findall(text.lower()) for text in texts]
@@ -91,24 +92,24 @@ def memberships(eval_split: PairTable, graph: QuestionGraph) -> list[Membership]
     has_number = np.array([bool(numbers[x] or numbers[y]) for x, y in zip(i, j, strict=True)])
     same_numbers = np.array([numbers[x] == numbers[y] for x, y in zip(i, j, strict=True)])
     return [
-        Membership(SEEN, ("both", "one", "none"), 2 - (seen[a].astype(np.int64) + seen[b])),
+        Slicing(SEEN, ("both", "one", "none"), 2 - (seen[a].astype(np.int64) + seen[b])),
         _binned("words in the longer question", np.maximum(length[i], length[j]), (8, 12, 20)),
-        Membership(
+        Slicing(
             "words in common (Jaccard)",
             ("under 0.25", "0.25 to 0.5", "0.5 to 0.75", "0.75 and more"),
             np.digitize(overlap, (0.25, 0.5, 0.75)),
         ),
         _binned("pairs of the more frequent question", np.maximum(frequency[a], frequency[b]), (1, 3, 9)),
-        Membership("numbers", ("none", "the same", "different"), np.where(has_number, np.where(same_numbers, 1, 2), 0)),
-        Membership("negation", ("none", "in one", "in both"), negated[i].astype(np.int64) + negated[j]),
+        Slicing("numbers", ("none", "the same", "different"), np.where(has_number, np.where(same_numbers, 1, 2), 0)),
+        Slicing("negation", ("none", "in one", "in both"), negated[i].astype(np.int64) + negated[j]),
     ]
 
 
-def _binned(name: str, numbers: np.ndarray, ends: tuple[int, ...]) -> Membership:
-    """Whole numbers in bins whose last members are `ends`, and one for all above."""
+def _binned(name: str, numbers: np.ndarray, ends: tuple[int, ...]) -> Slicing:
+    """Slice by whole numbers: one slice up to each of `ends`, and one for all higher numbers."""
     starts = (1, *(end + 1 for end in ends[:-1]))
     labels = [f"{start} to {end}" if start < end else f"{end}" for start, end in zip(starts, ends, strict=True)]
-    return Membership(name, (*labels, f"over {ends[-1]}"), np.digitize(numbers, ends, right=True))
+    return Slicing(name, (*labels, f"over {ends[-1]}"), np.digitize(numbers, ends, right=True))
 
 
 def _jaccard(a: frozenset[str], b: frozenset[str]) -> float:
@@ -116,12 +117,12 @@ def _jaccard(a: frozenset[str], b: frozenset[str]) -> float:
 
 
 def slice_results(
-    sliced: list[Membership], cosine: np.ndarray, labels: np.ndarray, bootstrap: Bootstrap
+    sliced: list[Slicing], cosine: np.ndarray, labels: np.ndarray, bootstrap: Bootstrap
 ) -> Iterator[Slice]:
-    """Each non-empty slice's size, base rate and average precision."""
-    for membership in sliced:
-        for number, value in enumerate(membership.values):
-            rows = np.flatnonzero(membership.of_pair == number)
+    """Yield each slice that has pairs, with its average precision."""
+    for slicing in sliced:
+        for number, value in enumerate(slicing.values):
+            rows = np.flatnonzero(slicing.of_pair == number)
             if not len(rows):
                 continue
             scores, truth = cosine[rows], labels[rows]
@@ -129,19 +130,19 @@ def slice_results(
             if has_both_classes(truth):
                 resampled = bootstrap.subset(rows).average_precision(scores, truth)
                 ap = interval(float(average_precision_score(truth, scores)), resampled)
-            yield Slice(name=membership.name, value=value, pairs=len(rows), positive_rate=float(truth.mean()), ap=ap)
+            yield Slice(name=slicing.name, value=value, pairs=len(rows), positive_rate=float(truth.mean()), ap=ap)
 
 
 def graph_only_scores(graph: QuestionGraph, train_labels: np.ndarray) -> np.ndarray | None:
-    """How likely each eval pair is a duplicate by who was paired with whom, without reading a word.
+    """Predict which eval pairs are duplicates from the graph alone, without any text.
 
-    Features are both questions' frequencies and how many questions were paired with both, over all three splits; a
-    gradient-boosted classifier learns from the training labels. Zhang et al., "Selection Bias Explorations and Debias
-    Methods for Natural Language Sentence Matching Datasets", ACL 2019: on Quora's pairs that is a strong hint, and it
-    says nothing about the text.
+    The features are the frequencies of both questions and the number of questions that are paired with both, over all
+    three splits. A gradient-boosted classifier is trained on the training labels. On Quora's pairs it does well (Zhang
+    et al., "Selection Bias Explorations and Debias Methods for Natural Language Sentence Matching Datasets", ACL 2019),
+    which shows how much of a result is due to how the pairs were collected.
 
     Returns:
-        float64 of shape (eval pairs,), or None when the training labels are all the same.
+        Scores of the eval pairs: float64 of shape (eval pairs,). None when all training labels are the same.
     """
     if not has_both_classes(train_labels):
         return None

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.duplicates.options import IndexOptions, MiningJobOptions, QuestionSource
-from pipeline.evaluation.options import EvaluationOptions
+from pipeline.evaluation.measurement import EvaluationOptions
 from pipeline.exporting.options import ExportJobOptions
 from pipeline.models.options import BaseModelChoice
 from pipeline.quality.options import DatasetLimits, ModelLimits, PromotionRules, ReportLimits, SplitLimits

@@ -10,8 +10,8 @@ from pipeline.compute.driver import Caller, measure
 from pipeline.core.errors import PipelineError, counted
 from pipeline.core.progress import OnProgress
 from pipeline.evaluation.bootstrap import Bootstrap, interval
+from pipeline.evaluation.measurement import EvaluationOptions
 from pipeline.evaluation.metrics import has_both_classes, similarity_metrics
-from pipeline.evaluation.options import EvaluationOptions
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.quality.production_record import ProductionModel

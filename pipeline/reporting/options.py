@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from pipeline.core.values import FrozenModel
-from pipeline.evaluation.options import EvaluationOptions
+from pipeline.evaluation.measurement import EvaluationOptions
 
 
 class LeaderboardOptions(EvaluationOptions):

@@ -20,7 +20,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from pipeline.core.errors import InputError, ResourceError, SettingError
 from pipeline.core.files import content_version
 from pipeline.core.progress import DevEvaluated, LogLine, OnProgress, TrainingResumed, ignore
-from pipeline.evaluation.pair_metrics import evaluate_pairs
+from pipeline.evaluation.pair_scores import evaluate_pairs
 from pipeline.models.embedding import SIMILARITY
 from pipeline.models.fine_tuned import DevEvaluation, FineTunedModel
 from pipeline.models.loading import describe_device, quiet_libraries, resolve_device

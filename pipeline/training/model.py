@@ -12,8 +12,8 @@ from sentence_transformers import SentenceTransformer
 
 from pipeline.core.files import flush_files, give_usual_permissions, write_text
 from pipeline.core.progress import OnProgress
-from pipeline.evaluation.decision import decide
-from pipeline.evaluation.metric_values import SimilarityMetrics
+from pipeline.evaluation.measurement import SimilarityMetrics
+from pipeline.evaluation.pair_scores import decide
 from pipeline.evaluation.results_csv import EPOCH_RESULTS_FILE_NAME, csv_row, csv_text
 from pipeline.models.base_model import model_folder_version
 from pipeline.models.decision import Decision, write_decision

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from pipeline.core.progress import OnProgress
-from pipeline.evaluation.options import EvaluationOptions
+from pipeline.evaluation.measurement import EvaluationOptions
 from pipeline.models.encoding import embed_questions
 from pipeline.models.info import ModelInfo
 from pipeline.models.loading import load_model

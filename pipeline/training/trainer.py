@@ -33,8 +33,8 @@ from pipeline.core.progress import (
     TrainingAdvanced,
     TrainingStep,
 )
-from pipeline.evaluation.metric_values import SIMILARITIES, SimilarityMetrics
-from pipeline.evaluation.pair_metrics import evaluate_pairs
+from pipeline.evaluation.measurement import SIMILARITIES, SimilarityMetrics
+from pipeline.evaluation.pair_scores import evaluate_pairs
 from pipeline.models.embedding import SIMILARITY, to_device
 from pipeline.models.precision import Hardware, has_tf32
 from pipeline.question_pairs.schema import PairTable

@@ -9,9 +9,8 @@ from sentence_transformers.sentence_transformer.evaluation import BinaryClassifi
 from sklearn.metrics import average_precision_score, f1_score, precision_score, recall_score
 
 from pipeline.evaluation.measure import measure
-from pipeline.evaluation.metric_values import LOWER_IS_BETTER, SIMILARITIES, SimilarityMetrics
+from pipeline.evaluation.measurement import LOWER_IS_BETTER, SIMILARITIES, EvaluationOptions, SimilarityMetrics
 from pipeline.evaluation.metrics import is_called_duplicate, similarity_metrics
-from pipeline.evaluation.options import EvaluationOptions
 from pipeline.evaluation.pair_scores import embedding_metrics, pair_scores
 from pipeline.models.base_model import resolve_base_model
 from pipeline.models.loading import load_model

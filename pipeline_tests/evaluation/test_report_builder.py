@@ -1,4 +1,4 @@
-"""Where the thresholds of a report come from, and what it compares."""
+"""Which thresholds, calibration and gains a report has, and which comparisons are refused."""
 
 from dataclasses import replace
 
@@ -13,11 +13,13 @@ from made_reports import (
     made,
     tasks_found,
 )
+from sklearn.metrics import brier_score_loss
 
-from pipeline.core.errors import PipelineError
-from pipeline.evaluation.decision import decision_from
-from pipeline.evaluation.metric_values import SIMILARITIES
-from pipeline.evaluation.report_builder import build_report
+from pipeline.core.errors import MismatchError
+from pipeline.evaluation.decision import decision_from, platt
+from pipeline.evaluation.measurement import SIMILARITIES
+from pipeline.evaluation.report_builder import build_report, measured_calibration, require_comparable_baseline
+from pipeline.models.decision import DecisionCalibration
 from pipeline.question_pairs.schema import Splits
 
 
@@ -61,10 +63,40 @@ def test_a_report_keeps_the_scores_and_labels_of_its_pairs_and_the_baseline_that
 
 def test_a_model_that_was_trained_on_other_rows_is_not_examined_on_these() -> None:
     measured, data = made(0.1)
-    with pytest.raises(
-        PipelineError, match=r"some-model-ft was trained on the training split t9, .*: train the model again"
-    ):
+    with pytest.raises(MismatchError) as caught:
         build_report("post_train", FINE_TUNED, measured, data, training=a_training("t9"))
+    assert caught.value.make_again == "model"
+    assert caught.value.values == {"trained_on": "t9", "current": data.train.data_version}
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [({"eval_version": "e9"}, "eval data version"), ({"threshold_kind": "oracle"}, "kind of threshold")],
+)
+def test_a_baseline_that_cannot_be_compared_is_refused_before_anything_is_measured(
+    changes: dict[str, str], what: str
+) -> None:
+    _, data = made(0.1)
+    baseline = before_and_after()[0]
+    require_comparable_baseline(baseline, data)
+    with pytest.raises(MismatchError) as caught:
+        require_comparable_baseline(baseline.model_copy(update=changes), data)
+    assert (caught.value.make_again, caught.value.values["what"]) == ("baseline report", what)
+
+
+def test_a_calibrated_probability_is_right_as_often_as_it_says() -> None:
+    random = np.random.default_rng(1)
+    cosine = random.uniform(0, 1, 20_000).astype(np.float32)
+    labels = (random.random(20_000) < 1 / (1 + np.exp(-(8 * cosine - 5)))).astype(np.int64)
+    slope, intercept = platt(cosine[:10_000], labels[:10_000])
+    fitted = DecisionCalibration(slope=slope, intercept=intercept, fitted_on=10_000, positive_rate=0.4)
+    found = measured_calibration(fitted, cosine[10_000:], labels[10_000:])
+    assert found.slope == pytest.approx(8, abs=0.5)
+    assert found.intercept == pytest.approx(-5, abs=0.4)
+    assert found.expected_calibration_error < 0.03
+    assert found.brier == pytest.approx(brier_score_loss(labels[10_000:], fitted.probability(cosine[10_000:])))
+    assert sum(part.pairs for part in found.bins) == 10_000
+    assert [part.probability for part in found.bins] == sorted(part.probability for part in found.bins)
 
 
 def test_a_report_uses_the_decision_that_the_model_carries_and_chooses_nothing_of_its_own() -> None:

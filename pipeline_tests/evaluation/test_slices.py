@@ -1,11 +1,11 @@
-"""Into which slice a pair falls, and that the text-free baseline learns from the graph alone."""
+"""Which slice a pair belongs to, and that the baseline without text learns from the graph alone."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from pipeline.evaluation.report import SEEN
-from pipeline.evaluation.slices import QuestionGraph, graph_only_scores, memberships
+from pipeline.evaluation.slices import QuestionGraph, graph_only_scores, slicings
 from pipeline.question_pairs.schema import DataOrigin, PairTable
 
 ORIGIN = DataOrigin(source="made up", synthetic=True)
@@ -29,11 +29,11 @@ def table(*pairs: tuple[str, str], labels: list[bool] | None = None) -> PairTabl
 
 
 def value_of(name: str, pair: tuple[str, str], train: PairTable, dev: PairTable) -> str:
-    """In which slice of this name the pair is, beside another one, which must not matter."""
+    """The slice of the pair, next to another pair, which must not matter."""
     evaluated = table(("Unrelated?", "Also unrelated!"), pair)
-    found = memberships(evaluated, QuestionGraph.of(evaluated, train, dev))
-    (membership,) = [one for one in found if one.name == name]
-    return membership.values[membership.of_pair[1]]
+    found = slicings(evaluated, QuestionGraph.of(evaluated, train, dev))
+    (slicing,) = [one for one in found if one.name == name]
+    return slicing.values[slicing.of_pair[1]]
 
 
 TRAIN, DEV = table(("How do I learn Go?", "How can I learn Go?")), table(("Why is the sky blue?", "Is the sky blue?"))
@@ -78,11 +78,11 @@ def test_seen_means_that_training_had_the_question(pair: tuple[str, str], expect
         ("pairs of the more frequent question", (" why is the SKY blue?", "What is Go?"), "2 to 3"),
     ],
 )
-def test_a_pair_falls_into_the_slice_that_its_name_says(name: str, pair: tuple[str, str], expected: str) -> None:
+def test_a_pair_is_in_the_slice_that_describes_it(name: str, pair: tuple[str, str], expected: str) -> None:
     assert value_of(name, pair, TRAIN, DEV) == expected
 
 
-def test_the_text_free_baseline_finds_what_the_graph_gives_away_and_nothing_else() -> None:
+def test_the_baseline_without_text_learns_from_the_graph_alone() -> None:
     # In training, pairs of the frequent question are duplicates. What the questions say is noise.
     hub = [("hub", f"spoke {i}") for i in range(40)]
     lone = [(f"lone {i}", f"alone {i}") for i in range(40)]
@@ -95,7 +95,7 @@ def test_the_text_free_baseline_finds_what_the_graph_gives_away_and_nothing_else
     assert scores[0] > 0.9 > 0.1 > scores[1]
 
 
-def test_the_text_free_baseline_learns_nothing_from_one_class() -> None:
+def test_the_baseline_without_text_needs_both_classes() -> None:
     train = table(("a", "b"), ("c", "d"))
     graph = QuestionGraph.of(table(("e", "f")), train, table(("g", "h")))
     assert graph_only_scores(graph, train.labels) is None

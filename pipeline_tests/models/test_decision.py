@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline.core.errors import PipelineError
 from pipeline.evaluation.decision import decision_from, precision_curve
-from pipeline.evaluation.metric_values import SIMILARITIES
+from pipeline.evaluation.measurement import SIMILARITIES
 from pipeline.models.decision import (
     DECISION_FILE_NAME,
     decision_of_probability,

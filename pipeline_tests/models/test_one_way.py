@@ -12,7 +12,7 @@ from sentence_transformers import SentenceTransformer
 from tiny_models import KINDS, LIMIT, make_kind, query_prompt
 
 from pipeline.core.progress import ignore
-from pipeline.evaluation.metric_values import SIMILARITIES
+from pipeline.evaluation.measurement import SIMILARITIES
 from pipeline.evaluation.pair_scores import pair_scores
 from pipeline.models.base_model import resolve_base_model
 from pipeline.models.embedding import features_of, to_device

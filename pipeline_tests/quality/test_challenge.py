@@ -14,8 +14,7 @@ from sklearn.metrics import average_precision_score
 from pipeline.compute.base import Compute, MeasuringJob, Work
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import OnProgress, ignore
-from pipeline.evaluation.measurement import Measurement
-from pipeline.evaluation.metric_values import SIMILARITIES
+from pipeline.evaluation.measurement import SIMILARITIES, Measurement
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.quality.challenge import StoredSplits, are_in, challenge

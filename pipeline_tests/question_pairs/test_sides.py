@@ -11,7 +11,7 @@ from pipeline.compute.base import Compute
 from pipeline.compute.local import LocalCompute
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import LogLine, ProgressEvent, ignore
-from pipeline.evaluation.options import EvaluationOptions
+from pipeline.evaluation.measurement import EvaluationOptions
 from pipeline.question_pairs.options import PairSource, SplitPlan
 from pipeline.question_pairs.schema import PairTable, Splits
 from pipeline.question_pairs.sides import UNNAMED_DIVISION, require_sound_splits

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from pipeline.core.errors import PipelineError
-from pipeline.evaluation.options import EvaluationOptions
+from pipeline.evaluation.measurement import EvaluationOptions
 from pipeline.models.options import BaseModelChoice
 from pipeline.orchestration.steps import STEP_SETTINGS, load_settings
 from pipeline.question_pairs.options import PairSource, SplitPlan

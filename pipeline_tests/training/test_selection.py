@@ -13,7 +13,7 @@ from tiny_model import make_tiny_model
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.progress import CheckpointSaved, ProgressEvent, TrainingStep
-from pipeline.evaluation.metric_values import SIMILARITIES, SimilarityMetrics
+from pipeline.evaluation.measurement import SIMILARITIES, SimilarityMetrics
 from pipeline.evaluation.results_csv import EPOCH_RESULTS_FILE_NAME, read_results
 from pipeline.models.base_model import resolve_base_model
 from pipeline.models.fine_tuned import FineTunedModel

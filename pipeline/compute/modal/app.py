@@ -51,7 +51,7 @@ from pipeline.core.progress import (
     TrainingStep,
     to_json_line,
 )
-from pipeline.evaluation.options import EvaluationOptions
+from pipeline.evaluation.measurement import EvaluationOptions
 from pipeline.models.bundled import bundled_folder
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.info import ModelInfo

@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 from pipeline.core import errors
 from pipeline.core.errors import PipelineError, UnavailableError
 from pipeline.core.values import FROM_STORE, FrozenModel, Stored, Upgrade
-from pipeline.evaluation.options import EvaluationOptions
+from pipeline.evaluation.measurement import EvaluationOptions
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.info import ModelInfo
 from pipeline.training.recipe import Recipe

@@ -7,7 +7,7 @@ import dagster as dg
 
 from pipeline.compute.base import Compute
 from pipeline.core.store import VersionStore
-from pipeline.evaluation.options import EvaluationOptions
+from pipeline.evaluation.measurement import EvaluationOptions
 from pipeline.evaluation.report import EvaluationReport, compare
 from pipeline.evaluation.results_csv import results_file_name
 from pipeline.models.fine_tuned import FineTunedModel

@@ -20,7 +20,7 @@ from pipeline.compute.modal.app import MAX_WITHOUT_PROGRESS
 from pipeline.core.checksums import checked_json, read_checked
 from pipeline.core.errors import DamagedError, PipelineError, ResourceError, UnavailableError
 from pipeline.core.progress import CheckpointSaved, LogLine, ProgressEvent, TrainingStep, ignore
-from pipeline.evaluation.options import EvaluationOptions
+from pipeline.evaluation.measurement import EvaluationOptions
 from pipeline.models.fine_tuned import FineTunedModel
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from modal_training import Training, fresh_compute
 from pipeline.compute.base import MeasuringJob
 from pipeline.compute.driver import measure
 from pipeline.core.progress import ignore
-from pipeline.evaluation.options import EvaluationOptions
+from pipeline.evaluation.measurement import EvaluationOptions
 from pipeline.models.info import ModelInfo
 
 pytestmark = pytest.mark.slow

@@ -13,7 +13,7 @@ from pipeline.compute.base import MeasuringJob, WorkRecord
 from pipeline.compute.driver import measure
 from pipeline.core.locations import remote_location
 from pipeline.core.progress import CheckpointSaved, ProgressEvent, ignore
-from pipeline.evaluation.options import EvaluationOptions
+from pipeline.evaluation.measurement import EvaluationOptions
 
 if TYPE_CHECKING:
     from pipeline.compute.modal.client import ModalCompute

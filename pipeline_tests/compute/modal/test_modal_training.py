@@ -24,7 +24,7 @@ from pipeline.compute.local import LocalCompute
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import file_sha256
 from pipeline.core.progress import CheckpointSaved, DevEvaluated, LogLine, TrainingStep, ignore
-from pipeline.evaluation.options import EvaluationOptions
+from pipeline.evaluation.measurement import EvaluationOptions
 from pipeline.models.base_model import resolve_base_model
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.options import BaseModelChoice
