@@ -1,13 +1,13 @@
-"""Measures one question and many with a model's own encode, this project's encoder and its exports, in one run.
+"""Benchmark a model's own encode, this project's encoder and its exports, with one question and with many.
 
     python benchmarks/export.py
     python benchmarks/export.py --pairs ../shared/data/quora_pairs.parquet
     python benchmarks/export.py --pairs ../shared/data/quora_pairs.parquet --model production --decisions
 
-The ways take turns of 100 questions, so that whatever else the machine does disturbs all of them alike. One
-question is the median and the 95th percentile; many are embedded `--repeats` times by turns, and the best time counts.
-Average precision is that of the same pairs. `--decisions` also says what each way's threshold of the dev split does to
-the pairs: the model needs a decision and its dev split in PIPELINE_HOME.
+The methods take turns of 100 questions, so that other load on the machine affects all of them. It prints the median and
+the 95th percentile of one question, and the best of `--repeats` turns with many. Average precision is measured on the
+same pairs. `--decisions` also evaluates each method's threshold from the dev split on the pairs; the model needs a
+decision, and its dev split in PIPELINE_HOME.
 """
 
 import argparse
@@ -42,7 +42,7 @@ _TURN = 100
 
 
 def ways(source: ExportSource, scratch: Path, threads: int) -> tuple[dict[str, Embed], dict[str, Decision | None]]:
-    """What embeds, by its name, and the decision of each."""
+    """The methods by name, and the decision of each."""
     model = load_model(source.info, "cpu")
     own = Encoder(source.info, "cpu")
     exports = {}
@@ -70,10 +70,10 @@ def _exported(source: ExportSource, precision: ExportPrecision, folder: Path, th
 
 
 def one_by_one(embed: dict[str, Embed], questions: list[str]) -> dict[str, np.ndarray]:
-    """Milliseconds of each question by each way, in turns of some questions.
+    """Milliseconds for each question with each method, in turns.
 
-    A way's threads still wait for work when it has none any more, and are in the way of the next one: so a turn has
-    more than one question, and the first ones of it don't count.
+    The idle threads of a method spin for a while and slow the next one down. So a turn has many questions, and its
+    first ones don't count.
     """
     took: dict[str, list[float]] = {name: [] for name in embed}
     for start in range(0, len(questions), _TURN):
@@ -87,7 +87,7 @@ def one_by_one(embed: dict[str, Embed], questions: list[str]) -> dict[str, np.nd
 
 
 def many(embed: dict[str, Embed], questions: list[str], repeats: int) -> dict[str, float]:
-    """Questions a second by each way, the best of some turns."""
+    """Questions per second with each method, the best of some turns."""
     best = dict.fromkeys(embed, 0.0)
     for _ in range(repeats):
         for name, way in embed.items():
@@ -105,16 +105,16 @@ def scores(way: Embed, pairs: PairTable) -> np.ndarray:
 
 
 def main() -> None:
-    """Measure, and print it."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", help="a file of labelled pairs; by default the bundled sample")
-    parser.add_argument("--rows", type=int, default=6_000, help="so many of them, drawn at random")
+    parser.add_argument("--rows", type=int, default=6_000, help="the number of pairs, drawn at random")
     parser.add_argument("--model", default="bundled", help="as of `python -m pipeline compare`")
-    parser.add_argument("--single", type=int, default=300, help="questions that are embedded one by one")
-    parser.add_argument("--many", type=int, default=2_048, help="questions that are embedded at once")
+    parser.add_argument("--single", type=int, default=300, help="questions to embed one by one")
+    parser.add_argument("--many", type=int, default=2_048, help="questions to embed at once")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--decisions", action="store_true", help="also what each threshold does to the pairs")
+    parser.add_argument("--decisions", action="store_true", help="also evaluate each threshold on the pairs")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     read = load_pairs(PairSource(source="file", path=given.pairs) if given.pairs else PairSource())
@@ -125,14 +125,14 @@ def main() -> None:
     dev = stored_pairs(store, "dev_split", chosen.decision.dev_version) if chosen.decision else None
     print(f"{chosen.said}; {len(pairs):,} pairs, {pairs.positive_rate:.1%} duplicates; {given.threads} threads")
     with tempfile.TemporaryDirectory() as scratch:
-        # Average precision is measured below, on all pairs: the exports' own check needs few.
+        # Average precision is measured below on all pairs, so the exports' own check gets only a few.
         few = pairs.take(np.arange(min(500, len(pairs))))
         embed, decisions = ways(ExportSource(chosen.info, chosen.decision, dev, few), Path(scratch), given.threads)
         single = one_by_one(embed, texts[: given.single])
         fast = many(embed, texts[: given.many], given.repeats)
         for name in embed:
             p50, p95 = np.quantile(single[name], [0.5, 0.95])
-            print(f"{name}: one question {p50:.2f} ms, p95 {p95:.2f} ms, least {single[name].min():.2f} ms", end="; ")
+            print(f"{name}: one question {p50:.2f} ms, p95 {p95:.2f} ms, minimum {single[name].min():.2f} ms", end="; ")
             print(f"{fast[name]:,.0f} questions/s")
         for name, way in embed.items():
             print(
@@ -141,11 +141,11 @@ def main() -> None:
 
 
 def _on_pairs(cosine: np.ndarray, labels: np.ndarray, decision: Decision | None) -> str:
-    said = f"AP {similarity_metrics(cosine, labels).ap:.4f}"
+    text = f"AP {similarity_metrics(cosine, labels).ap:.4f}"
     if decision is None:
-        return said
+        return text
     at = metrics_at(cosine, labels, decision.thresholds["cosine"].accuracy, decision.threshold)
-    return f"{said}; at {decision.threshold:.4f} F1 {at.f1:.4f}, precision {at.precision:.4f}, recall {at.recall:.4f}"
+    return f"{text}; at {decision.threshold:.4f} F1 {at.f1:.4f}, precision {at.precision:.4f}, recall {at.recall:.4f}"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What assets ask Dagster for: where values are kept, earlier reports, and a place to compute."""
+"""What assets ask Dagster for: where values are kept, earlier reports, and a compute backend."""
 
 from functools import partial
 from pathlib import Path

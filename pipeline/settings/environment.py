@@ -1,6 +1,6 @@
 """Every environment variable: they choose *where* things are, config files choose *what* is done.
 
-A place to compute has variables of its own, which stand in its folder and are listed here.
+A compute backend defines its own variables, which are listed here too.
 """
 
 import os

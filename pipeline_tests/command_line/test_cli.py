@@ -181,7 +181,7 @@ def test_an_unknown_compute_is_refused(pipeline_home: Path) -> None:
     [
         ("mars", ("PIPELINE_COMPUTE is 'mars'", "local", "modal")),
         ("mars.backend", ("PIPELINE_COMPUTE is 'mars.backend'", "No module named 'mars'")),
-        # A module that is no place to compute.
+        # A module without a backend.
         ("json.decoder", ("PIPELINE_COMPUTE is 'json.decoder'", "it must have a BACKEND")),
     ],
 )
@@ -224,7 +224,7 @@ def create(runs_folder):
 
 BACKEND = Backend(kind="elsewhere", title="elsewhere", create=create)
 '''
-"""A place to compute of somebody's own."""
+"""A backend outside the project."""
 
 
 def test_finetune_trains_where_the_environment_says_and_tells_the_cost(

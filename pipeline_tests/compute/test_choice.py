@@ -1,4 +1,4 @@
-"""Which place to compute is chosen, and what is said of the others."""
+"""The registry of compute backends."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""A third place to compute, in a folder of its own outside the package: chosen by name, lost and found again.
+"""A third compute backend, outside the package: chosen by name, lost and found again.
 
 Real Dagster runs from the command line, ended by real signals; judged by what the other process has left.
 """

@@ -1,1 +1,1 @@
-"""A third place to compute: another process on this machine. It shows what a place of one's own takes."""
+"""A third compute backend: another process on this machine. It shows what a backend of your own takes."""

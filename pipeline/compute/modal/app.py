@@ -215,10 +215,10 @@ def _embed(text: str, device: Literal["auto", "cpu"]) -> Answer:
 
 # --- attempts and answers ---------------------------------------------------------------------------------------
 
-Work = Callable[[], FineTunedModel | bytes | None]
+_Task = Callable[[], FineTunedModel | bytes | None]
 
 
-def _on_gpu(work: Work, needs_gpu: bool, report: OnProgress) -> Answer:
+def _on_gpu(work: _Task, needs_gpu: bool, report: OnProgress) -> Answer:
     """Attempt work, timed, and refuse it where a GPU was promised and is missing."""
     import torch
 
@@ -232,7 +232,7 @@ def _on_gpu(work: Work, needs_gpu: bool, report: OnProgress) -> Answer:
     return _answer(outcome.model_copy(update={"gpu": gpu, "seconds": time.monotonic() - start}), data)
 
 
-def _attempt(work: Work) -> tuple[Outcome, bytes]:
+def _attempt(work: _Task) -> tuple[Outcome, bytes]:
     """Do the work. Errors that the user can act on are outcomes; any other fails the attempt, and Modal retries it."""
     try:
         produced = work()
