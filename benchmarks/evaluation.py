@@ -22,7 +22,7 @@ from pipeline.models.base_model import resolve_base_model
 from pipeline.models.loading import load_model, quiet_libraries, resolve_device
 from pipeline.models.options import BaseModelChoice
 from pipeline.question_pairs.options import PairSource
-from pipeline.question_pairs.questions import QuestionIndex
+from pipeline.question_pairs.questions import DistinctQuestions
 from pipeline.question_pairs.schema import PairTable, Splits
 from pipeline.question_pairs.sources import load_pairs
 from pipeline.reporting.plots import pictures
@@ -56,7 +56,7 @@ def main(path: Path, eval_pairs: int, name: str) -> None:
     reference = resolve_base_model(BaseModelChoice(model=name))
     device = resolve_device("auto")
     model = load_model(reference, device)
-    questions = QuestionIndex.of(data.eval).texts
+    questions = DistinctQuestions.of(data.eval).texts
     print(f"{reference.name}, {eval_pairs:,} eval pairs with {len(questions):,} questions, {device}", end="")
     print(f", {torch.get_num_threads()} threads" if device == "cpu" else "")
     model.encode(questions[:256], show_progress_bar=False)

@@ -30,7 +30,7 @@ from pipeline.models.loading import load_model
 from pipeline.models.unit_length import unit
 from pipeline.orchestration.asset_values import stored_pairs
 from pipeline.question_pairs.options import PairSource
-from pipeline.question_pairs.questions import QuestionIndex
+from pipeline.question_pairs.questions import DistinctQuestions
 from pipeline.question_pairs.schema import PairTable
 from pipeline.question_pairs.sources import load_pairs
 from pipeline.settings import environment
@@ -99,7 +99,7 @@ def many(embed: dict[str, Embed], questions: list[str], repeats: int) -> dict[st
 
 def scores(way: Embed, pairs: PairTable) -> np.ndarray:
     """Cosine of each pair."""
-    index = QuestionIndex.of(pairs)
+    index = DistinctQuestions.of(pairs)
     vectors = way(index.texts)
     return np.einsum("ij,ij->i", vectors[index.first], vectors[index.second])
 
@@ -120,7 +120,7 @@ def main() -> None:
     read = load_pairs(PairSource(source="file", path=given.pairs) if given.pairs else PairSource())
     random = np.random.default_rng(0)
     pairs = read.take(np.sort(random.choice(len(read), min(given.rows, len(read)), replace=False)))
-    texts = QuestionIndex.of(pairs).texts
+    texts = DistinctQuestions.of(pairs).texts
     chosen = find_model(given.model, store := VersionStore(environment.home()))
     dev = stored_pairs(store, "dev_split", chosen.decision.dev_version) if chosen.decision else None
     print(f"{chosen.said}; {len(pairs):,} pairs, {pairs.positive_rate:.1%} duplicates; {given.threads} threads")

@@ -30,7 +30,7 @@ from pipeline.models.options import BaseModelChoice, PrecisionChoice
 from pipeline.models.packing import tokenize
 from pipeline.models.precision import Precision, resolve_precision
 from pipeline.question_pairs.options import PairSource
-from pipeline.question_pairs.questions import QuestionIndex
+from pipeline.question_pairs.questions import DistinctQuestions
 from pipeline.question_pairs.schema import PairTable
 from pipeline.question_pairs.sources import load_pairs
 from pipeline.training.recipe import Recipe
@@ -145,7 +145,7 @@ def main(
     if profile:
         print_profile(engine, sample(batch_size))
         return
-    index = QuestionIndex.of(sample(batch_size))
+    index = DistinctQuestions.of(sample(batch_size))
     tokens = tokenize(model(), index.texts)
     tokens_a_pair = float((tokens.lengths[index.first] + tokens.lengths[index.second]).mean())
     parameters = sum(

@@ -22,7 +22,7 @@ from pipeline.models.info import ModelInfo
 from pipeline.quality.production_record import ProductionModel
 from pipeline.quality.promotion import Candidate, Comparison
 from pipeline.question_pairs.options import PairSource, SplitPlan
-from pipeline.question_pairs.questions import QuestionIndex
+from pipeline.question_pairs.questions import DistinctQuestions
 from pipeline.question_pairs.schema import Splits
 from pipeline.question_pairs.sources import load_pairs
 from pipeline.question_pairs.splits import split_pairs
@@ -49,7 +49,7 @@ def made(dev_fraction: float, likeness: float = 1, fraction: float = 1) -> tuple
 
 def tasks_found(splits: Splits, noise: float) -> TaskMetrics:
     """Mining and retrieval by embeddings that lie about those of the same meaning, the farther the more noise."""
-    index, labels = QuestionIndex.of(splits.eval), splits.eval.labels
+    index, labels = DistinctQuestions.of(splits.eval), splits.eval.labels
     random = np.random.default_rng(0)
     meanings = index.meanings(labels)
     centres = random.normal(size=(meanings.max() + 1, 16))[meanings]

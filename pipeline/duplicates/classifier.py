@@ -11,7 +11,7 @@ from pipeline.core.store import VersionStore
 from pipeline.duplicates.chosen_model import PRODUCTION, ChosenModel, find_model
 from pipeline.models.decision import Decision
 from pipeline.models.options import Device
-from pipeline.question_pairs.questions import QuestionIndex
+from pipeline.question_pairs.questions import DistinctQuestions
 from pipeline.settings import environment
 from pipeline.vectors.encoder import TextEncoder
 
@@ -63,7 +63,7 @@ class DuplicateClassifier:
         if not pairs:
             return np.empty(0, dtype=np.float32)
         first, second = (np.array([pair[at] for pair in pairs], dtype=object) for at in (0, 1))
-        index = QuestionIndex.of_texts(first, second)
+        index = DistinctQuestions.of_texts(first, second)
         vectors = self.encoder.embed(index.texts, on_progress)
         return np.einsum("ij,ij->i", vectors[index.first], vectors[index.second])
 

@@ -22,7 +22,7 @@ from pipeline.question_pairs.reading.files import (
     find_files,
     read_bytes,
 )
-from pipeline.question_pairs.reading.formats import open_table
+from pipeline.question_pairs.reading.pair_files import open_table
 from pipeline.question_pairs.reading.table_file import BOM, Limits, RawRows, TableFile, readable
 from pipeline.question_pairs.schema import PairTable
 

@@ -11,7 +11,7 @@ from pipeline.evaluation.metrics import has_both_classes
 from pipeline.evaluation.pair_scores import pair_scores
 from pipeline.evaluation.report import Mistake
 from pipeline.models.decision import Decision
-from pipeline.question_pairs.questions import QuestionIndex
+from pipeline.question_pairs.questions import DistinctQuestions
 from pipeline.question_pairs.schema import PairTable, Splits
 
 MOST = 1_000
@@ -53,7 +53,7 @@ def likely_wrong_labels(splits: Splits, decision: Decision | None, trained: Embe
 
 
 def _scores(table: PairTable, embed: Embed) -> dict[str, np.ndarray]:
-    index = QuestionIndex.of(table)
+    index = DistinctQuestions.of(table)
     vectors = embed(index.texts)
     return pair_scores(vectors[index.first], vectors[index.second])
 

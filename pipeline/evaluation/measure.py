@@ -12,7 +12,7 @@ from pipeline.evaluation.tasks import task_metrics
 from pipeline.models.encoding import embed_questions
 from pipeline.models.loading import describe_device
 from pipeline.models.precision import resolve_precision
-from pipeline.question_pairs.questions import QuestionIndex
+from pipeline.question_pairs.questions import DistinctQuestions
 from pipeline.question_pairs.schema import PairTable
 
 
@@ -36,7 +36,7 @@ def measure(
     if not len(eval_split):
         raise InputError("there are no pairs to evaluate: the eval split is empty")
     precision = resolve_precision(options.precision, model.device.type)
-    index = QuestionIndex.of(eval_split.followed_by(dev_split))
+    index = DistinctQuestions.of(eval_split.followed_by(dev_split))
     embeddings = embed_questions(model, index.texts, options.token_budget, on_progress, stage, precision)
     n = len(eval_split)
     scores = pair_scores(embeddings[index.first], embeddings[index.second])

@@ -22,7 +22,7 @@ from pipeline.core.files import VERSION_LENGTH, bytes_sha256
 from pipeline.evaluation.bootstrap import Bootstrap, Resampled
 from pipeline.evaluation.measurement import ResampledTasks, TaskMetrics
 from pipeline.evaluation.metrics import ends_of_ties
-from pipeline.question_pairs.questions import QuestionIndex, meaning_groups
+from pipeline.question_pairs.questions import DistinctQuestions, meaning_groups
 
 NEIGHBOURS = 100
 """Most similar questions that are looked at for each: the library's `top_k`."""
@@ -32,7 +32,7 @@ _QUERIES_AT_ONCE = 1_024
 
 
 def task_metrics(
-    embeddings: np.ndarray, index: QuestionIndex, labels: np.ndarray, most_questions: int
+    embeddings: np.ndarray, index: DistinctQuestions, labels: np.ndarray, most_questions: int
 ) -> TaskMetrics | None:
     """Both tasks on the questions of the first pairs. A question that is written in two ways stands there twice.
 

@@ -30,7 +30,7 @@ from pipeline.models.info import ModelInfo
 from pipeline.models.loading import load_model, quiet_libraries
 from pipeline.models.probe_questions import PROBE_QUESTIONS
 from pipeline.models.unit_length import unit
-from pipeline.question_pairs.questions import QuestionIndex
+from pipeline.question_pairs.questions import DistinctQuestions
 from pipeline.question_pairs.schema import PairTable
 
 Embed = Callable[[list[str]], np.ndarray]
@@ -140,7 +140,7 @@ def measure_parity(model: Embed, export: Embed, pairs: PairTable | None) -> Pari
     Raises:
         PipelineError: when either gives values that are not finite.
     """
-    index = QuestionIndex.of(pairs) if pairs is not None and len(pairs) else None
+    index = DistinctQuestions.of(pairs) if pairs is not None and len(pairs) else None
     texts = index.texts if index else PROBE_QUESTIONS
     theirs, ours = unit(model(texts)), unit(export(texts))
     cosine = np.einsum("ij,ij->i", theirs.astype(np.float64), ours.astype(np.float64))
@@ -205,7 +205,7 @@ def _decide(exported: Embed, model_version: str, dev: PairTable | None) -> Decis
     """Choose thresholds and a calibration on the export's own scores; None without dev pairs of both classes."""
     if dev is None or not has_both_classes(dev.labels):
         return None
-    index = QuestionIndex.of(dev)
+    index = DistinctQuestions.of(dev)
     vectors = exported(index.texts)
     scores = pair_scores(vectors[index.first], vectors[index.second])
     return decision_from(scores, dev.labels, model_version, dev.data_version)

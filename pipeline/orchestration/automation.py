@@ -146,7 +146,7 @@ class Watch(Stored):
 )
 def new_question_pairs(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Launch one run for each change, when the source looks the same twice: a file may be half copied at first."""
-    from pipeline.question_pairs.changes import source_fingerprint
+    from pipeline.question_pairs.sources import source_fingerprint
 
     try:
         found = source_fingerprint(_RETRAIN.of("raw_quora_dataset", PairSource), _LONGEST_LOOK)

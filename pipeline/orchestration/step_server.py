@@ -42,7 +42,6 @@ _MODULES = (
     "pipeline.definitions",
     "pipeline.command_line.cli",
     "pipeline.command_line.dagster_run",
-    "pipeline.question_pairs.changes",
     "pipeline.question_pairs.sources",
     "pipeline.question_pairs.splits",
 )

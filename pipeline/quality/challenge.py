@@ -16,7 +16,7 @@ from pipeline.evaluation.report import EvaluationReport
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.quality.production_record import ProductionModel
 from pipeline.quality.promotion import Comparison, NoComparison
-from pipeline.question_pairs.questions import QuestionIndex, pair_numbers, question_components
+from pipeline.question_pairs.questions import DistinctQuestions, pair_numbers, question_components
 from pipeline.question_pairs.schema import PairTable
 
 MIN_PAIRS = 50
@@ -97,7 +97,7 @@ def are_in(pairs: PairTable, others: Sequence[PairTable]) -> np.ndarray:
     both = pairs
     for other in others:
         both = both.followed_by(other)
-    index = QuestionIndex.of(both)
+    index = DistinctQuestions.of(both)
     keys = pair_numbers(index.first_question, index.second_question, index.questions)
     found: np.ndarray = np.isin(keys[: len(pairs)], keys[len(pairs) :])
     return found

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from pipeline.core.errors import excerpt
 from pipeline.core.tables import Table
-from pipeline.question_pairs.questions import pair_numbers
+from pipeline.question_pairs.questions import DistinctQuestions, pair_numbers
 
 _EXAMPLES = 3
 
@@ -19,6 +19,8 @@ REPEATED = "repeated"
 MIRRORED = "mirrored"
 BLANK = "with a blank question"
 BEYOND_FRACTION = "beyond the fraction to use"
+
+QUESTION_IDS = ("question1_id", "question2_id")
 
 
 @dataclass(frozen=True)
@@ -118,3 +120,52 @@ def excerpts(flags: np.ndarray, pairs: pa.Table) -> tuple[str, ...]:
 def blank(texts: pa.Array | pa.ChunkedArray) -> np.ndarray:
     """Which texts are empty or only whitespace."""
     return np.asarray(pc.equal(pc.utf8_trim_whitespace(texts), ""))
+
+
+def unsound_ids(
+    ids: Mapping[str, pa.Array], index: DistinctQuestions, is_duplicate: np.ndarray, rows: np.ndarray
+) -> dict[str, str]:
+    """Which ids the rows contradict, and how: of questions when one stands for several, of pairs when one does.
+
+    Ids that begin at 0 in each file of a folder, or in each column, are such. A question that is written in several
+    ways, letter case and outer blanks aside the same, is one question.
+
+    Args:
+        ids: `pair_id`, `question1_id` and `question2_id`, as far as the source has them, each of shape (pairs,).
+        index: of the pairs' questions.
+        is_duplicate: the labels, of shape (pairs,).
+        rows: the number of each pair in its source, from 0, of shape (pairs,).
+    """
+    found: dict[str, str] = {}
+    if all(name in ids for name in QUESTION_IDS):
+        numbers = np.concatenate([np.asarray(ids[name]) for name in QUESTION_IDS])
+        questions = np.concatenate([index.first_question, index.second_question])
+        if (clash := _first_clash(numbers, questions)) is not None:
+            texts = np.concatenate([index.first, index.second])
+            shown = " and ".join(
+                f"{excerpt(index.texts[texts[at]])} (data row {rows[at % len(rows)] + 1:,})" for at in clash
+            )
+            found |= dict.fromkeys(
+                QUESTION_IDS, f"id {numbers[clash[0]]} stands for several questions, such as {shown}"
+            )
+    if "pair_id" in ids:
+        numbers = np.asarray(ids["pair_id"])
+        width = index.questions + 1
+        pairs = (index.first_question * width + index.second_question) * 2 + is_duplicate
+        if (clash := _first_clash(numbers, pairs)) is not None:
+            first, second = (f"{rows[at] + 1:,}" for at in clash)
+            found["pair_id"] = (
+                f"id {numbers[clash[0]]} stands for several pairs, such as data rows {first} and {second}"
+            )
+    return found
+
+
+def _first_clash(ids: np.ndarray, meanings: np.ndarray) -> tuple[int, int] | None:
+    """Positions of the first two equal ids with different meanings, or None."""
+    codes, distinct = pd.factorize(ids)
+    if len(distinct) == len(ids):
+        return None
+    first_of = np.full(len(distinct), -1, dtype=np.int64)
+    first_of[codes[::-1]] = np.arange(len(ids) - 1, -1, -1)
+    clashes = np.flatnonzero(meanings[first_of[codes]] != meanings)
+    return (int(first_of[codes[clashes[0]]]), int(clashes[0])) if len(clashes) else None

@@ -31,7 +31,7 @@ def question_key(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class QuestionIndex:
+class DistinctQuestions:
     """The texts and the questions of some pairs.
 
     Attributes:
@@ -45,12 +45,12 @@ class QuestionIndex:
     second: np.ndarray
 
     @classmethod
-    def of(cls, table: PairTable) -> "QuestionIndex":
+    def of(cls, table: PairTable) -> "DistinctQuestions":
         """The index of a table."""
         return cls.of_texts(*(table.pairs[name].to_numpy(object) for name in ("question1", "question2")))
 
     @classmethod
-    def of_texts(cls, question1: np.ndarray, question2: np.ndarray) -> "QuestionIndex":
+    def of_texts(cls, question1: np.ndarray, question2: np.ndarray) -> "DistinctQuestions":
         """The index of pairs whose texts stand in two arrays of shape (pairs,)."""
         codes, distinct = pd.factorize(np.concatenate([question1, question2]))
         codes = codes.astype(np.int64)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.core.errors import PipelineError
-from pipeline.question_pairs.questions import QuestionIndex
+from pipeline.question_pairs.questions import DistinctQuestions
 from pipeline.question_pairs.schema import DISJOINT, PairTable, Splits
 
 UNNAMED_DIVISION = (
@@ -85,7 +85,7 @@ def pairs_on_two_sides(splits: Splits) -> tuple[int, int]:
 
 def questions_on_two_sides(splits: Splits) -> tuple[int, int]:
     """(questions that stand on two sides, all questions of the sides)."""
-    index = QuestionIndex.of(splits.train.followed_by(splits.dev).followed_by(splits.eval))
+    index = DistinctQuestions.of(splits.train.followed_by(splits.dev).followed_by(splits.eval))
     side = np.repeat([0, 1, 2], [len(splits.train), len(splits.dev), len(splits.eval)])
     stands_on = np.zeros((index.questions, 3), dtype=bool)
     stands_on[index.first_question, side] = stands_on[index.second_question, side] = True

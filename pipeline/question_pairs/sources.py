@@ -1,5 +1,6 @@
 """Reads question pairs from a file, a folder, a URL, the Hugging Face hub or the bundled sample into the one schema."""
 
+import hashlib
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,22 +18,23 @@ from pipeline.question_pairs.audit import (
     BLANK,
     CONTRADICTORY,
     MIRRORED,
+    QUESTION_IDS,
     REPEATED,
     Audit,
     blank,
     excerpts,
     repetitions,
+    unsound_ids,
 )
 from pipeline.question_pairs.corrections import corrected
 from pipeline.question_pairs.options import PairSource
-from pipeline.question_pairs.questions import QuestionIndex
-from pipeline.question_pairs.reading.files import DataFile, Deadline, find_files
+from pipeline.question_pairs.questions import DistinctQuestions
+from pipeline.question_pairs.reading.files import DataFile, Deadline, bytes_sha256, find_files
 from pipeline.question_pairs.reading.forms import UNKNOWN_LABEL, FormPairs
-from pipeline.question_pairs.reading.hub_dataset import fetch_dataset
+from pipeline.question_pairs.reading.hub_dataset import dataset_commit, fetch_dataset
 from pipeline.question_pairs.reading.labels import LabelWords
 from pipeline.question_pairs.reading.pair_files import read_pair_files
 from pipeline.question_pairs.schema import PAIR_SCHEMA, DataOrigin, PairTable, ids_by_text, table_version
-from pipeline.question_pairs.source_ids import QUESTION_IDS, unsound_ids
 
 SAMPLE = Path(__file__).with_name("sample.csv")
 """4,002 generated pairs like Quora's, about 178 topics that have no question in common. Two questions are duplicates if
@@ -185,7 +187,7 @@ def _curated(
     used = math.ceil(source.fraction * len(pairs) - _ROUNDING)
     beyond = {BEYOND_FRACTION: len(pairs) - used} if source.fraction < 1 else {}
     pairs, ids = pairs.slice(0, used), {name: column.slice(0, used) for name, column in ids.items()}
-    index = QuestionIndex.of_texts(*(pairs[name].to_numpy() for name in ("question1", "question2")))
+    index = DistinctQuestions.of_texts(*(pairs[name].to_numpy() for name in ("question1", "question2")))
     twice = repetitions(index.first_question, index.second_question, np.asarray(pairs["is_duplicate"]))
     found = {
         CONTRADICTORY: twice.contradictory,
@@ -260,3 +262,34 @@ def _kept(
     if not is_kept.any():
         raise PipelineError(f"{origin.source}: all {len(is_kept):,} pairs are dropped by the settings: keep some kind")
     return is_kept, dropped
+
+
+def source_fingerprint(source: PairSource, seconds: float) -> str | None:
+    """The commit of a hub dataset, or a hash of the names and bytes of files; with corrections, of theirs too.
+
+    None for the bundled sample without corrections, which changes with the code only.
+
+    Args:
+        seconds: how long a source behind a URL may take; a shorter `max_seconds` of the source counts.
+
+    Raises:
+        PipelineError: when the source is missing, unreachable, too slow, or larger than its `max_bytes`.
+    """
+    deadline = Deadline(min(seconds, source.max_seconds))
+    if source.source == "bundled_sample":
+        of_pairs = None
+    elif source.source == "hub":
+        of_pairs = dataset_commit(source.hub_id, source.hub_revision)
+    else:
+        of_pairs = _files_sha256(str(source.path), "path", source.max_bytes, deadline)
+    if not source.corrections:
+        return of_pairs
+    of_corrections = _files_sha256(source.corrections, "corrections", source.max_bytes, deadline)
+    return hashlib.sha256(f"{of_pairs}\0{of_corrections}".encode()).hexdigest()
+
+
+def _files_sha256(location: str, setting: str, limit: int, deadline: Deadline) -> str:
+    digest = hashlib.sha256()
+    for file in find_files(location, deadline, setting):
+        digest.update(f"{file.name}\0{bytes_sha256(file, limit, deadline)}\0".encode())
+    return digest.hexdigest()

@@ -8,7 +8,7 @@ import pandas as pd
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import content_version
 from pipeline.question_pairs.options import SplitPlan
-from pipeline.question_pairs.questions import QuestionIndex, question_components, question_key
+from pipeline.question_pairs.questions import DistinctQuestions, question_components, question_key
 from pipeline.question_pairs.schema import Division, PairTable, Splits
 
 SIZE_TOLERANCE = 0.01
@@ -166,7 +166,7 @@ def _hashed_rows(table: PairTable, plan: SplitPlan) -> tuple[dict[str, np.ndarra
     every pair that joins two of them. This leaves out 7 %.
     """
     pairs = table.pairs
-    index = QuestionIndex.of(table)
+    index = DistinctQuestions.of(table)
     of_text = np.fromiter((_between_0_and_1(question_key(text), plan.seed) for text in index.texts), np.float64)
     first, second = of_text[index.first], of_text[index.second]
     smaller = np.minimum(first, second)

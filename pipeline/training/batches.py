@@ -16,7 +16,7 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from pipeline.models.packing import QuestionTokens, pack
-from pipeline.question_pairs.questions import QuestionIndex
+from pipeline.question_pairs.questions import DistinctQuestions
 from pipeline.question_pairs.schema import PairTable
 
 
@@ -31,14 +31,14 @@ class TrainingPairs:
             without a teacher.
     """
 
-    index: QuestionIndex
+    index: DistinctQuestions
     labels: np.ndarray
     vectors: np.ndarray | None = None
 
     @classmethod
     def of(cls, table: PairTable) -> "TrainingPairs":
         """Index the questions of labelled pairs."""
-        return cls(QuestionIndex.of(table), table.labels)
+        return cls(DistinctQuestions.of(table), table.labels)
 
     def __len__(self) -> int:
         return len(self.labels)

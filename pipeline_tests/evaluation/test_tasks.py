@@ -9,12 +9,12 @@ from sentence_transformers.util import paraphrase_mining_embeddings, semantic_se
 from pipeline.evaluation.bootstrap import Bootstrap
 from pipeline.evaluation.measurement import TaskMetrics
 from pipeline.evaluation.tasks import NEIGHBOURS, task_metrics
-from pipeline.question_pairs.questions import QuestionIndex
+from pipeline.question_pairs.questions import DistinctQuestions
 
 GROUPS, SIZE = 40, 4
 
 
-def questions() -> tuple[np.ndarray, QuestionIndex, np.ndarray]:
+def questions() -> tuple[np.ndarray, DistinctQuestions, np.ndarray]:
     """Embeddings of groups that ask the same, pairs, and their labels: chains of duplicates within groups, others
     between them."""
     random = np.random.default_rng(5)
@@ -24,7 +24,7 @@ def questions() -> tuple[np.ndarray, QuestionIndex, np.ndarray]:
     chain = np.array([(i, i + 1) for i in range(n - 1) if i // SIZE == (i + 1) // SIZE])
     others = np.array([(i, (i + SIZE) % n) for i in range(n)])
     pairs = np.concatenate([chain, others])
-    index = QuestionIndex([f"question {i}" for i in range(n)], pairs[:, 0], pairs[:, 1])
+    index = DistinctQuestions([f"question {i}" for i in range(n)], pairs[:, 0], pairs[:, 1])
     return embeddings, index, np.repeat([1, 0], [len(chain), len(others)])
 
 
@@ -86,7 +86,7 @@ def test_a_question_that_is_written_in_two_ways_is_a_known_duplicate_of_itself()
     texts = ["Why?", " why? ", "How?", "When?", "Where?"]
     embeddings = random.normal(size=(5, 8)).astype(np.float32)
     embeddings[1] = embeddings[0] + 0.01
-    index = QuestionIndex(texts, np.array([0, 1]), np.array([2, 3]))
+    index = DistinctQuestions(texts, np.array([0, 1]), np.array([2, 3]))
     # No pair is labelled as a duplicate: the two spellings alone are known to mean the same.
     found = task_metrics(embeddings, index, np.zeros(2, dtype=np.int64), 100)
     assert found is not None
@@ -98,7 +98,7 @@ def test_pairs_behind_the_labelled_ones_play_no_part() -> None:
     embeddings, index, labels = questions()
     # The index also has the pairs of another split, as it does when a model is measured.
     n = len(embeddings)
-    longer = QuestionIndex(
+    longer = DistinctQuestions(
         [*index.texts, "another question", "Question 0"], np.append(index.first, n), np.append(index.second, n + 1)
     )
     more = np.concatenate([embeddings, embeddings[:2]])
@@ -128,7 +128,7 @@ def test_each_replicate_draws_whole_groups_of_questions_and_two_models_have_the_
     embeddings, index, labels = questions()
     # Each group of duplicates hangs together with no other, so that the components are known.
     alone = labels == 1
-    index, labels = QuestionIndex(index.texts, index.first[alone], index.second[alone]), labels[alone]
+    index, labels = DistinctQuestions(index.texts, index.first[alone], index.second[alone]), labels[alone]
     found = task_metrics(embeddings, index, labels, 1_000)
     assert found is not None
     assert found.resampled is not None
@@ -153,7 +153,7 @@ def test_where_no_duplicate_is_among_the_neighbours_nothing_is_found() -> None:
     # Two duplicates at opposite ends, with more questions about each than neighbours are looked at.
     embeddings = (centres.repeat(NEIGHBOURS + 2, axis=0) + random.normal(size=(2 * NEIGHBOURS + 4, 8)) / 9).astype("f4")
     last = len(embeddings) - 1
-    index = QuestionIndex(
+    index = DistinctQuestions(
         [f"question {i}" for i in range(len(embeddings))], np.arange(last), np.append(np.arange(1, last), 0)
     )
     index.first[-1], index.second[-1] = 0, last
@@ -164,7 +164,7 @@ def test_where_no_duplicate_is_among_the_neighbours_nothing_is_found() -> None:
     assert set(found.resampled.figure("mining_ap")) == {0}
 
 
-def a_corpus(seed: int) -> tuple[np.ndarray, np.ndarray, QuestionIndex, np.ndarray]:
+def a_corpus(seed: int) -> tuple[np.ndarray, np.ndarray, DistinctQuestions, np.ndarray]:
     """Embeddings of one corpus by two models, its pairs and labels. Three meanings of a topic hang together by pairs of
     others, and some meanings are harder for both models."""
     random = np.random.default_rng(seed)
@@ -177,7 +177,7 @@ def a_corpus(seed: int) -> tuple[np.ndarray, np.ndarray, QuestionIndex, np.ndarr
     duplicates = [(i, i + 1) for i in range(len(of) - 1) if of[i] == of[i + 1]]
     others = [(first[i], first[i + 1]) for i in range(groups - 1) if i // 3 == (i + 1) // 3]
     pairs = np.array([*duplicates, *others])
-    index = QuestionIndex([f"question {i}" for i in range(len(of))], pairs[:, 0], pairs[:, 1])
+    index = DistinctQuestions([f"question {i}" for i in range(len(of))], pairs[:, 0], pairs[:, 1])
     labels = np.repeat([1, 0], [len(duplicates), len(others)])
     models = (noise * 0.55, (0.8 * noise + 0.6 * more) * 0.5)
     before, after = ((centres[of] + hardness * errors).astype(np.float32) for errors in models)

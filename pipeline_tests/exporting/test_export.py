@@ -27,7 +27,7 @@ from pipeline.exporting.onnx_model import OnnxEncoder
 from pipeline.exporting.options import ExportOptions, ParityLimits
 from pipeline.exporting.record import read_record
 from pipeline.models.decision import read_decision
-from pipeline.question_pairs.questions import QuestionIndex
+from pipeline.question_pairs.questions import DistinctQuestions
 from pipeline.question_pairs.schema import PairTable
 
 
@@ -57,7 +57,7 @@ def test_fp32_takes_the_decision_of_the_model(exported: Path, source: ExportSour
 def test_int8_is_smaller_and_chooses_its_own_decision_on_dev(
     exported: Path, exported_int8: Path, source: ExportSource, dev: PairTable
 ) -> None:
-    encoder, index = OnnxEncoder(exported_int8), QuestionIndex.of(dev)
+    encoder, index = OnnxEncoder(exported_int8), DistinctQuestions.of(dev)
     vectors = encoder.embed(index.texts)
     scores = pair_scores(vectors[index.first], vectors[index.second])
     assert encoder.decision == decision_from(scores, dev.labels, source.info.version, dev.data_version)

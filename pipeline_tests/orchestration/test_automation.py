@@ -25,7 +25,7 @@ from pipeline.orchestration import automation
 from pipeline.orchestration.automation import Watch, new_question_pairs
 from pipeline.orchestration.checks import CHECKS
 from pipeline.orchestration.steps import PRODUCTION, load_settings
-from pipeline.question_pairs import changes
+from pipeline.question_pairs import sources
 from pipeline.question_pairs.reading.files import DataFile
 
 PATIENCE = 420
@@ -117,7 +117,7 @@ def before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         stored: dict[str, Any] = json.loads(archive.read("sensor_cursor.json"))
         path = Path(archive.extract("pairs.tsv", tmp_path))
     # A fingerprint has the path in it, which was another one then.
-    monkeypatch.setattr(changes, "find_files", lambda location, deadline, setting: [DataFile(location, path)])
+    monkeypatch.setattr(sources, "find_files", lambda location, deadline, setting: [DataFile(location, path)])
     monkeypatch.setattr(automation, "_RETRAIN", load_settings(values={"raw_quora_dataset": stored["source"]}))
     return stored
 

@@ -14,9 +14,8 @@ from pydantic import ValidationError
 
 from pipeline.core.tables import terminal_lines
 from pipeline.duplicates.tables import write_table
-from pipeline.question_pairs.changes import source_fingerprint
 from pipeline.question_pairs.options import PairSource
-from pipeline.question_pairs.sources import load_audited
+from pipeline.question_pairs.sources import load_audited, source_fingerprint
 
 HEADER = "question1,question2,is_duplicate\n"
 PAIRS = "Why?,How?,1\nhow? , WHY?,1\nWhen?,Where?,0\nWho?,Whom?,1\nWhat?,Which?,0\n"

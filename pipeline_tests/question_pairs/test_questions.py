@@ -15,7 +15,7 @@ from pipeline.quality.rules import questions_on_two_sides
 from pipeline.question_pairs.audit import repetitions
 from pipeline.question_pairs.options import SplitPlan
 from pipeline.question_pairs.questions import (
-    QuestionIndex,
+    DistinctQuestions,
     meaning_groups,
     question_components,
     question_key,
@@ -132,7 +132,7 @@ def test_outer_blanks_never_count_and_a_key_is_its_own_key(text: str, before: st
 def test_an_index_numbers_texts_as_they_are_written_and_questions_by_their_key(
     rows: list[tuple[str, str, bool]],
 ) -> None:
-    index = QuestionIndex.of(table(rows))
+    index = DistinctQuestions.of(table(rows))
     assert [(index.texts[i], index.texts[j]) for i, j in zip(index.first, index.second, strict=True)] == [
         row[:2] for row in rows
     ]
@@ -148,7 +148,7 @@ def test_an_index_numbers_texts_as_they_are_written_and_questions_by_their_key(
 
 
 def test_an_index_of_nothing_is_empty() -> None:
-    index = QuestionIndex.of(table([]))
+    index = DistinctQuestions.of(table([]))
     assert (index.texts, index.questions) == ([], 0)
     assert index.meanings(np.zeros(0, dtype=np.int64)).tolist() == []
 
@@ -157,7 +157,7 @@ def test_an_index_of_nothing_is_empty() -> None:
 @given(PAIRS)
 def test_texts_mean_the_same_by_their_key_or_by_chains_of_duplicates(rows: list[tuple[str, str, bool]]) -> None:
     data = table(rows)
-    index = QuestionIndex.of(data)
+    index = DistinctQuestions.of(data)
     expected = groups(
         [(key(one), key(two)) for one, two, label in rows if label] + [(key(t), key(t)) for t in index.texts]
     )
@@ -192,7 +192,7 @@ def test_components_join_pairs_that_share_an_id_or_a_question(
 @given(PAIRS)
 def test_what_is_said_twice_is_what_has_equal_keys(rows: list[tuple[str, str, bool]]) -> None:
     data = table(rows)
-    index = QuestionIndex.of(data)
+    index = DistinctQuestions.of(data)
     found = repetitions(index.first_question, index.second_question, data.labels == 1)
     keys = [(key(one), key(two)) for one, two, _ in rows]
     for at, (one, two) in enumerate(keys):

@@ -23,10 +23,9 @@ from effort import PROVES, exhaustive
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.files import PROJECT_ROOT
-from pipeline.question_pairs.changes import source_fingerprint
 from pipeline.question_pairs.options import PairSource
 from pipeline.question_pairs.reading import files
-from pipeline.question_pairs.sources import load_audited
+from pipeline.question_pairs.sources import load_audited, source_fingerprint
 
 LIMIT = 100_000_000
 MOST_MEMORY = 700_000_000
