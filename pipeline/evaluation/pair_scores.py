@@ -17,7 +17,7 @@ from pipeline.evaluation.measurement import LOWER_IS_BETTER, SIMILARITIES, Simil
 from pipeline.evaluation.metrics import best_metrics, has_both_classes
 from pipeline.models.decision import Decision
 from pipeline.models.encoding import embed_questions
-from pipeline.question_pairs.questions import QuestionIndex
+from pipeline.question_pairs.questions import DistinctQuestions
 from pipeline.question_pairs.schema import PairTable
 
 _TOKEN_BUDGET = 4_096
@@ -74,7 +74,7 @@ def evaluate_pairs(
     Raises:
         PipelineError: when the table is empty or has only one class, or embeddings are not finite.
     """
-    index = QuestionIndex.of(table)
+    index = DistinctQuestions.of(table)
     embeddings = embed_questions(model, index.texts, _TOKEN_BUDGET, on_progress)
     return embedding_metrics(embeddings[index.first], embeddings[index.second], table.labels)
 
@@ -92,7 +92,7 @@ def decide(
     """
     if not has_both_classes(dev_split.labels):
         return None
-    index = QuestionIndex.of(dev_split)
+    index = DistinctQuestions.of(dev_split)
     embeddings = embed_questions(model, index.texts, _TOKEN_BUDGET, on_progress, "choosing thresholds on the dev split")
     scores = pair_scores(embeddings[index.first], embeddings[index.second])
     return decision_from(scores, dev_split.labels, model_version, dev_split.data_version)

@@ -12,7 +12,7 @@ from sklearn.metrics import average_precision_score
 from pipeline.evaluation.bootstrap import Bootstrap, interval
 from pipeline.evaluation.metrics import has_both_classes
 from pipeline.evaluation.report import SEEN, Slice
-from pipeline.question_pairs.questions import QuestionIndex
+from pipeline.question_pairs.questions import DistinctQuestions
 from pipeline.question_pairs.schema import PairTable
 
 _WORD = re.compile(r"\w+(?:['’]\w+)?")
@@ -55,7 +55,7 @@ class QuestionGraph:
     @classmethod
     def of(cls, eval_split: PairTable, train_split: PairTable, dev_split: PairTable) -> "QuestionGraph":
         """Build the graph of three splits."""
-        index = QuestionIndex.of(eval_split.followed_by(train_split).followed_by(dev_split))
+        index = DistinctQuestions.of(eval_split.followed_by(train_split).followed_by(dev_split))
         return cls(index.questions, index.first_question, index.second_question, len(eval_split), len(train_split))
 
     @property
@@ -81,7 +81,7 @@ def slicings(eval_split: PairTable, graph: QuestionGraph) -> list[Slicing]:
     frequency = graph.frequency
     a, b = graph.first[:n], graph.second[:n]
     # Only the texts of the eval pairs are split into words: the other splits are many times larger.
-    index = QuestionIndex.of(eval_split)
+    index = DistinctQuestions.of(eval_split)
     texts, i, j = index.texts, index.first, index.second
     words = [_WORD.findall(text.lower()) for text in texts]
     length = np.array([len(found) for found in words])
