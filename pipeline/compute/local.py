@@ -20,7 +20,7 @@ from pipeline.compute.base import Backend, Compute, MeasuringJob, Pruning, Train
 from pipeline.compute.driver import interrupts_let_through
 from pipeline.core.files import add_to_folder
 from pipeline.core.locks import held_alone
-from pipeline.core.progress import OnProgress
+from pipeline.core.progress import OnProgress, ignore
 from pipeline.evaluation.measurement import EvaluationOptions, Measurement
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.info import ModelInfo
@@ -116,11 +116,7 @@ class LocalCompute(Compute):
 
     def embed(self, model: ModelInfo, questions: list[str]) -> np.ndarray:
         """See `Compute.embed`."""
-        from pipeline.models.encoding import embed_questions
-        from pipeline.models.loading import load_model, quiet_libraries, resolve_device
-
-        quiet_libraries()
-        return embed_questions(load_model(model, resolve_device("auto")), questions, EvaluationOptions().token_budget)
+        return next(self.embed_parts(model, [questions], ignore))
 
     def embed_parts(
         self, model: ModelInfo, parts: Sequence[list[str]], on_progress: OnProgress

@@ -150,7 +150,7 @@ def test_a_training_that_nobody_waited_for_until_it_was_over_is_taken_as_it_is(o
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     wait_until(lambda: orchestrator.trainings()[0].state == "succeeded", START_SECONDS)
-    assert "nobody had taken its result" in orchestrator.finish()
+    assert "not used yet" in orchestrator.finish()
     assert len(orchestrator.trainings()) == 1
 
 
