@@ -13,7 +13,7 @@ from made_reports import MODEL, before_and_after, by_their_reports, finished_tra
 
 from pipeline.command_line.cli import cli
 from pipeline.compute.local import LocalCompute
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import DamagedError, PipelineError
 from pipeline.core.store import VersionStore
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.models.fine_tuned import FineTunedModel
@@ -257,13 +257,14 @@ def test_the_command_line_names_every_damaged_file(
     monkeypatch.setenv("PIPELINE_HOME", str(home))
     monkeypatch.delenv("PIPELINE_RUNS_FOLDER", raising=False)
     command = CliRunner()
-    assert command.invoke(cli, ["verify"]).output == f"everything in {home} is what was written\n"
+    assert command.invoke(cli, ["verify"]).output == f"nothing in {home} is damaged\n"
     for path in (current(home, "model_leaderboard").with_suffix(".csv"), model_folder(home) / "model.safetensors"):
         path.write_bytes(path.read_bytes() + b" ")
     result = command.invoke(cli, ["verify"])
     assert len(result.output.splitlines()) == 2
     assert "leaderboard.csv is not what was written" in result.output
     assert "model.safetensors is not the file that the manifest names: train the model again" in result.output
-    assert str(result.exception) == f"2 files are damaged in {home}"
+    assert isinstance(result.exception, DamagedError)
+    assert result.exception.values == {"home": str(home), "damaged": 2}
     monkeypatch.setenv("PIPELINE_HOME", str(tmp_path / "empty"))
-    assert command.invoke(cli, ["verify"]).output == f"nothing is in {tmp_path / 'empty'} yet\n"
+    assert command.invoke(cli, ["verify"]).output == f"nothing is stored in {tmp_path / 'empty'} yet\n"

@@ -1,4 +1,4 @@
-"""`python -m pipeline`: materialise with live progress, fine-tune without Dagster, or use a model."""
+"""`python -m pipeline`: the group of commands, and those that look at settings, pairs and stored values."""
 
 import signal
 import sys
@@ -13,7 +13,7 @@ from pipeline.command_line.scratch import remove_scratch, scratch_folder
 from pipeline.command_line.terminal import live_progress
 from pipeline.compute.choice import create_compute
 from pipeline.core.disk_errors import disk_error
-from pipeline.core.errors import PipelineError, reason_of
+from pipeline.core.errors import DamagedError, PipelineError, counted, reason_of
 from pipeline.core.foreign_text import for_terminal
 from pipeline.core.tables import terminal_lines
 from pipeline.orchestration.steps import STEP_SETTINGS, load_settings
@@ -35,11 +35,11 @@ def cli(context: click.Context) -> None:
 
 
 def main() -> None:
-    """Run the command line: errors that a user can put right end it with one line and status 1, signals with theirs."""
+    """Run the command line. A `PipelineError` ends it with one line and status 1, a signal with 128 + its number."""
     with signals.watched(tidy=remove_scratch) as received:
         failure = _failure(received)
         if failure and received.came:
-            # Whatever it failed with came of the interrupt.
+            # The failure is a consequence of the signal.
             signals.end(received.came, remove_scratch)
     if failure:
         message, status = failure
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def _failure(received: signals.Signals) -> tuple[str, int] | None:
-    """What the command failed with, and its status; None where it succeeded."""
+    """The message and the exit status of a command that failed; None where it succeeded."""
     try:
         cli.main(standalone_mode=False)
     except PipelineError as error:
@@ -66,7 +66,7 @@ def _failure(received: signals.Signals) -> tuple[str, int] | None:
     return None
 
 
-# --- looking before starting -----------------------------------------------------------------------------------
+# --- settings and pairs ----------------------------------------------------------------------------------------
 
 
 @cli.command("config")
@@ -74,9 +74,9 @@ def _failure(received: signals.Signals) -> tuple[str, int] | None:
 @set_option
 @click.option("--markdown", "as_page", is_flag=True, help="Print docs/configuration.md instead.")
 def print_config(config_path: Path | None, overrides: tuple[str, ...], as_page: bool) -> None:
-    """Print every environment variable, and a run config with every setting, what each means and allows.
+    """Print every environment variable, and a run config with every setting, its meaning and its limits.
 
-    With --config: what that file amounts to.
+    With --config, the settings have the values of that file.
     """
     settings = load_settings(config_path, overrides)
     page = (
@@ -92,7 +92,9 @@ def print_config(config_path: Path | None, overrides: tuple[str, ...], as_page: 
 @pairs_option
 @set_option
 def pairs(config_path: Path | None, own_pairs: str | None, overrides: tuple[str, ...]) -> None:
-    """Read the question pairs and split them, and print what became of each row. Nothing is written."""
+    """Read the question pairs and split them, and print how many rows were kept and why others were not.
+
+    Nothing is written."""
     settings = load_settings(config_path, with_own_pairs(own_pairs, overrides))
     from pipeline.question_pairs.sources import load_audited
     from pipeline.question_pairs.splits import split_pairs
@@ -114,9 +116,9 @@ def pairs(config_path: Path | None, own_pairs: str | None, overrides: tuple[str,
 
 @cli.command("verify")
 def verify_command() -> None:
-    """Hash every stored value, its files and every run folder, and name what isn't what was written.
+    """Hash every stored value, its files and every run folder, and list what is damaged.
 
-    After a crash, or when a backup was brought back. The exit status is 1 when something is damaged.
+    Use it after a crash, or after restoring a backup. The exit status is 1 when something is damaged.
     """
     from pipeline.core.store import VersionStore
     from pipeline.orchestration.verification import damage_in
@@ -126,15 +128,19 @@ def verify_command() -> None:
         click.echo(line)
         found += 1
     if found:
-        raise PipelineError(f"{found:,} {'file is' if found == 1 else 'files are'} damaged in {home.home}")
-    click.echo(f"everything in {home.home} is what was written" if home.assets() else f"nothing is in {home.home} yet")
+        raise DamagedError(
+            f"{counted(found, 'file')} in {home.home} {'is' if found == 1 else 'are'} damaged: follow the lines above",
+            home=home.home,
+            damaged=found,
+        )
+    click.echo(f"nothing in {home.home} is damaged" if home.assets() else f"nothing is stored in {home.home} yet")
 
 
 @cli.command("prepare")
 def prepare_command() -> None:
-    """Set up the DAGSTER_HOME if it is new, so that several of Dagster's own commands can open it at once.
+    """Set up a new DAGSTER_HOME, so that several of Dagster's commands can open it at once.
 
-    `make dev` and `materialize` do this by themselves. Before `dagster dev` in a new folder it is up to you.
+    `make dev` and `materialize` do this. Run it before `dagster dev` in a new folder.
     """
     from pipeline.command_line import dagster_home
 
@@ -154,16 +160,16 @@ def prepare_command() -> None:
 @click.option(
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Where run folders are made on this machine. [default: PIPELINE_RUNS_FOLDER, else runs/ in PIPELINE_HOME]",
+    help="Folder for run folders on this machine. [default: PIPELINE_RUNS_FOLDER, else runs/ in PIPELINE_HOME]",
 )
 def finetune_command(
     config_path: Path | None, own_pairs: str | None, overrides: tuple[str, ...], output: Path | None
 ) -> None:
-    """Evaluate, train, evaluate, and print both results: what the reference's `python main.py` does.
+    """Evaluate, train, evaluate, and print both results, as the reference's `python main.py` does.
 
-    Works without Dagster, on the compute that PIPELINE_COMPUTE names; only the run folder is kept, and in PIPELINE_HOME
-    what was found out about the base model. On several GPUs of one machine: `torchrun --nproc-per-node 4 -m pipeline
-    finetune …`; the batch is shared out among them.
+    Works without Dagster, on the compute backend that PIPELINE_COMPUTE names. Only the run folder is kept, and the
+    properties of the base model in PIPELINE_HOME. On several GPUs of one machine: `torchrun --nproc-per-node 4 -m
+    pipeline finetune …`, which divides each batch among them.
     """
     settings = load_settings(config_path, with_own_pairs(own_pairs, overrides))
     if environment.compute_kind() != "local":
@@ -171,7 +177,7 @@ def finetune_command(
     with scratch_folder(), live_progress(Console(stderr=True, quiet=not distributed.is_main())) as progress:
         runs_folder = output.absolute() if output else environment.runs_folder()
         compute = create_compute(environment.compute_kind(), runs_folder)
-        # Imports torch, which the other commands don't need, and which takes seconds.
+        # Imports torch, which takes seconds, and which the other commands don't need.
         from pipeline.command_line import finetune
 
         finetune.run(settings, compute, progress)

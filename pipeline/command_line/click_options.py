@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Options shared by several commands."""
 
 from pathlib import Path
 
@@ -21,7 +21,32 @@ pairs_option = click.option(
     "--pairs",
     "own_pairs",
     metavar="FILE",
-    help="Question pairs of your own, instead of those of the config: a file, a folder or a URL.",
+    help="Your own question pairs, instead of those of the config: a file, a folder or a URL.",
+)
+model_option = click.option(
+    "--model",
+    "choice",
+    default="production",
+    show_default=True,
+    help="`production`, `exported`, the id of the run that trained it, the folder of a model or of an export, a "
+    "Hugging Face id, or `bundled`.",
+)
+device_option = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+    default="auto",
+    show_default=True,
+    help="Device for the embeddings.",
+)
+precision_option = click.option(
+    "--precision",
+    type=float,
+    help="Decide by the threshold with this precision on the dev split. [default: the threshold with the best F1]",
+)
+column_option = click.option(
+    "--column",
+    metavar="NAME",
+    help="The column of the questions. [default: the only one, or question, text, sentence, query, title]",
 )
 
 

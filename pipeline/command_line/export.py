@@ -1,4 +1,4 @@
-"""`python -m pipeline export`: writes a model as an ONNX graph, and says what that costs."""
+"""`python -m pipeline export`: writes a model as an ONNX graph, and measures what it loses."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,7 +8,7 @@ from rich.console import Console
 
 from pipeline.command_line.terminal import live_progress, say
 from pipeline.command_line.use_model import local_model
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import ModelError, SettingError
 from pipeline.exporting.options import ExportOptions, ExportPrecision, ParityLimits
 
 if TYPE_CHECKING:
@@ -33,25 +33,25 @@ _LIMITS = ParityLimits()
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
     required=True,
-    help="The folder to write; an earlier export there is replaced.",
+    help="The folder to write. An earlier export in it is replaced.",
 )
 @click.option(
     "--pairs",
     "source",
     metavar="FILE",
-    help="Labelled pairs to measure the export on. [default: the model's eval split, or its dev split, where stored]",
+    help="Labelled pairs to evaluate the export on. [default: the model's eval split, or its dev split, if stored]",
 )
 @click.option(
     "--max-ap-loss",
     type=click.FloatRange(0, 1),
     default=_LIMITS.max_ap_loss,
     show_default=True,
-    help="Refuse an int8 export that loses more average precision.",
+    help="Maximum loss of average precision of an int8 export.",
 )
 def export_command(format_name: str, choice: str, out: Path, source: str | None, max_ap_loss: float) -> None:
-    """Write a model as an ONNX graph that needs no torch: `onnx` (fp32), or `onnx-int8`, which is quicker.
+    """Write a model as an ONNX graph that needs no torch: `onnx` (fp32), or `onnx-int8`, which is faster.
 
-    Pooling and normalisation are in the graph. `compare`, `search` and `mine` take the folder as their --model.
+    Pooling and normalisation are in the graph. `compare`, `search` and `mine` accept the folder as --model.
 
     \b
     python -m pipeline export onnx --out exported
@@ -65,7 +65,7 @@ def export_command(format_name: str, choice: str, out: Path, source: str | None,
         require_free(out)
         chosen = local_model(choice)
         if isinstance(chosen, ChosenExport):
-            raise PipelineError(f"{choice} is an export already: name the model that it was made from")
+            raise SettingError(f"{choice} is already an export: name the model that it was exported from", model=choice)
         dev, compared, where = _pairs(chosen, choice, source)
         made = export_model(
             ExportSource(chosen.info, chosen.decision, dev, compared),
@@ -75,14 +75,14 @@ def export_command(format_name: str, choice: str, out: Path, source: str | None,
             progress,
         )
     if not made.check.passed:
-        raise PipelineError(f"{out} is not written: {made.check.message}")
+        raise ModelError(f"{out} is not written: {made.check.message}", path=out)
     for name, text in _lines(made, out, where):
         say(Console(), f"{name:<8} {text}")
     say(Console(), f"Model    {chosen.said}")
 
 
 def _pairs(chosen: "ChosenModel", choice: str, source: str | None) -> "tuple[PairTable | None, PairTable | None, str]":
-    """The dev pairs, the pairs to measure on, and which ones these are."""
+    """The dev pairs, the pairs to evaluate on, and the name of the latter."""
     from pipeline.core.store import VersionStore
     from pipeline.duplicates.chosen_model import PRODUCTION, PRODUCTION_ASSET
     from pipeline.orchestration.asset_values import stored_pairs
@@ -111,12 +111,12 @@ def _lines(made: "Export", out: Path, where: str) -> list[tuple[str, str]]:
         ("Export", f"{out}: {made.record.precision}, {made.size / 1e6:,.1f} MB, {made.record.dimensions:,} dimensions"),
         (
             "Cosine",
-            f"to the model's own embeddings at least {parity.min_cosine:.6f}, {parity.mean_cosine:.6f} on average, "
-            f"over {parity.questions:,} questions" + ("" if parity.pairs else " made up for such checks"),
+            f"to the model's embeddings at least {parity.min_cosine:.6f}, mean {parity.mean_cosine:.6f}, "
+            f"over {parity.questions:,} questions" + ("" if parity.pairs else " made for this check"),
         ),
     ]
     if parity.ap_loss is None:
-        lines.append(("AP", "not measured: no labelled pairs of this model are stored; name some with --pairs"))
+        lines.append(("AP", "not measured, as no labelled pairs of this model are stored: name some with --pairs"))
     else:
         both = f"{parity.ap_of_export:.4f}, the model's {parity.ap_of_model:.4f}"
         lines.append(("AP", f"{both}, on {parity.pairs:,} pairs of {where}"))
@@ -125,5 +125,5 @@ def _lines(made: "Export", out: Path, where: str) -> list[tuple[str, str]]:
         whose = "its own, chosen on" if made.record.precision != "fp32" else "the model's, chosen on"
         lines.append(("Decision", f"threshold {decision.threshold:.4f}: {whose} {chosen_on}"))
     else:
-        lines.append(("Decision", "none: the model carries none, or the dev pairs to choose one on are not stored"))
+        lines.append(("Decision", "none, as the model has none, or the dev pairs to choose one on are not stored"))
     return lines

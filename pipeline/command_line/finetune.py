@@ -1,4 +1,4 @@
-"""Evaluate, train, evaluate without Dagster, on any compute: what `finetune` and `modal run` do."""
+"""Evaluates, trains and evaluates without Dagster, on any compute backend, for `finetune` and `modal run`."""
 
 import time
 import uuid
@@ -11,7 +11,7 @@ from pipeline.command_line.results import print_results
 from pipeline.command_line.terminal import say as print_line
 from pipeline.compute.base import Compute, Usage
 from pipeline.compute.driver import Caller
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import SettingError
 from pipeline.core.progress import OnProgress, ignore
 from pipeline.core.store import VersionStore
 from pipeline.evaluation.report import EvaluationReport
@@ -26,21 +26,23 @@ from pipeline.workflow import Results, evaluate_train_evaluate
 
 
 def run(settings: RunSettings, compute: Compute, on_progress: OnProgress = ignore) -> Results:
-    """Do it all; print the baseline's figures as soon as they are there, and both results at the end.
+    """Run everything; print the baseline's figures as soon as they are known, and both results at the end.
 
     Raises:
-        PipelineError: for what the user can put right.
+        PipelineError: when a setting, the data or the compute backend doesn't allow it.
     """
     if distributed.processes() > 1 and compute.kind != "local":
-        raise PipelineError(
-            f"{distributed.processes()} processes can't share the compute {compute.kind!r}: start one, or unset "
-            "PIPELINE_COMPUTE"
+        raise SettingError(
+            f"{distributed.processes()} processes can't share the compute backend {compute.kind!r}: start one, or "
+            "unset PIPELINE_COMPUTE",
+            processes=distributed.processes(),
+            compute=compute.kind,
         )
     console = Console(quiet=not distributed.is_main())
     say = partial(print_line, console)
 
     def print_reference(stage: str, report: EvaluationReport) -> None:
-        say("As the reference system prints it, at oracle thresholds, which are the best for these very pairs:")
+        say("As the reference system prints it, at oracle thresholds, which are chosen on these very pairs:")
         say(f"{stage} train eval {reference_print(report.oracle)}")
 
     plan = plan_of(settings)
@@ -52,7 +54,7 @@ def run(settings: RunSettings, compute: Compute, on_progress: OnProgress = ignor
         compute,
         identity,
         on_progress,
-        _TellsCost(say),
+        _PrintsCost(say),
         lambda report: print_reference("pre", report),
         VersionStore(environment.home()),
     )
@@ -61,8 +63,8 @@ def run(settings: RunSettings, compute: Compute, on_progress: OnProgress = ignor
     return results
 
 
-class _TellsCost(Caller):
-    """Keeps no records: an interrupt ends the work. Says what remote work took."""
+class _PrintsCost(Caller):
+    """Keeps no records, so an interrupt cancels the work. Prints the cost of remote work."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say

@@ -1,4 +1,4 @@
-"""The command line of `modal run -m pipeline.compute.modal_app`: the options of `finetune`, and some of its own."""
+"""The command line of `modal run -m pipeline.compute.modal_app`: the options of `finetune`, and short ones."""
 
 import sys
 from collections.abc import Sequence
@@ -21,27 +21,27 @@ _RECIPE = ("epochs", "batch_size", "loss")
 @config_option
 @set_option
 @click.option("--pairs", help="`bundled_sample`, `hub` (Quora's pairs), or a file of question pairs.")
-@click.option("--fraction", type=float, help="Share of the pairs to use, from the first on.")
+@click.option("--fraction", type=float, help="Share of the pairs to use, counted from the first.")
 @click.option("--base-model", help="`bundled`, a folder, or a Hugging Face id.")
 @click.option("--epochs", type=int, help="Passes over the training pairs.")
 @click.option("--batch-size", type=int, help="Pairs in an optimiser step.")
-@click.option("--loss", help="What a batch costs.")
+@click.option("--loss", help="Loss function.")
 @click.pass_obj
 def command(compute: Compute, /, config_path: Path | None, overrides: tuple[str, ...], **short: Any) -> None:
-    """Evaluate, train, evaluate, and print both results: what the reference's `modal run main.py` does."""
+    """Evaluate, train, evaluate, and print both results, as the reference's `modal run main.py` does."""
     settings = load_settings(config_path, overrides, _values(short))
-    # Imports torch, so not before the settings are known to be good.
+    # Imports torch, so only after the settings are checked.
     from pipeline.command_line.finetune import run
 
     # Modal shows what the containers print.
     results = run(settings, compute)
     if place := remote_location(results.model.model.location):
         volume, model = place.container, place.path
-        click.echo(f"Volume {volume}; bring the model down: mkdir -p dump && modal volume get {volume} {model} dump")
+        click.echo(f"Volume {volume}; download the model with: mkdir -p dump && modal volume get {volume} {model} dump")
 
 
 def _values(short: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The settings that the short options stand for; those that were not given are left out."""
+    """The settings of the given short options."""
     values: dict[str, dict[str, Any]] = {"raw_quora_dataset": {}, "base_model": {}, "fine_tuned_model": {}}
     if (pairs := short["pairs"]) in ("bundled_sample", "hub"):
         values["raw_quora_dataset"]["source"] = pairs
@@ -56,7 +56,7 @@ def _values(short: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def main(arguments: Sequence[str], compute: Compute) -> None:
-    """Run the command; errors that a user can put right end it with one line and status 1."""
+    """Run the command. A `PipelineError` ends it with one line and status 1."""
     try:
         command.main(list(arguments), standalone_mode=False, obj=compute)
     except PipelineError as error:

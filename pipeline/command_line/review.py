@@ -1,4 +1,4 @@
-"""`python -m pipeline review`: writes the pairs whose labels are worth a look, as a file for people to fill in."""
+"""`python -m pipeline review`: writes the pairs with doubtful labels to a file for people to fill in."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import click
 from rich.console import Console
 
 from pipeline.command_line.terminal import say
-from pipeline.core.errors import PipelineError, counted
+from pipeline.core.errors import NotFoundError, SettingError, counted
 
 
 @click.command("review")
@@ -16,15 +16,15 @@ from pipeline.core.errors import PipelineError, counted
     required=True,
     help="Write the pairs to this file: .csv, .parquet or .jsonl.",
 )
-@click.option("--mistakes", is_flag=True, help="The worst mistakes of the newest report instead.")
+@click.option("--mistakes", is_flag=True, help="Write the worst mistakes of the newest report instead.")
 @click.option(
-    "--top", type=click.IntRange(1, 1_000), default=1_000, show_default=True, help="At most so many, the worst first."
+    "--top", type=click.IntRange(1, 1_000), default=1_000, show_default=True, help="Maximum pairs, the worst first."
 )
 def review_command(out: Path, mistakes: bool, top: int) -> None:
-    """Write the pairs whose labels are worth a look, for people to review: those that are likely wrong come first.
+    """Write the pairs with doubtful labels for people to review, the most doubtful first.
 
-    The job `mine` finds them. Fill in `is_duplicate` where you have looked at a pair, and leave it empty elsewhere:
-    that is the file which `raw_quora_dataset.corrections` reads. `labelled` is the label that the pair has now.
+    The job `mine` finds them. Fill in `is_duplicate` for each pair that you have reviewed, leave it empty for others,
+    and name the file in `raw_quora_dataset.corrections`. `labelled` is the current label.
 
     \b
     python -m pipeline review --out reviewed.csv
@@ -40,24 +40,25 @@ def review_command(out: Path, mistakes: bool, top: int) -> None:
 
     require_suffix(out)
     if out.exists():
-        raise PipelineError(f"{out} is there already, and may hold reviews: name another file")
+        raise SettingError(f"{out} exists and may contain reviews: name another file with --out", path=out)
     store = VersionStore(environment.home())
     if mistakes:
         asset = "post_train_eval_report"
         if not store.has(asset):
-            raise PipelineError("no model was measured yet: run `python -m pipeline materialize` first")
+            raise NotFoundError("no model was evaluated yet: run `python -m pipeline materialize` first", asset=asset)
         report = store.read(asset, EvaluationReport, store.resolve(asset))
         pairs, what = worst_mistakes(report.mistakes), f"the worst mistakes of {report.model.name}"
     else:
         if not store.has(MINED):
-            raise PipelineError(
-                "no labels were looked at yet: launch the job `mine`, or take the worst mistakes of the newest report "
-                "with --mistakes"
+            raise NotFoundError(
+                "no labels were checked yet: launch the job `mine`, or write the worst mistakes of the newest report "
+                "with --mistakes",
+                asset=MINED,
             )
         mined = store.read(MINED, MinedDuplicates, store.resolve(MINED))
         pairs, what = read_table(store, MINED, mined, REVIEW_TABLE), "whose labels are likely wrong"
     pairs = pairs.slice(0, top)
     write_table(out, to_review(pairs))
     say(Console(), f"Review   {counted(len(pairs), 'pair')} in {out}: {what}")
-    say(Console(), "Next     fill in is_duplicate where you have looked, and name the file as its `corrections`:")
+    say(Console(), "Next     fill in is_duplicate for the pairs that you review, and name the file as `corrections`:")
     say(Console(), f"         --set raw_quora_dataset.corrections={out}")

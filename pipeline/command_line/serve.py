@@ -1,4 +1,4 @@
-"""`serve`: the service that answers about pairs of questions and known questions over HTTP."""
+"""`python -m pipeline serve`: compares questions and searches known questions over HTTP."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -8,9 +8,9 @@ import click
 from rich.console import Console
 
 from pipeline.command_line import signals
+from pipeline.command_line.click_options import column_option, device_option, model_option
 from pipeline.command_line.terminal import live_progress, say
-from pipeline.command_line.use_model import column_option, device_option, model_option
-from pipeline.core.errors import PipelineError, counted, reason_of
+from pipeline.core.errors import NotInstalledError, counted, reason_of
 
 
 @click.command("serve")
@@ -18,23 +18,34 @@ from pipeline.core.errors import PipelineError, counted, reason_of
     "--in",
     "source",
     metavar="FILE",
-    help="The known questions. [default: those that the job `mine` read, if any]",
+    help="The known questions. [default: those that the job `mine` read last, if any]",
 )
 @column_option
 @model_option
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen. Others need a token: see below.")
-@click.option("--port", type=click.IntRange(0, 65_535), default=8080, show_default=True, help="0 for any that is free.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on; others than this machine's need a token.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=8080,
+    show_default=True,
+    help="Port to listen on; 0 for a free one.",
+)
 @click.option(
     "--journal",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Where additions and removals are kept. [default: service/ in PIPELINE_HOME]",
+    help="Folder of the journal of added and removed questions. [default: service/ in PIPELINE_HOME]",
 )
 @click.option(
     "--limit",
     "limits",
     multiple=True,
     metavar="NAME=VALUE",
-    help="max_body_bytes, max_batch, request_seconds, max_waiting, watch_seconds or index_from.",
+    help="max_body_bytes, max_batch, request_seconds, max_waiting, watch_seconds or index_from; may be repeated.",
 )
 @device_option
 def serve_command(
@@ -47,11 +58,11 @@ def serve_command(
     limits: tuple[str, ...],
     device: Any,
 ) -> None:
-    """Answer over HTTP whether two questions ask the same, and which known questions are most similar.
+    """Serve over HTTP: are two questions duplicates, and which known questions are most similar?
 
-    A page for people is at /, the description for programs at /openapi.json. A model that is promoted meanwhile, and
-    questions that are mined anew, are taken up without a stop. With --host 0.0.0.0 other machines reach the service:
-    set PIPELINE_SERVE_TOKEN, which requests must bear then.
+    The page is at /, the description for programs at /openapi.json. A newly promoted model and newly mined questions
+    are loaded without a stop. With --host 0.0.0.0 other machines can reach the service: set PIPELINE_SERVE_TOKEN,
+    which requests must send.
 
     \b
     python -m pipeline serve --in questions.csv
@@ -64,15 +75,15 @@ def serve_command(
     require_token(host, token)
     chosen_limits = _limits(limits)
     if source is None and column is not None:
-        raise click.UsageError("--column is of a file: name it with --in FILE")
+        raise click.UsageError("--column names a column of a file: add --in FILE")
     try:
         from pipeline.serving import journal as journals
         from pipeline.serving import server
         from pipeline.serving.metrics import ServiceMetrics
         from pipeline.serving.service import Service
     except ImportError as error:
-        raise PipelineError(
-            f"`serve` needs what isn't installed ({reason_of(error)}): pip install 'quora-finetuning-pipeline[serve]'"
+        raise NotInstalledError(
+            f"`serve` needs more packages ({reason_of(error)}): pip install 'quora-finetuning-pipeline[serve]'"
         ) from error
     console = Console()
     with ExitStack() as stack:
@@ -118,7 +129,7 @@ def _limits(given: tuple[str, ...]) -> Any:
         detail = error.errors()[0]
         name = ".".join(map(str, detail["loc"]))
         there = ", ".join(ServiceLimits.model_fields)
-        said = f"there is no such limit; there are: {there}" if detail["type"] == "extra_forbidden" else detail["msg"]
+        said = f"there is no such limit: choose from {there}" if detail["type"] == "extra_forbidden" else detail["msg"]
         raise click.UsageError(f"--limit {name}: {said}") from None
 
 

@@ -1,4 +1,4 @@
-"""What a model is used for: `compare` two questions, `search` a file, `mine` it for duplicates."""
+"""The commands that use a model: `compare` two questions, `search` a file, `mine` it for duplicates."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
+from pipeline.command_line.click_options import column_option, device_option, model_option, precision_option
 from pipeline.command_line.terminal import live_progress, say
-from pipeline.core.errors import PipelineError, counted
+from pipeline.core.errors import MismatchError, NotFoundError, counted
 from pipeline.core.progress import OnProgress
 
 if TYPE_CHECKING:
@@ -21,34 +22,6 @@ if TYPE_CHECKING:
     from pipeline.duplicates.stored import QuestionIndex
     from pipeline.question_pairs.schema import PairTable
     from pipeline.vectors.blocks import Vectors
-
-model_option = click.option(
-    "--model",
-    "choice",
-    default="production",
-    show_default=True,
-    help="`production`, `exported`, the id of the run that trained it, the folder of a model or of an export, a "
-    "Hugging Face id, or `bundled`.",
-)
-device_option = click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
-    default="auto",
-    show_default=True,
-    help="Where to embed.",
-)
-_precision_option = click.option(
-    "--precision",
-    type=float,
-    help="Decide by the threshold that has this precision on the dev split. [default: the threshold of the best F1]",
-)
-
-
-column_option = click.option(
-    "--column",
-    metavar="NAME",
-    help="The column of the questions. [default: the only one, or question, text, sentence, query, title]",
-)
 
 
 def _out_option(what: str) -> Callable[[Any], Any]:
@@ -66,11 +39,11 @@ def _out_option(what: str) -> Callable[[Any], Any]:
 @click.option("--second", metavar="COLUMN", help="The column of the second question. [default: question2]")
 @_out_option("the file's columns, cosine, probability and decision")
 @model_option
-@_precision_option
+@precision_option
 @click.option(
     "--prior",
     type=float,
-    help="Share of duplicates among the pairs that you ask about. [default: as on the dev split]",
+    help="Share of duplicates among your pairs. [default: as on the dev split]",
 )
 @device_option
 def compare_command(
@@ -84,16 +57,16 @@ def compare_command(
     prior: float | None,
     device: Any,
 ) -> None:
-    """Tell whether two questions ask the same.
+    """Decide whether two questions are duplicates.
 
     \b
     python -m pipeline compare "How do I learn Python?" "What is the best way to learn Python?"
     python -m pipeline compare --in pairs.csv --out compared.csv --precision 0.95
     """
     if source is None and len(questions) != 2:
-        raise click.UsageError(f"compare takes two questions, in quotes, or --in FILE; it got {len(questions)}")
+        raise click.UsageError(f"compare takes two quoted questions or --in FILE, and got {len(questions)}")
     if source is not None and (questions or out is None):
-        raise click.UsageError("with --in, name the file to write with --out, and no questions")
+        raise click.UsageError("--in needs --out FILE, and takes no questions")
     with live_progress(Console(stderr=True)) as progress:
         from pipeline.duplicates.corpus import read_compared
         from pipeline.duplicates.tables import require_suffix
@@ -123,28 +96,33 @@ def compare_command(
         _say("Cosine", f"{cosine[0]:.4f}")
         if probability is not None and threshold is not None:
             _say("Same", f"{'yes' if cosine[0] >= threshold else 'no'}: the threshold is {threshold:.4f}")
-            _say("Probable", f"{probability[0]:.1%}, where {_share(classifier, prior)} of the pairs are duplicates")
+            _say(
+                "Probable",
+                f"{probability[0]:.1%}, assuming that {_share(classifier, prior)} of the pairs are duplicates",
+            )
     if threshold is None:
-        _say("Same", "unknown: the model carries no decision.json, so there is a cosine only")
+        _say("Same", "unknown: the model has no decision.json, so there is only a cosine")
     _say("Model", classifier.chosen.said)
 
 
 @click.command("search")
 @click.argument("question")
 @click.option(
-    "--in", "source", metavar="FILE", help="The questions to search. [default: those that the job `mine` has indexed]"
+    "--in", "source", metavar="FILE", help="The questions to search. [default: those that the job `mine` indexed]"
 )
 @column_option
-@click.option("--top", type=click.IntRange(1, 1_000), default=10, show_default=True, help="How many to show.")
-@_out_option("what was found")
+@click.option(
+    "--top", type=click.IntRange(1, 1_000), default=10, show_default=True, help="Number of questions to show."
+)
+@_out_option("the questions")
 @model_option
 @device_option
 def search_command(
     question: str, source: str | None, column: str | None, top: int, out: Path | None, choice: str, device: Any
 ) -> None:
-    """Find the questions that are most similar to a new one: of a file, or of the corpus that was mined last.
+    """Find the most similar questions in a file, or in the corpus that was mined last.
 
-    The file's vectors are kept, so the second search in it takes a moment.
+    The vectors of the file are cached, so the next search in it is fast.
 
     \b
     python -m pipeline search "How can I learn Python quickly?" --in questions.csv
@@ -159,9 +137,9 @@ def search_command(
         if out:
             require_suffix(out)
         if not question.strip():
-            raise click.UsageError("the question is blank: write it in quotes")
+            raise click.UsageError("the question is blank: pass it in quotes")
         if source is None and column is not None:
-            raise click.UsageError("--column is of a file: name it with --in FILE")
+            raise click.UsageError("--column names a column of a file: add --in FILE")
         index = None
         if source is None:
             corpus, classifier, vectors, index = _indexed(choice, device, progress)
@@ -188,18 +166,20 @@ def search_command(
 @click.option(
     "--clusters",
     type=click.Path(path_type=Path),
-    help="Write the clusters to this file: every row that asks the same as another one.",
+    help="Write the clusters to this file: every row with a duplicate.",
 )
-@click.option("--labelled", metavar="FILE", help="Labelled pairs, to measure precision and recall on.")
+@click.option("--labelled", metavar="FILE", help="Labelled pairs, for precision and recall.")
 @click.option("--report", type=click.Path(path_type=Path), help="Write a report in Markdown to this file.")
 @model_option
-@click.option("--threshold", type=float, help="Cosine from which on a pair counts. [default: by the probability]")
-@_precision_option
+@click.option("--threshold", type=float, help="Minimum cosine of a duplicate. [default: by the probability]")
+@precision_option
 @click.option(
     "--prior", type=float, help="Share of duplicates among the pairs at or above the floor. [default: as on dev]"
 )
 @click.option("--estimate-prior", is_flag=True, help="Estimate that share from the scores; often far too low.")
-@click.option("--floor", type=float, help="Cosine below which nothing is looked for. [default: the model's threshold]")
+@click.option(
+    "--floor", type=float, help="Minimum cosine of the pairs that are searched for. [default: the model's threshold]"
+)
 @click.option(
     "--engine",
     type=click.Choice(["auto", "exact", "index"]),
@@ -218,9 +198,9 @@ def mine_command(
     choice: str,
     **settings: Any,
 ) -> None:
-    """Find all pairs of questions in a file that ask the same, and which belong together.
+    """Find all pairs of duplicate questions in a file, and their clusters.
 
-    Vectors are kept: an interrupted run goes on where it was, and another threshold needs no new embedding.
+    Vectors are cached: an interrupted run continues where it was, and another threshold needs no new embeddings.
 
     \b
     python -m pipeline mine questions.csv --out pairs.csv --clusters clusters.csv
@@ -281,7 +261,7 @@ def _labelled(source: str | None) -> "PairTable | None":
 
 
 def thresholds_of(mined: "MinedCorpus", table: "PairTable | None") -> "list[LabelledFigures]":
-    """The figures of the labelled pairs; none without them."""
+    """The figures on the labelled pairs; none without them."""
     from pipeline.duplicates.labelled import thresholds_compared
 
     return thresholds_compared(mined, table) if table else []
@@ -295,7 +275,7 @@ def _read(
     progress: OnProgress,
     options: "MiningOptions | None" = None,
 ) -> "tuple[Corpus, DuplicateClassifier, Vectors]":
-    """The corpus of a file, the model, and the corpus's vectors by it."""
+    """The corpus of a file, the model, and the vectors of the corpus."""
     from pipeline.duplicates.corpus import read_corpus
 
     corpus = read_corpus(source, column)
@@ -316,7 +296,7 @@ def _vectors(corpus: "Corpus", classifier: "DuplicateClassifier", progress: OnPr
 def _indexed(
     choice: str, device: Any, progress: OnProgress
 ) -> "tuple[Corpus, DuplicateClassifier, Vectors, QuestionIndex]":
-    """The corpus that was mined last, the model, the corpus's vectors by it, and its index."""
+    """The corpus that was mined last, the model, the vectors of the corpus, and its index."""
     from pipeline.core.store import VersionStore
     from pipeline.duplicates.findings import index_matches
     from pipeline.duplicates.stored import QuestionIndex, QuestionSet, read_question_set
@@ -325,13 +305,15 @@ def _indexed(
 
     store = VersionStore(environment.home())
     if not store.has(INDEX):
-        raise PipelineError("no questions are indexed yet: name a file with --in, or launch the job `mine` first")
+        raise NotFoundError(
+            "no questions are indexed yet: name a file with --in, or launch the job `mine` first", asset=INDEX
+        )
     index = store.read(INDEX, QuestionIndex, store.resolve(INDEX))
     questions = store.read(QUESTIONS, QuestionSet, store.resolve(QUESTIONS))
     classifier = ready_classifier(choice, device)
     matches = index_matches(index, questions.corpus_version, classifier.chosen.info.version)
     if not matches.passed:
-        raise PipelineError(f"the question index can't be used: {matches.message}")
+        raise MismatchError(f"the question index can't be used: {matches.message}", index=index.data_version)
     corpus = read_question_set(store, QUESTIONS, questions)
     return corpus, classifier, _vectors(corpus, classifier, progress), index
 
@@ -379,17 +361,17 @@ def _share(classifier: "DuplicateClassifier", prior: float | None) -> str:
 
 
 def ready_classifier(choice: str, device: Any) -> "DuplicateClassifier":
-    """The model that a person names, ready to use; see `local_model`."""
+    """The chosen model, ready to use; see `local_model`."""
     from pipeline.duplicates.classifier import DuplicateClassifier
 
     return DuplicateClassifier(local_model(choice), device)
 
 
 def local_model(choice: str) -> "ChosenModel":
-    """The model that a person names, on this machine: one that a compute keeps is downloaded.
+    """The chosen model, on this machine; it is downloaded from a compute backend.
 
     Raises:
-        PipelineError: when there is no such model, or it can't be brought here.
+        PipelineError: when there is no such model, or it can't be downloaded.
     """
     from pipeline.compute.choice import create_compute
     from pipeline.core.locations import remote_location

@@ -120,12 +120,12 @@ def refusal(*arguments: str) -> str:
 def test_what_cant_be_written_is_refused_with_the_way_out(pipeline_home: Path, tmp_path: Path) -> None:
     out = str(tmp_path / "reviewed.csv")
     assert "launch the job `mine`" in refusal("--out", out)
-    assert "no model was measured yet" in refusal("--out", out, "--mistakes")
+    assert "no model was evaluated yet" in refusal("--out", out, "--mistakes")
     assert "End its name in .csv" in refusal("--out", str(tmp_path / "reviewed.xlsx"))
 
 
 def test_reviews_are_not_overwritten(mined: pd.DataFrame, tmp_path: Path) -> None:
     path = tmp_path / "reviewed.csv"
     path.write_text("hours of work")
-    assert "is there already, and may hold reviews" in refusal("--out", str(path))
+    assert "exists and may contain reviews" in refusal("--out", str(path))
     assert path.read_text() == "hours of work"

@@ -81,12 +81,12 @@ def test_two_questions_are_compared(command: Command) -> None:
     assert "of the pairs are duplicates" in said
     assert said.splitlines()[-1].startswith("Model    ")
     rare = command("compare", "Why is the sky blue?", "Why is the sky blue?", "--prior", "0.01")
-    assert "where 1.0% of the pairs are duplicates" in rare
+    assert "assuming that 1.0% of the pairs are duplicates" in rare
 
 
 def test_a_base_model_gives_a_cosine_and_says_what_it_lacks(command: Command, tiny_model: Path) -> None:
     said = command("compare", "a", "b", model=str(tiny_model))
-    assert "Same     unknown: the model carries no decision.json" in said
+    assert "Same     unknown: the model has no decision.json" in said
     command("compare", "a", "b", "--precision", "0.9", model=str(tiny_model), status=1)
     assert "carries no decision.json" in command.errors
 
@@ -179,8 +179,8 @@ def test_labelled_pairs_measure_what_was_mined(command: Command, small_pairs: Pa
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (("compare", "a"), 2, "compare takes two questions, in quotes, or --in FILE; it got 1"),
-        (("compare", "--in", "x.csv"), 2, "name the file to write with --out"),
+        (("compare", "a"), 2, "--in FILE, and got 1"),
+        (("compare", "--in", "x.csv"), 2, "--in needs --out FILE"),
         (("compare", "a", "b", "--prior", "2"), 1, "a share of duplicates lies between 0 and 1"),
         (("compare", "a", "b", "--precision", "0"), 1, "a precision of 0 can't be had"),
         (("search", "a", "--in", "/not/there.csv"), 1, "/not/there.csv"),

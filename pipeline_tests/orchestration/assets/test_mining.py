@@ -139,7 +139,7 @@ def test_what_was_mined_last_is_searched_where_no_file_is_named(home: Path, inst
     assert found.exit_code == 0, found.output
     assert found.stdout.startswith("1.0000")
     assert f"Searched {questions.questions} questions of {questions.source}" in found.output
-    assert "--column is of a file" in search(text, "--column", "subject").output
+    assert "--column names a column of a file" in search(text, "--column", "subject").output
     index = load_value(store, INDEX)
     store_value(store, INDEX, index.model_copy(update={"model_version": "other"}), "another run")
     assert "the question index can't be used: its model version is other, that of the vectors " in str(
