@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from deciding_model import make_deciding_model
 from effort import exhaustive
+from error_lines import ErrorLines, watch
 from hypothesis import is_hypothesis_test
 from modal_loopback.fixture import forked_containers, modal_loopback  # noqa: F401  (fixtures)
 from served_fixtures import (  # noqa: F401  (fixtures)
@@ -21,6 +22,7 @@ from shared_folders import unchanged
 from small_data import write_small_pairs
 from tiny_model import make_tiny_model
 
+from pipeline.core.errors import PipelineError
 from pipeline.core.files import PROJECT_ROOT
 
 pytest_plugins = ["pytester"]
@@ -47,6 +49,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and is_hypothesis_test(item.obj):
             item.add_marker(exhaustive)
+
+
+@pytest.fixture(autouse=True)
+def _errors_have_their_form() -> Iterator[None]:
+    """Check the line of every error that the package makes in a test; see `error_lines.py`."""
+    lines = ErrorLines()
+    original = watch(lines)
+    yield
+    PipelineError.__init__ = original  # type: ignore[method-assign]
+    assert lines.faulty == []
 
 
 @pytest.fixture
