@@ -1,11 +1,12 @@
-"""How long a whole report takes against sentence-transformers' `BinaryClassificationEvaluator`, its peer in this run.
+"""Compares the time of a whole report with that of sentence-transformers' `BinaryClassificationEvaluator`.
 
     python benchmarks/evaluation.py --pairs path/to/quora_pairs.parquet [--eval-pairs 40429] [--model bundled]
 
-Same model, eval pairs and machine, each model loaded and warm. The peer runs at its defaults (batch size 32, fp32,
-cosine only) and embeds each distinct question once, as we do. Ours is what the asset does: embed the questions of the
-eval *and* dev split, four similarities, mining and retrieval, thresholds, calibration, slices, the text-free baseline,
-intervals of 1,000 resamples, Markdown, the page and its pictures. The parts are timed on their own.
+Both use the same model, eval pairs and machine, and the model is loaded and warm. The evaluator runs with its defaults
+(batch size 32, fp32, cosine only) and embeds each distinct question once, as this project does. The report is what the
+asset makes: it embeds the questions of the eval *and* dev split, and has four similarities, mining and retrieval,
+thresholds, calibration, slices, the baseline without text, intervals of 1,000 resamples, Markdown, the page and its
+pictures. The time of each part is printed too.
 """
 
 import time
@@ -30,14 +31,14 @@ from pipeline.reporting.rendering import markdown
 from pipeline.reporting.result_files import report_files
 
 DEV_SHARE = 0.05
-"""Of all pairs: the peer has no dev split, so a large one would be unfair to us, and a small one to users."""
+"""Share of all pairs in the dev split, which only the report embeds. Users have one of about this size."""
 
 
 def divided(pairs: PairTable, eval_pairs: int) -> Splits:
-    """Shuffled rows: so many to evaluate, some for thresholds, the rest as those that training would see."""
+    """Shuffle the pairs, and divide them into eval, dev and training pairs."""
     rows = pairs.pairs.sample(frac=1, random_state=0).reset_index(drop=True)
     if eval_pairs >= (1 - DEV_SHARE) * len(rows):
-        raise click.BadParameter(f"{eval_pairs:,} of {len(rows):,} pairs leave none for the other splits")
+        raise click.BadParameter(f"{eval_pairs:,} eval pairs of {len(rows):,} pairs leave none for training")
     cuts = (0, eval_pairs, eval_pairs + int(DEV_SHARE * len(rows)), len(rows))
     evaluated, dev, train = (
         PairTable(rows.iloc[cuts[i] : cuts[i + 1]].reset_index(drop=True), pairs.origin) for i in range(3)
@@ -47,10 +48,15 @@ def divided(pairs: PairTable, eval_pairs: int) -> Splits:
 
 @click.command(help=__doc__)
 @click.option("--pairs", "path", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--eval-pairs", default=40_429, show_default=True, help="As many as the reference system evaluates.")
+@click.option(
+    "--eval-pairs",
+    default=40_429,
+    show_default=True,
+    help="Number of eval pairs; the default is that of the reference system.",
+)
 @click.option("--model", "name", default="bundled", show_default=True)
 def main(path: Path, eval_pairs: int, name: str) -> None:
-    """Time the peer, then ours."""
+    """Time the evaluator, then the report."""
     quiet_libraries()
     data = divided(load_pairs(PairSource(source="file", path=str(path))), eval_pairs)
     reference = resolve_base_model(BaseModelChoice(model=name))
@@ -68,7 +74,7 @@ def main(path: Path, eval_pairs: int, name: str) -> None:
     )
     theirs = evaluator(model)["cosine_ap"]
     peer = time.perf_counter() - start
-    print(f"peer: {peer:.1f} s, {len(questions) / peer:,.0f} questions/s, AP {theirs:.6f}")
+    print(f"BinaryClassificationEvaluator: {peer:.1f} s, {len(questions) / peer:,.0f} questions/s, AP {theirs:.6f}")
 
     for precision in ("auto", "fp32"):
         options = EvaluationOptions.model_validate({"precision": precision})
@@ -81,12 +87,12 @@ def main(path: Path, eval_pairs: int, name: str) -> None:
         size = sum(len(content) for _, content in report_files(report))
         end = time.perf_counter()
         print(
-            f"ours, {measured.precision}: {end - start:.1f} s = {embedded - start:.1f} s to embed and score "
+            f"report, {measured.precision}: {end - start:.1f} s = {embedded - start:.1f} s to embed and score "
             f"{measured.questions:,} questions ({measured.questions / (embedded - start):,.0f}/s, tasks included) + "
             f"{built - embedded:.1f} s for the report + {end - built:.1f} s to draw and write {size / 1e6:.1f} MB; "
             f"AP {report.cosine.ap:.6f}"
         )
-        print(f"  {peer / (end - start):.2f} × the peer's speed")
+        print(f"  {peer / (end - start):.2f} × the evaluator's speed")
 
 
 if __name__ == "__main__":

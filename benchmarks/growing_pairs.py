@@ -1,14 +1,13 @@
-"""Six months of a pipeline whose pairs grow: which model is in production after each, and what it was trained on.
+"""Simulates six months in which pairs are added: which model is in production after each, and how good it is.
 
     python benchmarks/growing_pairs.py --pairs path/to/quora_pairs.parquet --output docs/images/growing-pairs
 
-Real pairs come in parts, a part a month; each month all that have come so far are one file, and the assets are
-materialised on it as `retrain` does (configs/best.yaml with one training, and the bundled model). The part of one month
-comes with shuffled labels, which is put right a month later. Each month's model challenges the one in production.
+Each month some real pairs are added to a file, and the assets are materialized on it as the job `retrain` does
+(configs/best.yaml with one training, and the bundled model). In one month the labels of the new pairs are shuffled,
+which is corrected a month later. Each month's model is compared with the one in production before it is promoted. (A
+promotion by the gain over the month's own baseline alone would promote every model that has a gain.)
 
-The peer is a promotion that goes by the gain over the month's own baseline alone, which takes every model that gains.
-
-The command fails if a pair that was an eval pair in any month is among the training pairs of a later one.
+The command fails if a training pair was an eval pair in an earlier month.
 """
 
 import json
@@ -55,18 +54,18 @@ print(json.dumps(found, default=str))
 
 @dataclass(frozen=True)
 class Month:
-    """What a month came to.
+    """The result of a month.
 
     Attributes:
         number: from 1.
-        pairs, train, evaluation: pairs of all parts so far, and of two sides.
-        shuffled: the labels of this month's part were shuffled.
-        decision: what became of this month's model.
-        said: why.
+        pairs, train, evaluation: number of pairs so far, and of those in the training and the eval split.
+        shuffled: the labels of this month's pairs were shuffled.
+        decision: what the promotion decided about this month's model.
+        reason: the reason of the decision.
         candidate, current: cosine average precision of this month's model and of the one in production before, on the
-            eval pairs that neither was trained on; None where nothing was compared.
+            eval pairs that neither was trained on; None if they were not compared.
         difference: candidate minus current, with its interval, as text.
-        in_production: the month whose model is in production at its end.
+        in_production: the month whose model is in production in the end.
         gain: over the month's baseline.
     """
 
@@ -76,7 +75,7 @@ class Month:
     evaluation: int
     shuffled: bool
     decision: str
-    said: str
+    reason: str
     candidate: float | None
     current: float | None
     difference: str | None
@@ -85,11 +84,11 @@ class Month:
 
 
 def materialised(config: str, environment: Mapping[str, str], path: Path) -> dict[str, str]:
-    """Materialise everything on a file of pairs; returns the metadata of what became of the model."""
+    """Materialize everything on a file of pairs, and return the metadata of the promotion."""
     settings = (
         f"raw_quora_dataset.path={path}",
         "base_model.model=bundled",
-        # A few hundred eval pairs would tell little.
+        # The default would give a few hundred eval pairs, which is too few.
         "splits.eval_fraction=0.2",
         "fine_tuned_model.soup_size=1",
         "fine_tuned_model.allow_slow=true",
@@ -106,7 +105,7 @@ def materialised(config: str, environment: Mapping[str, str], path: Path) -> dic
 
 
 def keys(table: PairTable) -> set[tuple[str, str]]:
-    """The pairs of a table, whichever way round."""
+    """Return the pairs of a table, each with its questions in alphabetical order."""
     questions = (table.pairs[name].map(question_key) for name in ("question1", "question2"))
     return {(min(one, other), max(one, other)) for one, other in zip(*questions, strict=True)}
 
@@ -115,10 +114,10 @@ def keys(table: PairTable) -> set[tuple[str, str]]:
 @click.option("--pairs", "path", required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--months", default=6, show_default=True)
 @click.option("--pairs-a-month", default=5_000, show_default=True)
-@click.option("--shuffled", default=4, show_default=True, help="The month whose part comes with shuffled labels.")
-@click.option("--output", type=click.Path(path_type=Path), help="Where the picture goes, without its ending.")
+@click.option("--shuffled", default=4, show_default=True, help="The month whose new pairs have shuffled labels.")
+@click.option("--output", type=click.Path(path_type=Path), help="The file of the picture, without its extension.")
 def main(path: Path, months: int, pairs_a_month: int, shuffled: int, output: Path | None) -> None:
-    """Simulate the months, and print and draw what came of them."""
+    """Simulate the months, and print and draw the results."""
     table = load_pairs(PairSource(source="file", path=str(path))).pairs
     table = table.sample(months * pairs_a_month, random_state=0).reset_index(drop=True)
     config, found = str(project_config("best")), []
@@ -164,8 +163,8 @@ def main(path: Path, months: int, pairs_a_month: int, shuffled: int, output: Pat
                 )
             )
             print(json.dumps(asdict(found[-1])), flush=True)
-    print(pd.DataFrame([asdict(month) for month in found]).drop(columns="said").to_string(index=False))
-    print(f"{len(once_held_out):,} pairs were eval pairs in some month; no later month trained on one of them")
+    print(pd.DataFrame([asdict(month) for month in found]).drop(columns="reason").to_string(index=False))
+    print(f"{len(once_held_out):,} pairs were eval pairs in some month, and none was a training pair later")
     if output:
         draw(found, output)
 
@@ -175,7 +174,7 @@ def _number(metadata: Mapping[str, str], name: str) -> float | None:
 
 
 def draw(found: list[Month], output: Path) -> None:
-    """Both models of each month on the eval pairs that neither was trained on, and which one is in production then."""
+    """Draw the average precision of both models of each month, and which one is in production at its end."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -191,7 +190,7 @@ def draw(found: list[Month], output: Path) -> None:
         at = (month.number, max(new, old))
         axes.annotate(word, at, (0, 10), textcoords="offset points", ha="center", fontsize=7.5)
     for month in set(found) - {month for month, *_ in compared}:
-        # Nothing was in production before.
+        # There was no model in production before.
         word = f"{month.decision}\n{month.gain:+.4f} over\nits baseline"
         axes.text(month.number, 0.5, word, transform=axes.get_xaxis_transform(), ha="center", fontsize=7.5)
     for month in found:

@@ -1,4 +1,4 @@
-"""The trainers that benchmarks compare: sentence-transformers' own, and this project's without a run folder."""
+"""The two trainers that benchmarks compare: sentence-transformers' own, and this project's without a run folder."""
 
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ from pipeline.training.recipe import Recipe
 from pipeline.training.trainer import PairTrainer
 
 NEVER = 10**9
-"""Steps between two logs or checkpoints that a benchmark doesn't want."""
+"""Steps between two logs, so that there are none."""
 
 
 @contextmanager
@@ -38,7 +38,7 @@ def stock_trainer(
     device: str,
     callbacks: Sequence[TrainerCallback] = (),
 ) -> Iterator[SentenceTransformerTrainer]:
-    """`SentenceTransformerTrainer` as its documentation uses it, for one epoch with OnlineContrastiveLoss."""
+    """Yield a `SentenceTransformerTrainer` as in its documentation, for one epoch with OnlineContrastiveLoss."""
     with tempfile.TemporaryDirectory() as folder:
         trainer = SentenceTransformerTrainer(
             model=model,
@@ -83,7 +83,7 @@ def engine_trainer(
     device: str,
     is_packed: bool = True,
 ) -> Iterator[PairTrainer]:
-    """This project's trainer for one epoch, without evaluations."""
+    """Yield this project's trainer for one epoch, without evaluations."""
     pairs = TrainingPairs.of(table)
     index = pairs.index
     if recipe.dropout is not None:
