@@ -17,10 +17,9 @@ from pipeline.core.store import VersionStore
 from pipeline.definitions import defs
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.orchestration.asset_values import load_value, store_value
-from pipeline.orchestration.retention import items
+from pipeline.orchestration.retention import Item, items
 from pipeline.quality.options import RetentionRules
 from pipeline.quality.production_record import ProductionModel
-from pipeline.quality.retention import Item
 
 FIRST = 1_700_000_000
 DAY = 24 * 3600

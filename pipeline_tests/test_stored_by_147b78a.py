@@ -26,11 +26,11 @@ from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.options import BaseModelChoice
 from pipeline.orchestration.asset_values import SIDES, load_value
 from pipeline.orchestration.resources import ReportHistory
+from pipeline.orchestration.retention import kept_trainings
 from pipeline.orchestration.steps import PRODUCTION
 from pipeline.orchestration.verification import damage_in
 from pipeline.orchestration.work_records import recorded_calls
 from pipeline.quality.production_record import ProductionModel, current_production, earlier_production
-from pipeline.quality.retention import kept_trainings
 from pipeline.question_pairs.options import PairSource
 from pipeline.question_pairs.schema import PairTable, Splits
 from pipeline.question_pairs.sides import UNNAMED_DIVISION, require_sound_splits
@@ -200,7 +200,7 @@ def test_what_a_training_on_modal_left_is_found(stored: Path, tmp_path: Path) ->
     # Its Volume is not deleted, and its calls are ended when its run is cancelled.
     assert MODAL.scheme
     volume = model.run_folder.removeprefix("modal-volume://")
-    assert list(kept_trainings(store, "production_model", "model_leaderboard", top=3)) == [volume]
+    assert list(kept_trainings(store, top=3)) == [volume]
     tags = json.loads((modal / "run_tags.json").read_text())
     ((tag, call_id),) = recorded_calls(MODAL, tags)
     assert tag == "modal/fine_tuned_model.call_id"

@@ -6,7 +6,7 @@ from rich.console import Console
 from pipeline.command_line.terminal import say
 from pipeline.core.errors import counted
 from pipeline.core.store import VersionStore
-from pipeline.orchestration.retention import items, place_of
+from pipeline.orchestration.retention import computes_of, items
 from pipeline.quality.options import RetentionRules
 from pipeline.settings import environment
 
@@ -26,7 +26,7 @@ def prune_command(keep: int, top: int, delete: bool) -> None:
     console = Console()
     rules = RetentionRules(keep=keep, top=top)
     found = list(
-        items(VersionStore(environment.home()), place_of(environment.compute_kind()), environment.runs_folder, rules)
+        items(VersionStore(environment.home()), computes_of(environment.compute_kind()), environment.runs_folder, rules)
     )
     for item in found:
         say(console, f"{'stays  ' if item.stays else 'deletes'}  {item}")

@@ -276,7 +276,7 @@ class TrainingFiles:
 
 @dataclass(frozen=True)
 class Pruning:
-    """How the files of old trainings are found and deleted. `pipeline.quality.retention` decides which ones.
+    """How the files of old trainings are found and deleted. The rules of retention decide which ones.
 
     Attributes:
         job, op, schedule: names in Dagster. Don't change them: schedules that users have switched on depend on them.

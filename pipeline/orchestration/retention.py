@@ -1,8 +1,11 @@
-"""What may go of all that lies in `PIPELINE_HOME` and where trainings are kept. No Dagster here: the command `prune`
-does without it.
+"""What may be deleted in `PIPELINE_HOME` and where trainings are stored, by rule and each with its reason.
 
-Values of an asset stay while they are current, while a value that stays names them, as a model names its pairs, and
-while they are among the newest. The records of what was in production stay all.
+No Dagster here: the command `prune` does without it.
+
+Trainings are known by their names, `sentence-transformers-ft-<UNIX_TIMESTAMP>`, which stored values hold as part of a
+path. Looking for names in a record's text needs no knowledge of its type, so records of other releases keep their
+trainings too. A value of an asset is kept while it is current, while another kept value names it, as a model names its
+pairs, and while it is among the newest. All records of what was in production are kept.
 """
 
 import re
@@ -10,74 +13,190 @@ import shutil
 import stat
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.compute.base import Backend, Pruning
+from pipeline.compute.base import Backend, Pruning, TrainingFiles
 from pipeline.compute.choice import backend
-from pipeline.core.store import VersionStore
+from pipeline.core.store import VersionStore, unreadable
 from pipeline.orchestration.steps import LEADERBOARD, PRODUCTION
 from pipeline.quality.options import RetentionRules
-from pipeline.quality.retention import Item, judge_trainings, kept_trainings, run_names
+from pipeline.reporting.leaderboard import Leaderboard
+from pipeline.training.run_folder import STEM
 
 if TYPE_CHECKING:
     from upath import UPath
 
     AnyPath = UPath | Path
 
+UNFINISHED_FOR = timedelta(days=7)
+"""A training without a manifest may be running, or be resumed, for this long after its last write."""
+
+_RUN_NAME = re.compile(rf"{re.escape(STEM)}-\d+")
+
+
 _NO_VALUES = {"runs", "reports", "current.json"}
-"""What lies in an asset's folder beside its values. Reports of other base models cost a measurement, and stay."""
+"""Not values, though in an asset's folder. Reports of other base models cost a measurement, and are kept."""
 
 _VERSION = re.compile(r"\b[0-9a-f]{16,64}\b")
 _JUST_WRITTEN = 3600.0
-"""Seconds in which a value may not have its pointer yet."""
+"""Seconds. A value of this age may not have its pointer yet."""
 
 _LEFT = 24 * 3600.0
-"""Seconds after which nobody writes a temporary file any more."""
+"""Seconds. A temporary file of this age isn't written any more."""
 
 _DEPTHS = ("*", "*/*", "*/*/*")
 _TEMPORARY = (".*.tmp", ".claim-*", ".pruned-*")
 
 
+@dataclass(frozen=True)
+class Item:
+    """Something that takes space, and what becomes of it.
+
+    Attributes:
+        what: `checkpoints`, `training`, `value` or `leftover`.
+        name: what people find it by.
+        size: in bytes; None where the storage doesn't tell.
+        reason: why it is kept, or may be deleted.
+        delete: deletes it; None for what is kept.
+    """
+
+    what: str
+    name: str
+    size: int | None
+    reason: str
+    delete: Callable[[], None] | None
+
+    @property
+    def stays(self) -> bool:
+        """Whether the rules keep it."""
+        return self.delete is None
+
+    def __str__(self) -> str:
+        size = "" if self.size is None else f" ({self.size / 1e6:,.1f} MB)"
+        return f"{self.what} {self.name}{size}: {self.reason}"
+
+
 def items(
-    store: VersionStore, places: list[Backend], runs_folder: "Callable[[], Path]", rules: RetentionRules
+    store: VersionStore, computes: list[Backend], runs_folder: "Callable[[], Path]", rules: RetentionRules
 ) -> Iterator[Item]:
-    """All that takes space in these places and in the store, and what becomes of it; nothing is deleted.
+    """Everything that takes space in these computes and in the store, and what becomes of it. Nothing is deleted.
 
     Raises:
-        PipelineError: when a record that says what stays can't be read, or a place can't be asked.
+        PipelineError: when a record that says what is kept can't be read, or a compute can't be asked.
     """
-    kept = kept_trainings(store, PRODUCTION, LEADERBOARD, rules.top)
-    for place in places:
-        if place.pruning:
-            yield from _trainings(store, place, place.pruning, runs_folder(), rules, kept)
-    if any(place.scheme is None for place in places):
+    kept = kept_trainings(store, rules.top)
+    for compute in computes:
+        if compute.pruning:
+            yield from _trainings(store, compute, compute.pruning, runs_folder(), rules, kept)
+    if any(compute.scheme is None for compute in computes):
         yield from _values(store, rules)
         yield from _leftovers(store, runs_folder())
 
 
-def place_of(kind: str) -> list[Backend]:
-    """The places whose trainings a command on this machine looks after: this machine, and the chosen one."""
-    return list({place.kind: place for place in (backend("local"), backend(kind))}.values())
+def computes_of(kind: str) -> list[Backend]:
+    """The computes whose trainings a command on this machine may delete: this machine, and the chosen one."""
+    return list({compute.kind: compute for compute in (backend("local"), backend(kind))}.values())
+
+
+# --- trainings -------------------------------------------------------------------------------------------------
+
+
+def run_names(text: str) -> set[str]:
+    """The names of trainings in a text."""
+    return set(_RUN_NAME.findall(text))
+
+
+def kept_trainings(store: VersionStore, top: int) -> dict[str, str]:
+    """Why a training is kept, by its name, as far as records say.
+
+    Args:
+        top: how many of the first models on the leaderboard are kept. The others are not kept for being named there.
+
+    Raises:
+        PipelineError: when a current value or a record can't be read: what it names must not be deleted.
+    """
+    kept: dict[str, str] = {}
+    if top and store.has(LEADERBOARD):
+        board = store.read(LEADERBOARD, Leaderboard, store.resolve(LEADERBOARD))
+        for rank, row in enumerate(board.rows[:top], start=1):
+            kept |= dict.fromkeys(run_names(row.model_dump_json()), f"number {rank} on the leaderboard")
+    for asset in store.assets():
+        if asset not in (LEADERBOARD, PRODUCTION):
+            kept |= dict.fromkeys(run_names(_current_text(store, asset)), f"the current {asset} points to it")
+    if store.has(PRODUCTION):
+        for path in store.folder(PRODUCTION).glob("*.json"):
+            kept |= dict.fromkeys(run_names(_record_text(path, PRODUCTION)), "it was in production")
+        kept |= dict.fromkeys(run_names(_current_text(store, PRODUCTION)), "it is in production")
+    return kept
+
+
+def _current_text(store: VersionStore, asset: str) -> str:
+    """The current value of an asset as it is stored; empty for one that is no JSON."""
+    path = store.folder(asset) / store.resolve(asset).file
+    return _record_text(path, asset) if path.suffix == ".json" else ""
+
+
+def _record_text(path: "UPath | Path", asset: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise unreadable(asset, path, error) from error
 
 
 def _trainings(
     store: VersionStore,
-    place: Backend,
+    compute: Backend,
     pruning: Pruning,
     runs_folder: Path,
     rules: RetentionRules,
-    kept: dict[str, str],
+    kept: Mapping[str, str],
 ) -> Iterator[Item]:
+    """What becomes of each training of a compute and of its checkpoints, newest first."""
     root, known = store.root, None
-    if place.scheme is None and not (isinstance(root, Path) and runs_folder.is_relative_to(root)):
+    if compute.scheme is None and not (isinstance(root, Path) and runs_folder.is_relative_to(root)):
         # Other projects may have their run folders there too.
         known = set().union(*(run_names(_text(path)) for path in root.glob("*/*.json")))
-    delete_checkpoints = pruning.delete_checkpoints and partial(pruning.delete_checkpoints, runs_folder)
-    yield from judge_trainings(
-        pruning.trainings(runs_folder), kept, rules, partial(pruning.delete, runs_folder), delete_checkpoints, known
+    newest_first = sorted(pruning.trainings(runs_folder), key=lambda run: (run.created, run.name), reverse=True)
+    for rank, run in enumerate(newest_first):
+        reason = kept.get(run.name) or _why(run, rank, rules, known)
+        if reason and pruning.delete_checkpoints and run.checkpoints and run.is_finished():
+            delete = partial(pruning.delete_checkpoints, runs_folder, run.name)
+            unused = "its training is finished, and nothing reads them again"
+            yield Item("checkpoints", run.name, run.checkpoints, unused, delete)
+        yield Item(
+            "training",
+            run.name,
+            None if run.size is None else run.size - (run.checkpoints if reason else 0),
+            reason or _no_reason(rules),
+            None if reason else partial(pruning.delete, runs_folder, run.name),
+        )
+
+
+def _why(run: TrainingFiles, rank: int, rules: RetentionRules, known: Collection[str] | None) -> str | None:
+    """Why a training is kept that no record names.
+
+    Args:
+        known: the trainings that values of this project name; None where all are this project's.
+    """
+    if rank < rules.keep:
+        return f"one of the newest {rules.keep}"
+    if known is not None and run.name not in known:
+        return "no value in PIPELINE_HOME names it: it may be another project's"
+    if datetime.now(UTC) - run.touched < UNFINISHED_FOR and not run.is_finished():
+        return "its training is not finished"
+    return None
+
+
+def _no_reason(rules: RetentionRules) -> str:
+    """Why something may be deleted."""
+    return (
+        f"not in production or its history, not current, not among the first {rules.top} on the leaderboard, not one "
+        f"of the newest {rules.keep}"
     )
 
 
@@ -102,13 +221,13 @@ def _values(store: VersionStore, rules: RetentionRules) -> Iterator[Item]:
     _keep_what_is_named(by_asset, reasons)
     for asset, entries in by_asset.items():
         for path in entries:
-            said = reasons.get(path, f"not current, not used by what stays, not one of the newest {rules.keep}")
+            reason = reasons.get(path, f"not current, not used by what is kept, not one of the newest {rules.keep}")
             delete = None if path in reasons else partial(_delete_value, store.folder(asset), path)
-            yield Item("value", f"{asset}/{path.name}", _size(path), said, delete)
+            yield Item("value", f"{asset}/{path.name}", _size(path), reason, delete)
 
 
 def _keep_what_is_named(by_asset: "dict[str, list[AnyPath]]", reasons: "dict[AnyPath, str]") -> None:
-    """Add the values that one which stays names, and so on."""
+    """Add the values that kept values name, and so on."""
     named_as = {_name(path): path for entries in by_asset.values() for path in entries}
     # A leaderboard names every model that there ever was.
     waiting = [path for path in reasons if path.parent.name != LEADERBOARD]
@@ -146,7 +265,7 @@ def _text(path: "AnyPath") -> str:
 
 
 def _written(path: "AnyPath") -> float:
-    """When a value was written, in seconds since 1970; 0 where the place doesn't say."""
+    """When a value was written, in seconds since 1970; 0 where the storage doesn't tell."""
     try:
         return float(path.stat().st_mtime)
     except (AttributeError, OSError, TypeError, ValueError):
@@ -159,7 +278,7 @@ def _size(path: "AnyPath") -> int:
 
 
 def _delete_value(folder: "AnyPath", path: "AnyPath") -> None:
-    """Delete a value; first the pointers to it: without a value they would lead nowhere."""
+    """Delete the pointers to a value, which would lead nowhere, and then the value."""
     for pointer in (folder / "runs").glob("*.json") if (folder / "runs").is_dir() else ():
         if f'"{_name(path)}"' in _text(pointer):
             pointer.unlink()
@@ -186,8 +305,8 @@ def _leftovers(store: VersionStore, runs_folder: Path) -> Iterator[Item]:
             is_old = path.name.startswith(".pruned-") or time.time() - status.st_mtime > _LEFT
             if is_old and not any(parent in found for parent in path.parents):
                 size = status.st_size if stat.S_ISREG(status.st_mode) else _size(path)
-                said = "a process that was killed left it"
-                yield Item("leftover", str(path.relative_to(folder)), size, said, partial(_remove, path))
+                reason = "left by a process that was killed"
+                yield Item("leftover", str(path.relative_to(folder)), size, reason, partial(_remove, path))
 
 
 def _remove(path: Path) -> None:
