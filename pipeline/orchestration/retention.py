@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from pipeline.compute.base import Backend, Pruning, TrainingFiles
 from pipeline.compute.choice import backend
 from pipeline.core.store import VersionStore, unreadable
-from pipeline.orchestration.steps import LEADERBOARD, PRODUCTION
+from pipeline.orchestration.steps import LEADERBOARD, PRODUCTION, REMOVED_ASSETS
 from pipeline.quality.options import RetentionRules
 from pipeline.reporting.leaderboard import Leaderboard
 from pipeline.training.run_folder import STEM
@@ -126,7 +126,7 @@ def kept_trainings(store: VersionStore, top: int) -> dict[str, str]:
         for rank, row in enumerate(board.rows[:top], start=1):
             kept |= dict.fromkeys(run_names(row.model_dump_json()), f"number {rank} on the leaderboard")
     for asset in store.assets():
-        if asset not in (LEADERBOARD, PRODUCTION):
+        if asset not in (LEADERBOARD, PRODUCTION, *REMOVED_ASSETS):
             kept |= dict.fromkeys(run_names(_current_text(store, asset)), f"the current {asset} points to it")
     if store.has(PRODUCTION):
         for path in store.folder(PRODUCTION).glob("*.json"):
@@ -204,7 +204,10 @@ def _no_reason(rules: RetentionRules) -> str:
 
 
 def _values(store: VersionStore, rules: RetentionRules) -> Iterator[Item]:
-    by_asset = {asset: _entries(store.folder(asset)) for asset in store.assets()}
+    for asset in set(store.assets()) & set(REMOVED_ASSETS):
+        folder = store.folder(asset)
+        yield Item("value", asset, _size(folder), "this release has no such asset", partial(_delete, folder))
+    by_asset = {asset: _entries(store.folder(asset)) for asset in store.assets() if asset not in REMOVED_ASSETS}
     reasons: dict[AnyPath, str] = {}
     for asset, entries in by_asset.items():
         current = store.resolve(asset).version
@@ -282,6 +285,11 @@ def _delete_value(folder: "AnyPath", path: "AnyPath") -> None:
     for pointer in (folder / "runs").glob("*.json") if (folder / "runs").is_dir() else ():
         if f'"{_name(path)}"' in _text(pointer):
             pointer.unlink()
+    _delete(path)
+
+
+def _delete(path: "AnyPath") -> None:
+    """Delete a file or a folder, at once for who reads it on a disk."""
     if not isinstance(path, Path):
         path.fs.rm(path.path, recursive=True)
         return
