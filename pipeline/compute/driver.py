@@ -20,6 +20,7 @@ from pipeline.evaluation.measurement import Measurement
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.training.job import RunIdentity, TrainingJob
 from pipeline.training.recipe import Orders
+from pipeline.training.reuse import starts_over
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -64,7 +65,7 @@ def train(
     with interrupts_held():
         fingerprint = compute.work_fingerprint(job)
         earlier = caller.earlier(fingerprint) if fingerprint else None
-        if earlier and earlier.is_used and orders.train_anew:
+        if earlier and starts_over(earlier.is_used, orders.train_anew):
             earlier = None
         found = compute.find_training(job, earlier) if earlier else None
         work = found or compute.start_training(job, run, earlier.record if earlier else None)

@@ -121,10 +121,8 @@ class CheckpointStore:
             shutil.rmtree(doomed)
 
     def steps(self) -> list[int]:
-        """Steps that have a folder, ascending."""
-        if not self.folder.is_dir():
-            return []
-        return sorted(int(path.name) for path in self.folder.iterdir() if path.name.isdecimal())
+        """See `checkpoint_steps`."""
+        return checkpoint_steps(self.folder)
 
     def best_step(self) -> int | None:
         """The step with the highest score, the first of equals; None when none has one."""
@@ -164,6 +162,13 @@ class CheckpointStore:
         if manifest.fingerprint != self.fingerprint:
             return "it belongs to another recipe, data, base model or token budget"
         return _damaged_file(path, manifest)
+
+
+def checkpoint_steps(folder: Path) -> list[int]:
+    """The steps that have a folder in `checkpoints/`, ascending."""
+    if not folder.is_dir():
+        return []
+    return sorted(int(path.name) for path in folder.iterdir() if path.name.isdecimal())
 
 
 def damage_of(checkpoint: Path) -> str | None:

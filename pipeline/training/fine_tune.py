@@ -18,7 +18,6 @@ from transformers import TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 
 from pipeline.core.errors import InputError, ResourceError, SettingError
-from pipeline.core.files import content_version
 from pipeline.core.progress import DevEvaluated, LogLine, OnProgress, TrainingResumed, ignore
 from pipeline.evaluation.pair_scores import evaluate_pairs
 from pipeline.models.embedding import SIMILARITY
@@ -33,6 +32,7 @@ from pipeline.training.job import TrainingJob
 from pipeline.training.manifest import DamagedRunError
 from pipeline.training.model import Evaluation, load_to_train, prepared, reopened, save_model, set_dropout
 from pipeline.training.recipe import Recipe
+from pipeline.training.reuse import checkpoint_fingerprint
 from pipeline.training.run_folder import RunFolder
 from pipeline.training.teacher import target_vectors
 from pipeline.training.trainer import PairTrainer, dev_scores, is_out_of_patience
@@ -283,7 +283,7 @@ def _session(
             parts=distributed.processes() * recipe.gradient_accumulation,
         )
         store = CheckpointStore(
-            run_folder.checkpoints, content_version([job.fingerprint, plan.version]), recipe.keep_checkpoints
+            run_folder.checkpoints, checkpoint_fingerprint(job.fingerprint, plan.version), recipe.keep_checkpoints
         )
         trainer = PairTrainer(model, recipe, plan, ready.collator, hardware, store, job.dev, on_progress)
         yield _Session(trainer, store, hardware, ready.layout, token_budget, ready.truncated)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pipeline.core.errors import SettingError
 from pipeline.models.info import ModelInfo
 from pipeline.question_pairs.schema import PairTable
-from pipeline.training.fingerprint import training_fingerprint
 from pipeline.training.recipe import Recipe
+from pipeline.training.reuse import training_fingerprint
 
 
 @dataclass(frozen=True)

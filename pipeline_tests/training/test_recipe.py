@@ -12,9 +12,9 @@ from pipeline.models.precision import has_bf16, resolve_precision
 from pipeline.orchestration.assets.model import FineTuneConfig
 from pipeline.orchestration.steps import load_settings
 from pipeline.settings.run_config import project_config
-from pipeline.training import fingerprint
-from pipeline.training.fingerprint import training_fingerprint
+from pipeline.training import reuse
 from pipeline.training.recipe import Recipe, TrainingOrder
+from pipeline.training.reuse import training_fingerprint
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_an_added_knob_at_its_neutral_value_makes_no_other_training(monkeypatch:
     newer = NewerRecipe.model_validate(MANY_KNOBS.model_dump())
     # Without a neutral value, every earlier training would be another one.
     assert training_fingerprint(newer, "t", "d", "b") != older
-    monkeypatch.setattr(fingerprint, "ADDED_KNOBS", {**fingerprint.ADDED_KNOBS, "new_knob": None})
+    monkeypatch.setattr(reuse, "ADDED_KNOBS", {**reuse.ADDED_KNOBS, "new_knob": None})
     assert training_fingerprint(newer, "t", "d", "b") == older
     used = [newer.model_copy(update={"new_knob": value}) for value in (0.0, 0.5)]
     assert len({training_fingerprint(recipe, "t", "d", "b") for recipe in (newer, *used)}) == 3

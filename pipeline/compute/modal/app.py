@@ -37,9 +37,8 @@ from pipeline.compute.modal.settings import (
     uploaded_model,
     volume_location,
 )
-from pipeline.core.checksums import checked_json, read_checked
-from pipeline.core.errors import DamagedError, PipelineError, ResourceError, UnavailableError, reason_of
-from pipeline.core.files import PROJECT_ROOT, write_bytes
+from pipeline.core.errors import DamagedError, PipelineError, UnavailableError, reason_of
+from pipeline.core.files import PROJECT_ROOT
 from pipeline.core.locations import remote_location
 from pipeline.core.progress import (
     CheckpointSaved,
@@ -56,12 +55,11 @@ from pipeline.models.bundled import bundled_folder
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.info import ModelInfo
 from pipeline.question_pairs.schema import PairTable
+from pipeline.training.checkpoints import checkpoint_steps
 from pipeline.training.job import TrainingJob
 from pipeline.training.manifest import read_manifest, verify_files
+from pipeline.training.reuse import count_attempt, forget_attempts
 from pipeline.training.run_folder import RunFolder
-
-MAX_WITHOUT_PROGRESS = 4
-"""Attempts in a row that may end without a new checkpoint."""
 
 _SECONDS_BETWEEN_STEPS = 0.5
 
@@ -119,7 +117,7 @@ def fine_tune(text: str) -> Answer:
 
     def work() -> FineTunedModel:
         try:
-            count_attempt(folder)
+            count_attempt(folder.path, max(checkpoint_steps(folder.checkpoints), default=0))
         finally:
             volume.commit()
         # Imported after counting, so that an attempt that runs out of memory here counts too.
@@ -133,7 +131,7 @@ def fine_tune(text: str) -> Answer:
             _local(message.teacher) if message.teacher else None,
         )
         result = train(job, folder, report)
-        forget_attempts(folder)
+        forget_attempts(folder.path)
         volume.commit()
         return result
 
@@ -246,46 +244,6 @@ def _attempt(work: _Task) -> tuple[Outcome, bytes]:
 
 def _answer(outcome: Outcome, data: bytes) -> Answer:
     return outcome.model_dump_json(), data
-
-
-def count_attempt(folder: RunFolder) -> None:
-    """Count a beginning attempt, because Modal restarts a crashing container for ever; the caller commits the count.
-
-    Raises:
-        ResourceError: after too many attempts without a new checkpoint.
-    """
-    steps = [int(path.name) for path in folder.checkpoints.glob("*") if path.name.isdecimal()]
-    newest, note = max(steps, default=0), _note(folder)
-    before = _read(note)
-    attempts = before["attempts"] if before["step"] == newest else 0
-    if attempts >= MAX_WITHOUT_PROGRESS:
-        # Start counting from zero if the user tries again.
-        note.unlink()
-        raise ResourceError(
-            f"{attempts} containers in a row were lost before a new checkpoint, as when they are out of memory: lower "
-            "token_budget, choose another PIPELINE_MODAL_GPU, or make checkpoints more often "
-            "(checkpoint_steps)",
-            attempts=attempts,
-        )
-    write_bytes(note, checked_json({"step": newest, "attempts": attempts + 1}))
-
-
-def forget_attempts(folder: RunFolder) -> None:
-    """Delete the count of a finished run."""
-    _note(folder).unlink(missing_ok=True)
-
-
-def _read(note: Path) -> dict[str, int]:
-    """The count of earlier attempts. An unreadable one counts as zero, since it only stops endless attempts."""
-    try:
-        before = read_checked(note.read_bytes())
-        return {"step": int(before["step"]), "attempts": int(before["attempts"])}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {"step": 0, "attempts": 0}
-
-
-def _note(folder: RunFolder) -> Path:
-    return folder.path / ".attempts.json"
 
 
 # --- progress ---------------------------------------------------------------------------------------------------

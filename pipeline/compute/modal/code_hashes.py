@@ -1,9 +1,9 @@
 """The code of containers: which files are sent, and the hashes that decide what is deployed and retrained.
 
 The hash of the *deployment* covers every file that is sent and the installed packages. It names the app, so a change of
-any of them deploys another app. The hash of the *training* covers what the training imports, and the packages. It
-decides whether a finished training is reused, so a change of the report or of Modal's own files retrains nothing.
-Comments and docstrings change neither.
+any of them deploys another app. The hash of the *training* covers the files that decide the weights
+(`pipeline.training.reuse`), and the packages. It decides whether a finished training is reused, so a change of the
+report or of Modal's own files retrains nothing. Comments and docstrings change neither.
 """
 
 import tomllib
@@ -13,9 +13,9 @@ from pathlib import Path
 from pipeline.compute.modal.settings import ModalSettings
 from pipeline.core.code_version import code_version, import_closure
 from pipeline.core.files import PROJECT_ROOT, content_version
+from pipeline.training.reuse import deciding_code
 
 _APP = "pipeline.compute.modal.app"
-_TRAINING = "pipeline.training.fine_tune"
 
 _NOT_INSTALLED = {"dagster", "dagster-webserver", "modal", "click", "jinja2", "matplotlib", "pillow", "pyyaml", "rich"}
 """Dependencies that containers don't need; Modal adds its own client."""
@@ -34,7 +34,7 @@ def deployment_version(root: Path = PROJECT_ROOT) -> str:
 
 def training_version(root: Path = PROJECT_ROOT) -> str:
     """Version of all code and packages that decide the weights."""
-    return content_version([code_version(import_closure(_TRAINING, root), root), *_packages(root)])
+    return content_version([code_version(deciding_code(root), root), *_packages(root)])
 
 
 def dependencies(root: Path = PROJECT_ROOT) -> list[str]:

@@ -72,8 +72,11 @@ def test_comments_and_docstrings_anywhere_deploy_nothing_and_train_nothing(proje
         # A base model is looked at there, which leaves a training as it is.
         ("models/look.py", True, False),
         ("question_pairs/schema.py", True, True),
-        ("core/files.py", True, True),
-        ("core/checksums.py", True, True),
+        # They write and record what the training makes.
+        ("core/files.py", True, False),
+        ("evaluation/results_csv.py", True, False),
+        ("training/run_folder.py", True, False),
+        ("evaluation/metrics.py", True, True),
         # A model is measured there; the report is made from the measurement on the machine that orders the work.
         ("evaluation/tasks.py", True, False),
         ("evaluation/measure.py", True, False),

@@ -16,12 +16,12 @@ from modal_training import VOLUME, Training, fresh_compute
 
 from pipeline.compute.base import MeasuringJob
 from pipeline.compute.driver import measure
-from pipeline.compute.modal.app import MAX_WITHOUT_PROGRESS
 from pipeline.core.checksums import checked_json, read_checked
 from pipeline.core.errors import DamagedError, PipelineError, ResourceError, UnavailableError
 from pipeline.core.progress import CheckpointSaved, LogLine, ProgressEvent, TrainingStep, ignore
 from pipeline.evaluation.measurement import EvaluationOptions
 from pipeline.models.fine_tuned import FineTunedModel
+from pipeline.training.reuse import MAX_WITHOUT_PROGRESS
 
 if TYPE_CHECKING:
     from pipeline.compute.modal.client import ModalCompute
