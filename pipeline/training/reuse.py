@@ -141,7 +141,7 @@ def count_attempt(run_folder: Path, newest: int) -> None:
         forget_attempts(run_folder)
         raise ResourceError(
             f"{attempts} containers in a row were lost before a new checkpoint, as happens when one is out of memory: "
-            "lower token_budget, choose another PIPELINE_MODAL_GPU, or make checkpoints more often "
+            "lower token_budget, choose a larger GPU, or make checkpoints more often "
             "(checkpoint_steps)",
             attempts=attempts,
             step=newest,
