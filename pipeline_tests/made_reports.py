@@ -34,7 +34,7 @@ FINE_TUNED = ModelInfo(kind="fine_tuned", name="some-model-ft", location="/run/s
 
 
 def made(dev_fraction: float, likeness: float = 1, fraction: float = 1) -> tuple[Measurement, Splits]:
-    """Splits of the bundled sample, and scores that grow with the label: by `likeness` standard deviations."""
+    """Splits of the bundled sample, and scores that are `likeness` standard deviations higher for duplicates."""
     pairs = sample_pairs() if fraction == 1 else load_pairs(PairSource(fraction=fraction))
     splits = split_pairs(pairs, SplitPlan(strategy="reference", dev_fraction=dev_fraction))
     random = np.random.default_rng(0)
@@ -48,7 +48,7 @@ def made(dev_fraction: float, likeness: float = 1, fraction: float = 1) -> tuple
 
 
 def tasks_found(splits: Splits, noise: float) -> TaskMetrics:
-    """Mining and retrieval by embeddings that lie about those of the same meaning, the farther the more noise."""
+    """Mining and retrieval by embeddings that are equal for questions of the same meaning, but for noise."""
     index, labels = DistinctQuestions.of(splits.eval), splits.eval.labels
     random = np.random.default_rng(0)
     meanings = index.meanings(labels)
@@ -59,7 +59,7 @@ def tasks_found(splits: Splits, noise: float) -> TaskMetrics:
 
 
 def a_training(train_version: str, seconds: float = 60.0) -> FineTunedModel:
-    """What a training of `MODEL` left behind."""
+    """The result of a training of `MODEL`."""
     return FineTunedModel(
         model=FINE_TUNED,
         base_model=MODEL,
@@ -90,9 +90,9 @@ def a_training(train_version: str, seconds: float = 60.0) -> FineTunedModel:
 def before_and_after(
     dev_fraction: float = 0.1, likeness: float = 2, noise: float = 0.4
 ) -> tuple[EvaluationReport, EvaluationReport]:
-    """A baseline's report and that of a fine-tuned model, which stands beside it.
+    """A baseline's report, and that of a fine-tuned model.
 
-    The baseline has a likeness of 1 (see `made`) and a noise of 0.5 (see `tasks_found`): unless told otherwise, the
+    The baseline has a likeness of 1 (see `made`) and a noise of 0.5 (see `tasks_found`), so by default the fine-tuned
     model is better at everything.
     """
     before, data = made(dev_fraction)
@@ -104,7 +104,7 @@ def before_and_after(
 
 
 def as_an_earlier_release_stored_it(report: EvaluationReport) -> EvaluationReport:
-    """The report as it is read where a release wrote it that had no intervals of mining and retrieval."""
+    """The report as it is read when a release without intervals of mining and retrieval has stored it."""
 
     def older(fields: dict[str, Any]) -> dict[str, Any]:
         kept = {name: value for name, value in fields.items() if name not in ("task_intervals", "task_gains")}
@@ -161,12 +161,12 @@ def train_version() -> str:
 
 
 def quick_report(model: ModelInfo) -> EvaluationReport:
-    """A report of few pairs, for tests that look at little of it."""
+    """A report of few pairs, for tests that need little of it."""
     return build_report("post_train", model, *made(0.1, fraction=0.05))
 
 
 def finished_training(run_folder: Path, weights: bytes = b"weights") -> FineTunedModel:
-    """A finished run folder on disk, with a model of a few bytes that nobody can load."""
+    """A finished run folder on disk, with a model of a few bytes that can't be loaded."""
     folder = run_folder / "some-model-ft"
     (folder / "1_Pooling").mkdir(parents=True)
     (folder / "model.safetensors").write_bytes(weights)

@@ -1,15 +1,15 @@
-"""Duplicate mining and retrieval: the other two tasks of sentence-transformers' Quora examples, from embeddings.
+"""Measures duplicate mining and retrieval, the other two tasks of sentence-transformers' Quora examples.
 
-Figures are those of the library's `ParaphraseMiningEvaluator` (with the transitive closure of the known duplicates, its
-defaults) and `InformationRetrievalEvaluator` (every question that has a duplicate asks, all others answer), which would
-embed the questions again and go through the candidates one by one.
+The metrics are those of the library's `ParaphraseMiningEvaluator` (with its defaults, and the transitive closure of the
+known duplicates) and `InformationRetrievalEvaluator` (each question that has a duplicate is a query, all others are the
+corpus). The library's evaluators would embed the questions again and process the candidates one by one.
 
-Intervals come from the same bootstrap as those of the pairs: components of the question graph are drawn with
-replacement. Retrieval keeps the corpus as it is, and draws the questions that ask. Mining has a pair of two components
-count as often as both together, and a pair within one as often as this: the bootstrap of networks by their nodes
-(Snijders and Borgatti, "Non-parametric standard errors and tests for network statistics", Connections 22, 1999), with
-components for nodes. Two copies of one component make no pair: every question would find itself. Known duplicates lie
-within a component.
+Intervals use the same bootstrap as those of the pairs: components of the question graph are drawn with replacement.
+Retrieval draws the queries and keeps the corpus. In mining, the weight of a pair is the product of the draws of its
+two components, or the draws of its component if both questions are in the same one: the bootstrap of networks by their
+nodes (Snijders and Borgatti, "Non-parametric standard errors and tests for network statistics", Connections 22, 1999),
+with components as nodes. Two copies of one component make no pairs, because every question would find itself. Known
+duplicates are always within a component.
 """
 
 from dataclasses import dataclass
@@ -34,14 +34,13 @@ _QUERIES_AT_ONCE = 1_024
 def task_metrics(
     embeddings: np.ndarray, index: DistinctQuestions, labels: np.ndarray, most_questions: int
 ) -> TaskMetrics | None:
-    """Both tasks on the questions of the first pairs. A question that is written in two ways stands there twice.
+    """Measure both tasks on the texts of the first pairs. A question that is written in two ways is there twice.
 
     Args:
-        embeddings: float32 of shape (texts, dimensions), finite: one for each text of the index.
+        embeddings: of each text of the index: float32 of shape (texts, dimensions), finite.
         index: of at least the labelled pairs, which come first in it.
         labels: 0 or 1, of shape (labelled pairs,).
-        most_questions: pairs are taken in order as long as they have no more distinct texts: the work grows with
-            their square.
+        most_questions: maximum number of distinct texts. Pairs are taken in order. The work grows with the square.
 
     Returns:
         None when no two of the texts are duplicates.
@@ -62,7 +61,7 @@ def task_metrics(
     mined = _ranked(neighbours, scores, hits)
     asks = relevant > 0
     retrieved = _retrieval(hits[asks], relevant[asks])
-    # As if all pairs were of duplicates: which questions hang together in any way.
+    # With every label 1, the groups are the components of the question graph.
     together = meaning_groups(
         index.questions, question[texts[:pairs]], question[texts[pairs:]], np.ones(pairs, dtype=np.int64)
     )
@@ -85,7 +84,7 @@ def task_metrics(
 
 
 def _pairs_within(first: np.ndarray, second: np.ndarray, most: int) -> int:
-    """How many pairs from the start have at most so many distinct questions."""
+    """Return how many pairs, from the first, have at most `most` distinct texts."""
     in_order = np.stack([first, second], axis=1).ravel()
     is_new = np.zeros(len(in_order), dtype=bool)
     is_new[np.unique(in_order, return_index=True)[1]] = True
@@ -109,12 +108,12 @@ def _nearest(embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True)
 class _Ranked:
-    """The pairs that a search for neighbours found, the most similar first.
+    """The pairs that the search for neighbours found, the most similar first.
 
     Attributes:
-        low, high: int64 of shape (pairs,): the two questions of each.
+        low, high: the two questions of each pair, int64 of shape (pairs,).
         scores: their cosines.
-        hits: bool: which are known duplicates.
+        hits: whether they are known duplicates.
     """
 
     low: np.ndarray
@@ -128,7 +127,7 @@ def _ranked(neighbours: np.ndarray, scores: np.ndarray, hits: np.ndarray) -> _Ra
     query = np.repeat(np.arange(n), k)
     other = neighbours.ravel()
     low, high = np.minimum(query, other), np.maximum(query, other)
-    # A pair may be found from both its ends.
+    # Most pairs are found twice, from each of their questions.
     _, once = np.unique(low * n + high, return_index=True)
     order = once[np.argsort(-scores.ravel()[once], kind="stable")][:_MOST_PAIRS]
     return _Ranked(low[order], high[order], scores.ravel()[order], hits.ravel()[order])
@@ -136,11 +135,11 @@ def _ranked(neighbours: np.ndarray, scores: np.ndarray, hits: np.ndarray) -> _Ra
 
 @dataclass(frozen=True)
 class _Cuts:
-    """Where precision is taken: at the ends of ties that bring a known duplicate.
+    """The ranks at which precision is measured: the ends of ties that have a known duplicate.
 
     Attributes:
-        ends: the rank of each cut, from 0.
-        found, extracted: known duplicates, and pairs, down to each.
+        ends: the ranks, from 0.
+        found, extracted: number of known duplicates, and of pairs, up to each rank.
     """
 
     ends: np.ndarray
@@ -155,14 +154,14 @@ class _Cuts:
         return cls(ends[gains], found[gains], ends[gains] + 1)
 
     def best(self, known: int) -> int:
-        """The cut with the best F1. The library looks for it nowhere else."""
+        """Return the cut with the best F1. The library considers only these cuts."""
         return int(np.argmax(2 * self.found / (self.extracted + known)))
 
 
 def _mining(mined: _Ranked, known: int) -> dict[str, float]:
     cuts = _Cuts.of(mined)
     if not len(cuts.ends):
-        # All known duplicates lie further apart than the neighbours that are looked at.
+        # No known duplicate is among the nearest neighbours of the other.
         nothing = {f"mining_{name}": 0.0 for name in ("ap", "f1", "precision", "recall")}
         return {**nothing, "mining_threshold": float(mined.scores[0])}
     best = cuts.best(known)
@@ -181,10 +180,11 @@ def _mining(mined: _Ranked, known: int) -> dict[str, float]:
 def _resampled_mining(
     mined: _Ranked, known: int, known_pairs: np.ndarray, bootstrap: Bootstrap
 ) -> dict[str, Resampled]:
-    """Average precision, and F1 at the threshold of the best, in every replicate.
+    """Return average precision, and F1 at the best threshold of all pairs, in each replicate.
 
     Args:
-        known_pairs: known duplicate pairs of each question, each pair half at one and half at the other: (n,).
+        known_pairs: number of known duplicate pairs of each question, half of each pair for each of its two questions:
+            of shape (questions,).
     """
     (all_known,) = bootstrap.totals(known_pairs)
     cuts = _Cuts.of(mined)
@@ -194,7 +194,7 @@ def _resampled_mining(
     one, other = bootstrap.component[mined.low[:last]], bootstrap.component[mined.high[:last]]
     hits = np.flatnonzero(mined.hits[:last])
     cut_of_hit, component_of_hit = np.searchsorted(cuts.ends, hits), one[hits]
-    # Behind the components stands one that is always there once: the other side of a pair within a component.
+    # The weight of a pair within a component is its component's draws times 1: the draws of an extra last component.
     other = np.where(one == other, bootstrap.counts.shape[1], other)
     ap, f1 = np.full(len(all_known), np.nan), np.full(len(all_known), np.nan)
     for replicate, counts in enumerate(bootstrap.counts):
@@ -210,7 +210,12 @@ def _resampled_mining(
 
 
 def _retrieval(hits: np.ndarray, relevant: np.ndarray) -> dict[str, np.ndarray]:
-    """Of each query, (queries,), from the hits among its neighbours, (queries, neighbours), and how many there are."""
+    """Return the metrics of each query, each of shape (queries,).
+
+    Args:
+        hits: which of a query's neighbours are its duplicates: bool of shape (queries, neighbours).
+        relevant: number of duplicates of each query, of shape (queries,).
+    """
     top = hits[:, :10]
     first_hit = np.argmax(top, axis=1)
     discounts = 1 / np.log2(np.arange(2, top.shape[1] + 2))
@@ -223,13 +228,13 @@ def _retrieval(hits: np.ndarray, relevant: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _resampled_means(values: dict[str, np.ndarray], bootstrap: Bootstrap) -> dict[str, Resampled]:
-    """The means over the drawn queries, in every replicate; NaN where none is drawn."""
+    """Return the mean of each metric over the drawn queries, in each replicate; NaN if none is drawn."""
     size, *sums = bootstrap.totals(np.ones(len(bootstrap.component)), *values.values())
     with np.errstate(invalid="ignore"):
         return {name: total / size for name, total in zip(values, sums, strict=True)}
 
 
 def _version_of_draws(bootstrap: Bootstrap, group: np.ndarray) -> str:
-    """Equal where the same questions, with the same known duplicates, were drawn equally often."""
+    """Return a hash that is equal if the same questions with the same known duplicates were drawn equally often."""
     drawn = (group.astype("<i8"), bootstrap.component.astype("<i8"), bootstrap.counts.astype("<u2"))
     return bytes_sha256(b"".join(part.tobytes() for part in drawn))[:VERSION_LENGTH]

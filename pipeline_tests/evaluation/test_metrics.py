@@ -4,20 +4,19 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from effort import tries
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sentence_transformers.sentence_transformer.evaluation import BinaryClassificationEvaluator
+from small_data import pair_table
 
 from pipeline.core.errors import InputError, ModelError, PipelineError
 from pipeline.evaluation.measurement import LOWER_IS_BETTER, SIMILARITIES
 from pipeline.evaluation.metrics import similarity_metrics
 from pipeline.evaluation.pair_scores import embedding_metrics, evaluate_pairs, pair_scores
 from pipeline.models.encoding import embed_questions
-from pipeline.question_pairs.schema import DataOrigin, PairTable
 
 
 def random_embeddings(seed: int, rounded: bool, n: int = 150) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -232,18 +231,3 @@ def test_embeddings_come_back_in_the_order_of_the_questions() -> None:
 def test_evaluating_a_table_without_rows_is_refused() -> None:
     with pytest.raises(PipelineError):
         evaluate_pairs(FixedEmbeddings({}), pair_table([], [], []))
-
-
-def pair_table(question1: list[str], question2: list[str], is_duplicate: list[bool]) -> PairTable:
-    ids = np.arange(len(question1))
-    pairs = pd.DataFrame(
-        {
-            "pair_id": ids,
-            "question1_id": 2 * ids,
-            "question2_id": 2 * ids + 1,
-            "question1": pd.Series(question1, dtype=object),
-            "question2": pd.Series(question2, dtype=object),
-            "is_duplicate": pd.Series(is_duplicate, dtype=bool),
-        }
-    )
-    return PairTable(pairs, DataOrigin(source="made up", synthetic=True))

@@ -1,7 +1,6 @@
 """Checks reports: comparison, JSON and data versions."""
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,77 +11,31 @@ from pipeline.core.errors import MismatchError
 from pipeline.core.values import Interval
 from pipeline.evaluation.measurement import SIMILARITIES, SimilarityMetrics, ThresholdMetrics
 from pipeline.evaluation.report import COMPARED, EvaluationReport, compare
-from pipeline.models.info import ModelInfo
-from pipeline.question_pairs.schema import DataOrigin
-
-
-def some_metrics(start: float = 0.1) -> dict[str, SimilarityMetrics]:
-    """Metrics that all differ, so that a swapped column shows."""
-    fields = SimilarityMetrics.model_fields
-    return {
-        name: SimilarityMetrics(**{field: start + i / 10 + j / 100 for j, field in enumerate(fields)})
-        for i, name in enumerate(SIMILARITIES)
-    }
-
-
-def some_operating(start: float = 0.1) -> dict[str, ThresholdMetrics]:
-    """As `some_metrics`, at thresholds of the dev split."""
-    fields = ThresholdMetrics.model_fields
-    return {
-        name: ThresholdMetrics(**{field: start + i / 10 + j / 100 for j, field in enumerate(fields)})
-        for i, name in enumerate(SIMILARITIES)
-    }
 
 
 def a_report(**changes: Any) -> EvaluationReport:
-    values: dict[str, Any] = {
-        "stage": "post_train",
-        "model": ModelInfo(kind="folder", name="some-model", location="/somewhere", version="m1"),
-        "eval_version": "e1",
-        "dev_version": "v1",
-        "train_version": "t1",
-        "origin": DataOrigin(source="pairs.csv", synthetic=False, dataset_version="d1"),
-        "pairs": 1000,
-        "positive_rate": 0.37,
-        "threshold_kind": "dev",
-        "oracle": some_metrics(),
-        "operating": some_operating(),
-        "intervals": {"ap": Interval(estimate=0.1, low=0.08, high=0.12)},
-        "gains": {},
-        "calibration": None,
-        "slices": [],
-        "graph_only_ap": None,
-        "tasks": None,
-        "mistakes": [],
-        "cosine_scores": "",
-        "labels": "",
-        "seconds": 12.5,
-        "questions": 1900,
-        "device": "cpu (2 threads)",
-        "precision": "fp32",
-        "evaluated_at": datetime(2026, 1, 2, 3, 4, tzinfo=UTC),
-    }
-    return EvaluationReport(**{**values, **changes})
+    """A fine-tuned model's report."""
+    return before_and_after()[1].model_copy(update=changes)
 
 
 def test_compare_subtracts_the_baseline_and_leaves_thresholds_out() -> None:
-    differences = compare(a_report(operating=some_operating(0.3)), a_report(stage="pre_train"))
+    baseline, report = before_and_after()
+    differences = compare(report, baseline)
     assert set(differences) == set(SIMILARITIES)
-    for values in differences.values():
+    for name, values in differences.items():
         assert set(values) == set(COMPARED)
-        assert all(value == pytest.approx(0.2) for value in values.values())
+        for metric, value in values.items():
+            assert value == getattr(report.operating[name], metric) - getattr(baseline.operating[name], metric)
 
 
-def test_compare_refuses_thresholds_of_another_kind() -> None:
+@pytest.mark.parametrize(
+    ("field", "what"), [("threshold_kind", "kind of threshold"), ("eval_version", "eval data version")]
+)
+def test_compare_refuses_other_pairs_and_another_kind_of_threshold(field: str, what: str) -> None:
+    other = a_report(**{field: "oracle"})
     with pytest.raises(MismatchError) as caught:
-        compare(a_report(), a_report(threshold_kind="oracle"))
-    assert caught.value.values == {"what": "kind of threshold", "report": "dev", "baseline": "oracle"}
-
-
-def test_compare_refuses_reports_on_other_pairs() -> None:
-    with pytest.raises(MismatchError) as caught:
-        compare(a_report(), a_report(eval_version="e2"))
-    assert caught.value.values == {"what": "eval data version", "report": "e1", "baseline": "e2"}
+        compare(a_report(), other)
+    assert caught.value.values == {"what": what, "report": getattr(a_report(), field), "baseline": "oracle"}
 
 
 def test_a_report_survives_json(tmp_path: Path) -> None:
@@ -99,36 +52,24 @@ def test_json_with_an_unknown_field_is_refused() -> None:
         EvaluationReport.from_stored_json(text)
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"seconds": 99.0},
-        {"device": "cuda (NVIDIA H100)"},
-        {"model": ModelInfo(kind="folder", name="some-model", location="/elsewhere", version="m1")},
-    ],
-    ids=["seconds", "device", "folder"],
-)
-def test_the_data_version_ignores_speed_and_machine(changes: dict[str, Any]) -> None:
-    assert a_report(**changes).data_version == a_report().data_version
+def test_the_data_version_ignores_speed_and_machine() -> None:
+    report = a_report()
+    elsewhere = report.model.model_copy(update={"location": "/elsewhere"})
+    assert a_report(seconds=99.0, device="cuda (NVIDIA H100)", model=elsewhere).data_version == report.data_version
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"stage": "pre_train"},
-        {"eval_version": "e2"},
-        {"oracle": some_metrics(0.2)},
-        {"operating": some_operating(0.2)},
-        {"train_version": "t2"},
-        {"model": ModelInfo(kind="folder", name="some-model", location="/somewhere", version="m2")},
-    ],
-    ids=["stage", "pairs", "oracle metrics", "metrics", "training pairs", "model"],
-)
-def test_the_data_version_changes_with_the_result_and_what_it_was_measured_on(changes: dict[str, Any]) -> None:
-    assert a_report(**changes).data_version != a_report().data_version
+@pytest.mark.parametrize("field", ["stage", "model", "oracle", "operating", "gains"])
+def test_the_data_version_changes_with_the_model_and_its_results(field: str) -> None:
+    baseline, report = before_and_after()
+    assert a_report(**{field: getattr(baseline, field)}).data_version != report.data_version
 
 
-def test_a_metric_that_is_added_gives_no_stored_report_another_version() -> None:
+@pytest.mark.parametrize("field", ["eval_version", "train_version", "threshold_kind"])
+def test_the_data_version_changes_with_what_was_measured_on(field: str) -> None:
+    assert a_report(**{field: "other"}).data_version != a_report().data_version
+
+
+def test_an_added_metric_changes_no_version_of_a_stored_report() -> None:
     class More(ThresholdMetrics):
         recall_at_high_precision: float = 0.5
 
@@ -138,7 +79,7 @@ def test_a_metric_that_is_added_gives_no_stored_report_another_version() -> None
     class Wider(Interval):
         median: float = 0.5
 
-    report = before_and_after()[1]
+    report = a_report()
     more = report.model_copy(
         update={
             "operating": {name: More(**values.model_dump()) for name, values in report.operating.items()},

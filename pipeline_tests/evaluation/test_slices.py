@@ -1,31 +1,15 @@
 """Which slice a pair belongs to, and that the baseline without text learns from the graph alone."""
 
-import numpy as np
-import pandas as pd
 import pytest
+from small_data import pair_table
 
 from pipeline.evaluation.report import SEEN
 from pipeline.evaluation.slices import QuestionGraph, graph_only_scores, slicings
-from pipeline.question_pairs.schema import DataOrigin, PairTable
-
-ORIGIN = DataOrigin(source="made up", synthetic=True)
+from pipeline.question_pairs.schema import PairTable
 
 
 def table(*pairs: tuple[str, str], labels: list[bool] | None = None) -> PairTable:
-    ids = np.arange(len(pairs))
-    return PairTable(
-        pd.DataFrame(
-            {
-                "pair_id": ids,
-                "question1_id": 2 * ids,
-                "question2_id": 2 * ids + 1,
-                "question1": pd.Series([first for first, _ in pairs], dtype=object),
-                "question2": pd.Series([second for _, second in pairs], dtype=object),
-                "is_duplicate": pd.Series(labels or [False] * len(pairs), dtype=bool),
-            }
-        ),
-        ORIGIN,
-    )
+    return pair_table([first for first, _ in pairs], [second for _, second in pairs], labels or [False] * len(pairs))
 
 
 def value_of(name: str, pair: tuple[str, str], train: PairTable, dev: PairTable) -> str:
