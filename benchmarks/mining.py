@@ -31,8 +31,9 @@ from pipeline.models.unit_length import unit
 from pipeline.vectors.blocks import ArrayVectors
 from pipeline.vectors.cache import VectorCache
 from pipeline.vectors.encoder import Encoder
-from pipeline.vectors.exact import ExactSettings, ExactTiles
-from pipeline.vectors.index import IvfIndex
+from pipeline.vectors.exact import ExactEngine
+from pipeline.vectors.index import IndexEngine
+from pipeline.vectors.options import ExactOptions
 from pipeline.vectors.pairs import CosinePairs
 
 _SIZES = (10_000, 30_000)
@@ -51,18 +52,18 @@ def by_library(path: Path, n: int, threshold: float, corpus: Corpus) -> dict[str
 
 def by_exact(path: Path, n: int, threshold: float, corpus: Corpus) -> dict[str, Any]:
     """Exact tiles, in the precision that `auto` chooses."""
-    return _of(ExactTiles().pairs(ArrayVectors(np.load(path, mmap_mode="r")[:n]), threshold))
+    return _of(ExactEngine().pairs(ArrayVectors(np.load(path, mmap_mode="r")[:n]), threshold))
 
 
 def by_exact_fp32(path: Path, n: int, threshold: float, corpus: Corpus) -> dict[str, Any]:
     """Exact tiles in fp32: what a CPU without bf16 does."""
-    engine = ExactTiles(ExactSettings(precision="fp32"))
+    engine = ExactEngine(ExactOptions(precision="fp32"))
     return _of(engine.pairs(ArrayVectors(np.load(path, mmap_mode="r")[:n]), threshold))
 
 
 def by_index(path: Path, n: int, threshold: float, corpus: Corpus) -> dict[str, Any]:
     """The index, build included."""
-    engine = IvfIndex()
+    engine = IndexEngine()
     return {**_of(engine.pairs(ArrayVectors(np.load(path, mmap_mode="r")[:n]), threshold)), "remark": engine.remark}
 
 
@@ -186,7 +187,7 @@ def synthetic(arguments: argparse.Namespace) -> None:
     if not path.exists():
         make_vectors(path, n)
     torch.set_num_threads(arguments.threads)
-    engine = ExactTiles() if arguments.exact else IvfIndex()
+    engine = ExactEngine() if arguments.exact else IndexEngine()
     before, start = _peak(), time.perf_counter()
     pairs = engine.pairs(ArrayVectors(np.load(path, mmap_mode="r")), arguments.threshold, _Printer())
     print(

@@ -146,7 +146,7 @@ def search_command(
         else:
             corpus, classifier, vectors = _read(source, column, choice, device, progress)
         query, most = classifier.encoder.embed([question])[0], min(top, len(corpus))
-        found = nearest_in(index, query, vectors, most) if index else nearest(query, vectors, most)
+        found = nearest_in(index, query, vectors, most) if index else nearest(query[None], vectors, most)[0]
         table = found_table(corpus, found, classifier.chosen.decision)
     if out:
         write_table(out, table)

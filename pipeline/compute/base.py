@@ -20,6 +20,7 @@ from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.info import ModelInfo, ModelProperties
 from pipeline.question_pairs.schema import PairTable
 from pipeline.training.job import RunIdentity, TrainingJob
+from pipeline.vectors.options import PART_SIZE
 
 ResultT = TypeVar("ResultT")
 
@@ -128,7 +129,7 @@ class Compute(ABC):
     """
 
     kind: ClassVar[str]
-    part_size: ClassVar[int] = 4_096
+    part_size: ClassVar[int] = PART_SIZE
 
     # --- long work ---
 

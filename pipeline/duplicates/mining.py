@@ -14,7 +14,7 @@ from pipeline.duplicates.options import MiningOptions
 from pipeline.duplicates.prior import Prior, estimated_prior, given_prior, prior_on_dev
 from pipeline.models.decision import Decision
 from pipeline.vectors.blocks import Vectors
-from pipeline.vectors.exact import ExactTiles
+from pipeline.vectors.exact import ExactEngine
 from pipeline.vectors.pairs import CosinePairs, Engine
 
 
@@ -100,7 +100,7 @@ def mine_corpus(
     if options.threshold is None:
         decision = chosen.require_decision()
     floor = first_given(options.floor, options.threshold, decision.threshold if decision else None)
-    candidates = (engine or ExactTiles()).pairs(vectors, floor, on_progress)
+    candidates = (engine or ExactEngine()).pairs(vectors, floor, on_progress)
     if decision is None:
         return MinedCorpus(corpus, candidates, first_given(options.threshold, floor), None, None)
     if options.prior is not None:

@@ -10,13 +10,12 @@ collected because they look alike, as Quora's, other pairs of a corpus are less 
 So nothing is estimated unless that is asked for.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from pipeline.models.decision import Decision
+from pipeline.models.decision import Decision, log_odds, sigmoid
 
 _ROUNDS = 1_000
 _CLOSE = 1e-7
@@ -91,10 +90,5 @@ def estimated_prior(decision: Decision, floor: float, cosine: np.ndarray) -> Pri
 
 
 def _equivalent(decision: Decision, on_dev: float, share: float) -> float:
-    logit = _logit(decision.calibration.positive_rate) + _logit(share) - _logit(on_dev)
-    return min(max(1 / (1 + math.exp(-logit)), 1e-12), 1 - 1e-12)
-
-
-def _logit(share: float) -> float:
-    bounded = min(max(share, 1e-12), 1 - 1e-12)
-    return math.log(bounded / (1 - bounded))
+    logit = log_odds(decision.calibration.positive_rate) + log_odds(share) - log_odds(on_dev)
+    return float(np.clip(sigmoid(np.array(logit)), 1e-12, 1 - 1e-12))

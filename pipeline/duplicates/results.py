@@ -6,7 +6,7 @@ import pyarrow as pa
 from pipeline.duplicates.corpus import Corpus
 from pipeline.duplicates.mining import MinedCorpus
 from pipeline.models.decision import Decision
-from pipeline.vectors.nearest import Found
+from pipeline.vectors.nearest import Neighbours
 
 
 def compared_table(
@@ -84,11 +84,11 @@ def clusters_table(mined: MinedCorpus) -> pa.Table:
     return pa.table({**columns, "weakest_link": pa.array(weakest[representative])})
 
 
-def found_table(corpus: Corpus, found: Found, decision: Decision | None) -> pa.Table:
+def found_table(corpus: Corpus, found: Neighbours, decision: Decision | None) -> pa.Table:
     """What a search found, the most similar first, with probability and decision where the model has one."""
     columns = {
-        "row": pa.array(_first_rows(corpus)[found.numbers] // corpus.per_row + 1),
-        "question": pa.array([corpus.texts[number] for number in found.numbers], pa.large_string()),
+        "row": pa.array(_first_rows(corpus)[found.indices] // corpus.per_row + 1),
+        "question": pa.array([corpus.texts[number] for number in found.indices], pa.large_string()),
         "cosine": pa.array(found.cosine),
     }
     if decision:

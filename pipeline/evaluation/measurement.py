@@ -13,7 +13,7 @@ from pydantic import Field
 
 from pipeline.core.errors import DamagedError, reason_of
 from pipeline.core.values import FrozenModel
-from pipeline.models.options import Device, PrecisionChoice
+from pipeline.models.options import TOKEN_BUDGET, Device, PrecisionChoice
 
 SIMILARITIES = ("cosine", "manhattan", "euclidean", "dot")
 """In the order of the reference system's CSV."""
@@ -32,7 +32,10 @@ class EvaluationOptions(FrozenModel):
         "fp32.",
     )
     token_budget: int = Field(
-        default=4_096, ge=64, le=1_048_576, description="Maximum tokens of a forward pass. Changes only the speed."
+        default=TOKEN_BUDGET,
+        ge=64,
+        le=1_048_576,
+        description="Maximum tokens of a forward pass. Changes only the speed.",
     )
     task_questions: int = Field(
         default=10_000,

@@ -17,10 +17,9 @@ from pipeline.evaluation.measurement import LOWER_IS_BETTER, SIMILARITIES, Simil
 from pipeline.evaluation.metrics import best_metrics, has_both_classes
 from pipeline.models.decision import Decision
 from pipeline.models.encoding import embed_questions
+from pipeline.models.options import TOKEN_BUDGET
 from pipeline.question_pairs.questions import DistinctQuestions
 from pipeline.question_pairs.schema import PairTable
-
-_TOKEN_BUDGET = 4_096
 
 
 def pair_scores(embeddings1: np.ndarray, embeddings2: np.ndarray) -> dict[str, np.ndarray]:
@@ -75,7 +74,7 @@ def evaluate_pairs(
         PipelineError: when the table is empty or has only one class, or embeddings are not finite.
     """
     index = DistinctQuestions.of(table)
-    embeddings = embed_questions(model, index.texts, _TOKEN_BUDGET, on_progress)
+    embeddings = embed_questions(model, index.texts, TOKEN_BUDGET, on_progress)
     return embedding_metrics(embeddings[index.first], embeddings[index.second], table.labels)
 
 
@@ -93,6 +92,6 @@ def decide(
     if not has_both_classes(dev_split.labels):
         return None
     index = DistinctQuestions.of(dev_split)
-    embeddings = embed_questions(model, index.texts, _TOKEN_BUDGET, on_progress, "choosing thresholds on the dev split")
+    embeddings = embed_questions(model, index.texts, TOKEN_BUDGET, on_progress, "choosing thresholds on the dev split")
     scores = pair_scores(embeddings[index.first], embeddings[index.second])
     return decision_from(scores, dev_split.labels, model_version, dev_split.data_version)

@@ -23,12 +23,13 @@ from pipeline.evaluation.bootstrap import Bootstrap, Resampled
 from pipeline.evaluation.measurement import ResampledTasks, TaskMetrics
 from pipeline.evaluation.metrics import ends_of_ties
 from pipeline.question_pairs.questions import DistinctQuestions, meaning_groups
+from pipeline.vectors.blocks import ArrayVectors
+from pipeline.vectors.nearest import nearest
 
 NEIGHBOURS = 100
 """Most similar questions that are looked at for each: the library's `top_k`."""
 
 _MOST_PAIRS = 500_000
-_QUERIES_AT_ONCE = 1_024
 
 
 def task_metrics(
@@ -93,17 +94,16 @@ def _pairs_within(first: np.ndarray, second: np.ndarray, most: int) -> int:
 
 def _nearest(embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The nearest other questions of each by cosine, nearest first: indices and similarities, both (n, neighbours)."""
-    vectors = torch.nn.functional.normalize(torch.from_numpy(embeddings), dim=1)
-    n, k = len(vectors), min(NEIGHBOURS, len(vectors) - 1)
-    indices, values = [], []
-    for start in range(0, n, _QUERIES_AT_ONCE):
-        similarities = vectors[start : start + _QUERIES_AT_ONCE] @ vectors.T
-        rows = torch.arange(len(similarities))
-        similarities[rows, rows + start] = -torch.inf
-        best = similarities.topk(k, dim=1)
-        indices.append(best.indices.numpy())
-        values.append(best.values.numpy())
-    return np.concatenate(indices), np.concatenate(values)
+    # By torch, as in earlier releases: other last digits would change the figures of stored reports a little.
+    vectors = torch.nn.functional.normalize(torch.from_numpy(embeddings), dim=1).numpy()
+    k = min(NEIGHBOURS, len(vectors) - 1)
+    found = nearest(vectors, ArrayVectors(vectors), k, exclude_self=True, multiply=_product)
+    return np.stack([one.indices for one in found]), np.stack([one.cosine for one in found])
+
+
+def _product(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    product: np.ndarray = (torch.from_numpy(left) @ torch.from_numpy(right)).numpy()
+    return product
 
 
 @dataclass(frozen=True)

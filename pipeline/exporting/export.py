@@ -28,6 +28,7 @@ from pipeline.models.embedding import prompt_of
 from pipeline.models.encoding import embed_questions
 from pipeline.models.info import ModelInfo
 from pipeline.models.loading import load_model, quiet_libraries
+from pipeline.models.options import TOKEN_BUDGET
 from pipeline.models.probe_questions import PROBE_QUESTIONS
 from pipeline.models.unit_length import unit
 from pipeline.question_pairs.questions import DistinctQuestions
@@ -36,7 +37,6 @@ from pipeline.question_pairs.schema import PairTable
 Embed = Callable[[list[str]], np.ndarray]
 """From texts to float32 of shape (texts, dimensions)."""
 
-_TOKEN_BUDGET = 4_096
 _LIBRARIES = ("onnx", "onnxruntime", "onnxscript", "sentence-transformers", "tokenizers", "torch", "transformers")
 
 
@@ -163,7 +163,7 @@ def measure_parity(model: Embed, export: Embed, pairs: PairTable | None) -> Pari
 
 def _embedders(model: SentenceTransformer, encoder: OnnxEncoder, on_progress: OnProgress) -> tuple[Embed, Embed]:
     def own(texts: list[str]) -> np.ndarray:
-        return embed_questions(model, texts, _TOKEN_BUDGET, on_progress, "embedding with the model")
+        return embed_questions(model, texts, TOKEN_BUDGET, on_progress, "embedding with the model")
 
     def exported(texts: list[str]) -> np.ndarray:
         return encoder.embed(texts, on_progress, "embedding with the export")

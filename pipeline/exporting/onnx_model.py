@@ -16,13 +16,11 @@ from pipeline.core.progress import Advanced, OnProgress, ignore
 from pipeline.exporting.options import ExportPrecision
 from pipeline.exporting.record import AGAIN, GRAPH_FILE, TOKENIZER_FILE, read_record, require_intact
 from pipeline.models.decision import Decision, read_decision
+from pipeline.models.options import TOKEN_BUDGET
 from pipeline.models.unit_length import unit
+from pipeline.vectors.options import PART_SIZE
 
 EXTRA = 'install the extra: pip install -e ".[export]"'
-_PART_SIZE = 4_096
-_TOKEN_BUDGET = 4_096
-"""Tokens of a batch, including padding; a longer text is embedded alone."""
-
 _TOKENIZED_AT_ONCE = 1_024
 
 
@@ -53,7 +51,7 @@ class OnnxEncoder:
         self.precision: ExportPrecision = self.record.precision
         self.dimensions: int = self.record.dimensions
         self.decision: Decision | None = read_decision(folder)
-        self.part_size: int = _PART_SIZE
+        self.part_size: int = PART_SIZE
         self._session = _session(folder / GRAPH_FILE, threads or usable_cores())
         self._tokenizer = _tokenizer(folder / TOKENIZER_FILE)
         self._padding = self._tokenizer.padding
@@ -102,7 +100,7 @@ class OnnxEncoder:
         """Yield the indices of texts to embed together, shortest first."""
         batch: list[int] = []
         for i in order.tolist():
-            if batch and (self.precision != "fp32" or (len(batch) + 1) * len(encodings[i]) > _TOKEN_BUDGET):
+            if batch and (self.precision != "fp32" or (len(batch) + 1) * len(encodings[i]) > TOKEN_BUDGET):
                 yield batch
                 batch = []
             batch.append(i)

@@ -59,9 +59,7 @@ class DecisionCalibration(FrozenModel):
                 The odds change by the ratio of the two priors' odds (Saerens, Latinne and Decaestecker, "Adjusting
                 the outputs of a classifier to new a priori probabilities", Neural Computation 14, 2002).
         """
-        logits = self.slope * cosine.astype(np.float64) + self.intercept + self._shift(prior)
-        with np.errstate(over="ignore"):
-            return 1 / (1 + np.exp(-logits))
+        return sigmoid(self.slope * cosine.astype(np.float64) + self.intercept + self._shift(prior))
 
     def cosine_of(self, probability: float, prior: float | None = None) -> float:
         """The cosine at which a pair has this probability; infinite where no cosine has it.
@@ -75,10 +73,10 @@ class DecisionCalibration(FrozenModel):
                 "model"
             )
         bounded = min(max(probability, _CERTAIN), 1 - _CERTAIN)
-        return (_logit(bounded) - self.intercept - self._shift(prior)) / self.slope
+        return (log_odds(bounded) - self.intercept - self._shift(prior)) / self.slope
 
     def _shift(self, prior: float | None) -> float:
-        return 0.0 if prior is None else _logit(prior) - _logit(self.positive_rate)
+        return 0.0 if prior is None else log_odds(prior) - log_odds(self.positive_rate)
 
 
 class OperatingPoint(FrozenModel):
@@ -208,5 +206,13 @@ def decision_of_probability(written: Any, positive_rate: float | None = None) ->
     )
 
 
-def _logit(probability: float) -> float:
-    return math.log(probability / (1 - probability))
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    """The probabilities with these log-odds, float64: Platt's calibration applied."""
+    with np.errstate(over="ignore"):
+        return 1 / (1 + np.exp(-logits))
+
+
+def log_odds(probability: float) -> float:
+    """The logarithm of the odds, finite for 0 and 1 too."""
+    bounded = min(max(probability, 1e-12), 1 - 1e-12)
+    return math.log(bounded / (1 - bounded))

@@ -28,10 +28,10 @@ from pipeline.models.loading import (
     quiet_libraries,
     short_reason,
 )
+from pipeline.models.options import TOKEN_BUDGET
 from pipeline.models.packing import tokenize
 from pipeline.models.probe_questions import DIFFERENT, PROBE_QUESTIONS
 
-_TOKEN_BUDGET = 4_096
 _LARGEST_LIMIT = 1_000_000
 """A tokenizer without a limit gives a number beyond this one."""
 
@@ -238,7 +238,7 @@ def _layer_pattern(name: str) -> str:
 def _embeddings(info: ModelInfo, model: SentenceTransformer) -> np.ndarray:
     """Embeddings of the probe questions, float32 of shape (questions, dimensions), held against the library's."""
     try:
-        embeddings = embed_questions(model, PROBE_QUESTIONS, _TOKEN_BUDGET)
+        embeddings = embed_questions(model, PROBE_QUESTIONS, TOKEN_BUDGET)
         # Two at once: all beside the long one are as wide, and by itself the empty one has no token in some models.
         expected = model.encode(PROBE_QUESTIONS, batch_size=2, show_progress_bar=False)
     except _FAULTS as error:

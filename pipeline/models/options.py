@@ -9,6 +9,9 @@ from pipeline.core.values import FrozenModel
 Device = Literal["auto", "cpu", "cuda", "mps"]
 PrecisionChoice = Literal["auto", "fp32", "bf16"]
 
+TOKEN_BUDGET = 4_096
+"""Most tokens of a forward pass when embedding. It changes the speed only."""
+
 
 class BaseModelChoice(FrozenModel):
     """Which model to start from."""

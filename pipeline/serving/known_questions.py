@@ -1,9 +1,7 @@
 """The questions that a service knows: those of a corpus and those that were added, less those that were removed."""
 
-import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,8 +9,8 @@ import pyarrow as pa
 from pipeline.core.progress import OnProgress, ignore
 from pipeline.question_pairs.questions import question_key, question_keys
 from pipeline.vectors.blocks import ArrayVectors, Vectors
-from pipeline.vectors.index import SPARE, tune, why_no_index
-from pipeline.vectors.nearest import Found
+from pipeline.vectors.index import InvertedFile, why_no_index
+from pipeline.vectors.nearest import nearest
 
 
 @dataclass(frozen=True)
@@ -54,16 +52,11 @@ class KnownQuestions:
         self._is_known = np.ones(n, dtype=bool)
         self._removed = 0
         self.recall = 1.0
-        self._index: Any = None
+        self._index: InvertedFile | None = None
         if n >= index_from and not why_no_index():
-            self._build(on_progress)
-
-    def _build(self, on_progress: OnProgress) -> None:
-        from pipeline.vectors.index import build_inverted_file
-
-        vectors = ArrayVectors(self._vectors)
-        self._index = build_inverted_file(vectors, on_progress)
-        self.recall = tune(self._index, vectors)
+            known = ArrayVectors(self._vectors)
+            self._index = InvertedFile.build(known, on_progress)
+            self.recall = self._index.tune_for_neighbours(known)
 
     def __len__(self) -> int:
         return len(self._texts) - self._removed
@@ -120,7 +113,7 @@ class KnownQuestions:
         self._vectors[start:stop] = vectors
         self._is_known[start:stop] = True
         if self._index is not None:
-            self._index.add(np.ascontiguousarray(vectors))
+            self._index.add(vectors)
 
     def remove(self, questions: Sequence[str]) -> int:
         """Forget questions; returns how many of them were known."""
@@ -141,29 +134,10 @@ class KnownQuestions:
         """
         if not len(self):
             return [Answer([], np.empty(0, dtype=np.float32)) for _ in queries]
-        found = self._by_comparing(queries, top) if self._index is None else self._by_index(queries, top)
-        return [Answer([self._texts[number] for number in one.numbers], one.cosine) for one in found]
-
-    def _by_comparing(self, queries: np.ndarray, top: int) -> list[Found]:
         n = len(self._texts)
-        products = queries @ self._vectors[:n].T
-        if self._removed:
-            products[:, ~self._is_known[:n]] = -np.inf
-        most = min(top, len(self))
-        if most < n:
-            candidates = np.argpartition(-products, most - 1, axis=1)[:, :most]
+        vectors, usable = ArrayVectors(self._vectors[:n]), self._is_known[:n] if self._removed else None
+        if self._index is None:
+            found = nearest(queries, vectors, top, usable)
         else:
-            candidates = np.broadcast_to(np.arange(n), products.shape)
-        return [Found.of(row, product[row], top) for row, product in zip(candidates, products, strict=True)]
-
-    def _by_index(self, queries: np.ndarray, top: int) -> list[Found]:
-        faiss: Any = importlib.import_module("faiss")
-        settings: dict[str, Any] = {"nprobe": self._index.nprobe}
-        if self._removed:
-            bits = np.packbits(self._is_known[: len(self._texts)], bitorder="little")
-            settings["sel"] = faiss.IDSelectorBitmap(bits)
-        parameters = faiss.SearchParametersIVF(**settings)
-        # Its own cosines are rounded, so a few more are taken, and put in order by the exact ones.
-        numbers = self._index.search(queries, top + SPARE, params=parameters)[1]
-        kept = [row[row >= 0] for row in numbers]
-        return [Found.of(row, self._vectors[row] @ query, top) for query, row in zip(queries, kept, strict=True)]
+            found = self._index.nearest(queries, vectors, top, usable)
+        return [Answer([self._texts[index] for index in one.indices], one.cosine) for one in found]

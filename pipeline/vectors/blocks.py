@@ -1,13 +1,15 @@
-"""Vectors of questions, read block by block: nobody who uses them assumes that all of them fit into memory."""
+"""Vectors of length 1, read block by block, because not all of them need to fit into memory."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
 import numpy as np
 
+_PAIRS_AT_ONCE = 16_384
+
 
 class Vectors(ABC):
-    """Vectors of length 1, one for each question of a corpus, in its order."""
+    """Vectors of length 1, one for each text of a list, in its order."""
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -15,18 +17,18 @@ class Vectors(ABC):
     @property
     @abstractmethod
     def dimensions(self) -> int:
-        """Numbers in a vector."""
+        """Dimensions of a vector."""
 
     @abstractmethod
     def block(self, start: int, stop: int) -> np.ndarray:
         """The vectors from `start` to before `stop`: float32 of shape (stop - start, dimensions), contiguous."""
 
     @abstractmethod
-    def rows(self, numbers: np.ndarray) -> np.ndarray:
-        """The vectors with these numbers: float32 of shape (len(numbers), dimensions)."""
+    def rows(self, indices: np.ndarray) -> np.ndarray:
+        """The vectors at some indices: float32 of shape (len(indices), dimensions)."""
 
     def blocks(self, size: int) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield (start, block) until all vectors were read."""
+        """Yield (start, block) until all vectors are read."""
         for start in range(0, len(self), size):
             yield start, self.block(start, min(start + size, len(self)))
 
@@ -48,10 +50,26 @@ class ArrayVectors(Vectors):
 
     def block(self, start: int, stop: int) -> np.ndarray:
         """See `Vectors.block`."""
-        # A copy: torch takes no array that can't be written to, as a mapped file can't.
-        return np.array(self._array[start:stop], dtype=np.float32, order="C")
+        return np.ascontiguousarray(self._array[start:stop], dtype=np.float32)
 
-    def rows(self, numbers: np.ndarray) -> np.ndarray:
+    def rows(self, indices: np.ndarray) -> np.ndarray:
         """See `Vectors.rows`."""
-        taken: np.ndarray = self._array[numbers]
+        taken: np.ndarray = self._array[indices]
         return taken
+
+
+def pair_cosines(rows: np.ndarray, vectors: Vectors, row: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """The exact cosine of each pair of a row and a vector: float32 of shape (pairs,).
+
+    It doesn't depend on the other pairs, unlike a matrix product, which adds its terms in another order for other
+    shapes.
+
+    Args:
+        rows: vectors of length 1, float32 of shape (n, dimensions).
+        row, index: the position in `rows` and the index in `vectors` of each pair.
+    """
+    cosines = [
+        np.einsum("ij,ij->i", rows[row[at : at + _PAIRS_AT_ONCE]], vectors.rows(index[at : at + _PAIRS_AT_ONCE]))
+        for at in range(0, len(row), _PAIRS_AT_ONCE)
+    ]
+    return np.concatenate([*cosines, np.empty(0, dtype=np.float32)])

@@ -8,22 +8,17 @@ import numpy as np
 
 from pipeline.core.progress import Advanced, OnProgress, ignore
 from pipeline.models.info import ModelInfo
-from pipeline.models.options import Device
+from pipeline.models.options import TOKEN_BUDGET, Device
 from pipeline.models.unit_length import unit
+from pipeline.vectors import options
 from pipeline.vectors.cache import PartsEncoder
+from pipeline.vectors.options import WORTH_PACKING
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 PRECISION: Literal["fp32"] = "fp32"
 """As the thresholds were chosen, and as `SentenceTransformer.encode` embeds."""
-
-PART_SIZE = 4_096
-"""Questions of a corpus to embed at once."""
-
-_TOKEN_BUDGET = 4_096
-_WORTH_PACKING = 128
-"""Questions from which on packed batches save more time than it takes to find out whether a model can take them."""
 
 
 class TextEncoder(PartsEncoder, Protocol):
@@ -59,7 +54,7 @@ class Encoder:
     @property
     def part_size(self) -> int:
         """See `PartsEncoder`."""
-        return PART_SIZE
+        return options.PART_SIZE
 
     def embed_parts(self, parts: Sequence[list[str]], on_progress: OnProgress = ignore) -> Iterator[np.ndarray]:
         """See `PartsEncoder`: one part after the other."""
@@ -77,11 +72,11 @@ class Encoder:
         from pipeline.models.encoding import embed_questions
 
         model = self._model
-        if 0 < len(texts) < _WORTH_PACKING:
+        if 0 < len(texts) < WORTH_PACKING:
             vectors = model.encode(texts, show_progress_bar=False, convert_to_numpy=True)
             on_progress(Advanced(stage, len(texts), len(texts)))
             return unit(vectors)
-        return unit(embed_questions(model, texts, _TOKEN_BUDGET, on_progress, stage, PRECISION))
+        return unit(embed_questions(model, texts, TOKEN_BUDGET, on_progress, stage, PRECISION))
 
     @cached_property
     def _model(self) -> "SentenceTransformer":

@@ -7,15 +7,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from pipeline.core.errors import PipelineError, ResourceError
+from pipeline.core.errors import ResourceError, SettingError
 from pipeline.core.progress import Advanced, OnProgress, ignore
 from pipeline.vectors.blocks import Vectors
+from pipeline.vectors.options import MOST_PAIRS
 
 MEASURING = "comparing a sample with all questions"
-_SAMPLE_BLOCK = 16_384
-
-MOST_PAIRS = 50_000_000
-"""More pairs than this are refused: 800 MB of results that nobody reads, and far too low a threshold."""
+_BLOCK = 16_384
 
 
 @dataclass(frozen=True)
@@ -23,10 +21,10 @@ class CosinePairs:
     """All pairs of a corpus's questions at or above a cosine.
 
     Attributes:
-        questions: how many the corpus has.
-        floor: that cosine: nothing below it was looked for.
-        first, second: numbers of the questions, int64 of shape (pairs,), first below second.
-        cosine: float32 of shape (pairs,), descending; ties by the numbers.
+        questions: number of questions of the corpus.
+        floor: the minimum cosine: no pair below it was looked for.
+        first, second: indices of the questions, int64 of shape (pairs,), first below second.
+        cosine: float32 of shape (pairs,), descending; ties by the indices.
     """
 
     questions: int
@@ -48,41 +46,43 @@ class CosinePairs:
         return cls(questions, floor, low[order], high[order], cosine[order].astype(np.float32, copy=False))
 
     def at(self, threshold: float) -> "CosinePairs":
-        """Those at or above another threshold.
+        """The pairs at or above another threshold.
 
         Raises:
-            PipelineError: for one below the floor, as pairs there were not looked for.
+            SettingError: for a threshold below the floor, as no such pairs were looked for.
         """
         if threshold < self.floor:
-            raise PipelineError(
-                f"pairs were mined from a cosine of {self.floor:.4f} on, so nothing is known at {threshold:.4f}: mine "
-                "again with a lower floor"
+            raise SettingError(
+                f"the threshold {threshold:.4f} is below the floor {self.floor:.4f} of what was mined: mine again with "
+                "a lower floor",
+                threshold=threshold,
+                floor=self.floor,
             )
         kept = int(np.searchsorted(-self.cosine, -np.float32(threshold), side="right"))
         return CosinePairs(self.questions, threshold, self.first[:kept], self.second[:kept], self.cosine[:kept])
 
     @cached_property
     def degree(self) -> np.ndarray:
-        """In how many pairs each question stands: int64 of shape (questions,)."""
+        """Number of pairs of each question: int64 of shape (questions,)."""
         return np.bincount(np.concatenate([self.first, self.second]), minlength=self.questions)
 
     @property
     def duplicate_ratio(self) -> float:
-        """Share of the questions that stand in a pair; 0 for an empty corpus."""
+        """Share of the questions that have a pair; 0 for an empty corpus."""
         return float((self.degree > 0).mean()) if self.questions else 0.0
 
     def least_similar(self, pairs: int = 10) -> "CosinePairs":
-        """The pairs just above the threshold, where mistakes are likeliest; least similar last."""
+        """The pairs just above the threshold, where mistakes are most likely; least similar last."""
         start = max(0, len(self) - pairs)
         return CosinePairs(self.questions, self.floor, self.first[start:], self.second[start:], self.cosine[start:])
 
 
 class Engine(ABC):
-    """One way to find them. Its settings are a class of its own, which it is made with.
+    """One way to find pairs.
 
     Attributes:
-        name: what people call it.
-        remark: what there is to say of the last work, such as how much was missed; empty where there is nothing.
+        name: of the engine in settings.
+        remark: on the last work, such as how much it missed; empty where there is nothing to say.
         recall: share of a sample's pairs that the last work found; None where it finds all, or the sample has none.
     """
 
@@ -92,10 +92,11 @@ class Engine(ABC):
 
     @abstractmethod
     def pairs(self, vectors: Vectors, floor: float, on_progress: OnProgress = ignore) -> CosinePairs:
-        """All pairs at or above the floor, or as many of them as the engine finds.
+        """The pairs at or above the floor: all of them, or as many as the engine finds.
 
         Raises:
-            PipelineError: when there are more than 50 million, or what the engine needs is not there.
+            ResourceError: when there are more than `MOST_PAIRS`.
+            NotInstalledError: when the engine needs something that isn't installed.
         """
 
 
@@ -103,7 +104,7 @@ def refuse_too_many(found: int, floor: float) -> None:
     """Stop before memory is full.
 
     Raises:
-        PipelineError: when more than `MOST_PAIRS` were found.
+        ResourceError: when more than `MOST_PAIRS` were found.
     """
     if found > MOST_PAIRS:
         raise ResourceError(
@@ -115,66 +116,47 @@ def refuse_too_many(found: int, floor: float) -> None:
 
 @dataclass(frozen=True)
 class Sample:
-    """Some questions, and all pairs at or above the floor that they stand in.
+    """Some vectors, and all their pairs at or above a cosine.
 
     Attributes:
-        numbers: of the questions, int64 of shape (questions,), ascending.
-        partners: for each of them, the numbers of the others.
+        indices: of the vectors, int64 of shape (sampled,), ascending.
+        partners: for each of them, the indices of the others, int64.
     """
 
-    numbers: np.ndarray
+    indices: np.ndarray
     partners: list[np.ndarray]
 
     @property
     def pairs(self) -> int:
-        """How many pairs they stand in; one between two of them counts twice."""
+        """Number of pairs; one between two of the sampled vectors counts twice."""
         return sum(map(len, self.partners))
 
-    @property
-    def ends(self) -> tuple[np.ndarray, np.ndarray]:
-        """Of each pair the sampled question and the other, both int64 of shape (pairs,)."""
-        if not self.partners:
-            return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
-        return np.repeat(self.numbers, list(map(len, self.partners))), np.concatenate(self.partners)
-
-    def only(self, chosen: np.ndarray) -> "Sample":
-        """Some of the questions: bool of shape (questions,)."""
-        return Sample(self.numbers[chosen], [self.partners[at] for at in np.flatnonzero(chosen)])
-
     def keys(self, n: int) -> np.ndarray:
-        """A number for each of the pairs, seen from the sampled question, in a corpus of `n`."""
-        first, second = self.ends
-        return first * n + second
+        """A number for each of the pairs, seen from the sampled vector, among `n` vectors."""
+        first = np.repeat(self.indices, list(map(len, self.partners)))
+        return first * n + np.concatenate([*self.partners, np.empty(0, dtype=np.int64)])
 
 
-def exact_sample(vectors: Vectors, numbers: np.ndarray, floor: float, on_progress: OnProgress = ignore) -> Sample:
-    """Compare some questions, whose numbers ascend, with all."""
-    queries = vectors.rows(numbers)
-    partners: list[list[np.ndarray]] = [[] for _ in numbers]
-    for start, block in vectors.blocks(_SAMPLE_BLOCK):
-        rows, columns = np.nonzero(queries @ block.T >= np.float32(floor))
-        other = numbers[rows] != columns + start
-        rows, columns = rows[other], columns[other]
-        for row, part in zip(*_grouped(rows, columns + start), strict=True):
-            partners[row].append(part)
+def exact_sample(vectors: Vectors, indices: np.ndarray, floor: float, on_progress: OnProgress = ignore) -> Sample:
+    """Compare some vectors, whose indices ascend, with all."""
+    queries = vectors.rows(indices)
+    rows, columns = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
+    for start, block in vectors.blocks(_BLOCK):
+        row, column = np.nonzero(queries @ block.T >= np.float32(floor))
+        other = indices[row] != column + start
+        rows.append(row[other])
+        columns.append(column[other] + start)
         on_progress(Advanced(MEASURING, start + len(block), len(vectors)))
-    empty = np.empty(0, dtype=np.int64)
-    return Sample(numbers, [np.concatenate(parts) if parts else empty for parts in partners])
+    row, column = np.concatenate(rows), np.concatenate(columns)
+    order = np.lexsort((column, row))
+    return Sample(indices, np.split(column[order], np.searchsorted(row[order], np.arange(1, len(indices)))))
 
 
 def recall_of(pairs: CosinePairs, sample: Sample) -> float | None:
-    """Share of a sample's pairs that are among all that were found; None where the sample has no pair."""
+    """Share of a sample's pairs that are among the found ones; None where the sample has no pair."""
     n = pairs.questions
     wanted = sample.keys(n)
     if not len(wanted):
         return None
     low, high = np.minimum(wanted // n, wanted % n), np.maximum(wanted // n, wanted % n)
     return float(np.isin(low * n + high, pairs.first * n + pairs.second).mean())
-
-
-def _grouped(rows: np.ndarray, values: np.ndarray) -> tuple[list[int], list[np.ndarray]]:
-    """The values of each row; rows ascend."""
-    if not len(rows):
-        return [], []
-    starts = np.flatnonzero(np.diff(rows, prepend=rows[0] - 1))
-    return rows[starts].tolist(), np.split(values, starts[1:])

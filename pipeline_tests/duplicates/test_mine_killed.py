@@ -16,11 +16,11 @@ KILLER = """
 import os, random, shutil, signal, sys, time
 from pathlib import Path
 from pipeline.command_line.cli import main
-import pipeline.vectors.exact, pipeline.vectors.encoder, pipeline.models.encoding, pipeline.models.loading
+import pipeline.vectors.exact, pipeline.vectors.options, pipeline.models.encoding, pipeline.models.loading
 
 source, model, folder, kills = *map(Path, sys.argv[1:4]), int(sys.argv[4])
 # So that a small corpus has many shards.
-pipeline.vectors.encoder.PART_SIZE = 64
+pipeline.vectors.options.PART_SIZE = 64
 
 
 def mine(home, out):

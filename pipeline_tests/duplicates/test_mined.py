@@ -6,7 +6,7 @@ from effort import exhaustive, tries
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import SettingError
 from pipeline.duplicates.mined import clusters_of
 from pipeline.vectors.pairs import CosinePairs
 
@@ -82,8 +82,9 @@ def test_another_threshold_gives_what_mining_from_there_would_have_given(
 
 def test_what_lies_below_the_floor_is_not_known() -> None:
     pairs = pairs_of([(0, 1, 90), (2, 3, 80)])
-    with pytest.raises(PipelineError, match=r"mined from a cosine of 0\.8000 on, so nothing is known at 0\.7000"):
+    with pytest.raises(SettingError) as caught:
         pairs.at(0.7)
+    assert caught.value.values == {"threshold": 0.7, "floor": 0.8}
     assert pairs.least_similar(1).first.tolist() == [2]
     assert pairs.duplicate_ratio == pytest.approx(4 / 15)
 

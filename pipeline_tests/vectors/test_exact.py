@@ -9,13 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_vectors import as_set, brute_force, some_vectors
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import PipelineError, ResourceError
 from pipeline.core.progress import Advanced, ProgressEvent
 from pipeline.models.precision import has_bf16
 from pipeline.models.unit_length import unit
 from pipeline.vectors import pairs
 from pipeline.vectors.blocks import ArrayVectors
-from pipeline.vectors.exact import ExactSettings, ExactTiles
+from pipeline.vectors.exact import ExactEngine
+from pipeline.vectors.options import ExactOptions
 from pipeline.vectors.pairs import CosinePairs
 
 
@@ -29,8 +30,8 @@ def test_every_pair_is_found_once_whatever_the_blocks(n: int, seed: int, floor: 
     if (np.abs(similar - floor) < 1e-5).any():
         return
     for precision in ("fp32", "bf16") if has_bf16("cpu") else ("fp32",):
-        cut = ExactSettings(rows=rows, columns=columns, tile_rows=7, precision=precision)
-        found = ExactTiles(cut).pairs(ArrayVectors(vectors), floor)
+        cut = ExactOptions(rows=rows, columns=columns, tile_rows=7, precision=precision)
+        found = ExactEngine(cut).pairs(ArrayVectors(vectors), floor)
         assert as_set(found) == expected
         assert len(found) == len(expected)
         np.testing.assert_allclose(found.cosine, similar[found.first, found.second], atol=1e-6)
@@ -45,8 +46,8 @@ def test_rounding_to_bf16_loses_no_pair_near_the_floor() -> None:
     # Pairs whose cosine lies within a thousandth of the floor.
     near = unit(base * 0.85 + towards * np.sqrt(1 - 0.85**2) * (1 + 0.002 * random.normal(size=(400, 1))))
     vectors = np.concatenate([base, near.astype(np.float32)])
-    fp32 = ExactTiles(ExactSettings(precision="fp32")).pairs(ArrayVectors(vectors), 0.85)
-    bf16 = ExactTiles(ExactSettings(precision="bf16")).pairs(ArrayVectors(vectors), 0.85)
+    fp32 = ExactEngine(ExactOptions(precision="fp32")).pairs(ArrayVectors(vectors), 0.85)
+    bf16 = ExactEngine(ExactOptions(precision="bf16")).pairs(ArrayVectors(vectors), 0.85)
     surely = {pair for pair, cosine in zip(as_list(fp32), fp32.cosine, strict=True) if cosine >= 0.85 + 1e-6}
     assert 50 < len(surely) < 350
     assert surely <= as_set(bf16)
@@ -58,27 +59,28 @@ def as_list(pairs: CosinePairs) -> list[tuple[int, int]]:
 
 def test_a_cluster_larger_than_any_top_k_is_found_whole() -> None:
     same = np.repeat(some_vectors(1), 150, axis=0)
-    assert len(ExactTiles().pairs(ArrayVectors(same), 0.99)) == 150 * 149 // 2
+    assert len(ExactEngine().pairs(ArrayVectors(same), 0.99)) == 150 * 149 // 2
 
 
 def test_vectors_in_a_file_are_read_block_by_block(tmp_path: Path) -> None:
     vectors = some_vectors(60)
     np.save(tmp_path / "vectors.npy", vectors)
     mapped = ArrayVectors(np.load(tmp_path / "vectors.npy", mmap_mode="r"))
-    assert as_set(ExactTiles(ExactSettings(rows=16, columns=9)).pairs(mapped, 0.9)) == brute_force(vectors, 0.9)
+    assert as_set(ExactEngine(ExactOptions(rows=16, columns=9)).pairs(mapped, 0.9)) == brute_force(vectors, 0.9)
 
 
 def test_progress_ends_where_all_pairs_are_compared() -> None:
     events: list[ProgressEvent] = []
-    ExactTiles(ExactSettings(rows=16, columns=9)).pairs(ArrayVectors(some_vectors(50)), 0.9, events.append)
+    ExactEngine(ExactOptions(rows=16, columns=9)).pairs(ArrayVectors(some_vectors(50)), 0.9, events.append)
     advanced = [event for event in events if isinstance(event, Advanced)]
     assert (advanced[0].done, advanced[-1].done, advanced[-1].total) == (0, 50 * 51 // 2, 50 * 51 // 2)
 
 
 def test_a_threshold_that_nearly_all_pairs_reach_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pairs, "MOST_PAIRS", 100)
-    with pytest.raises(PipelineError, match=r"more than 100 pairs have a cosine of 0\.1000 or more: raise the floor"):
-        ExactTiles().pairs(ArrayVectors(np.repeat(some_vectors(1), 40, axis=0)), 0.1)
+    with pytest.raises(ResourceError) as caught:
+        ExactEngine().pairs(ArrayVectors(np.repeat(some_vectors(1), 40, axis=0)), 0.1)
+    assert caught.value.values["most"] == 100
 
 
 def test_vectors_that_are_not_finite_are_refused_and_zeros_stay() -> None:

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from made_vectors import as_set, brute_force, some_vectors
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import DamagedError, NotInstalledError
 from pipeline.core.progress import LogLine, ProgressEvent
 from pipeline.duplicates.question_index import build_index, nearest_in
 from pipeline.vectors.blocks import ArrayVectors
-from pipeline.vectors.exact import ExactTiles
-from pipeline.vectors.index import INDEX_FROM, IvfIndex, IvfSettings, engine_for
+from pipeline.vectors.exact import ExactEngine
+from pipeline.vectors.index import IndexEngine, engine_for
 from pipeline.vectors.nearest import nearest
+from pipeline.vectors.options import InvertedFileOptions
 
 faiss = pytest.importorskip("faiss", reason="needs the extra `index`")
 
@@ -20,7 +21,7 @@ faiss = pytest.importorskip("faiss", reason="needs the extra `index`")
 def test_nearly_every_pair_is_found_and_the_rest_is_told() -> None:
     vectors = some_vectors(3_000, seed=5, dimensions=48)
     floor = 0.9
-    engine = IvfIndex(IvfSettings(sampled=300))
+    engine = IndexEngine(InvertedFileOptions(pair_sample=300))
     found, expected = engine.pairs(ArrayVectors(vectors), floor), brute_force(vectors, floor)
     assert as_set(found) <= set(brute_force(vectors, floor - 1e-5))
     assert len(as_set(found) & expected) / len(expected) >= 0.99
@@ -28,7 +29,7 @@ def test_nearly_every_pair_is_found_and_the_rest_is_told() -> None:
     assert engine.recall is not None
     assert engine.recall >= 0.98
     assert "sampled questions it found" in engine.remark
-    exact = ExactTiles().pairs(ArrayVectors(vectors), floor)
+    exact = ExactEngine().pairs(ArrayVectors(vectors), floor)
     shared = as_set(found) & as_set(exact)
     of_exact = dict(zip(zip(exact.first, exact.second, strict=True), exact.cosine, strict=True))
     for first, second, cosine in zip(found.first, found.second, found.cosine, strict=True):
@@ -39,12 +40,12 @@ def test_nearly_every_pair_is_found_and_the_rest_is_told() -> None:
 @pytest.mark.parametrize("n", [0, 1, 2, 40])
 def test_small_corpora_are_found_whole(n: int) -> None:
     vectors = some_vectors(n, seed=1)
-    assert as_set(IvfIndex().pairs(ArrayVectors(vectors), 0.9)) == brute_force(vectors, 0.9)
+    assert as_set(IndexEngine().pairs(ArrayVectors(vectors), 0.9)) == brute_force(vectors, 0.9)
 
 
 def test_the_same_vectors_give_the_same_pairs_again() -> None:
     vectors = ArrayVectors(some_vectors(800, seed=2))
-    first, second = (IvfIndex().pairs(vectors, 0.85) for _ in range(2))
+    first, second = (IndexEngine().pairs(vectors, 0.85) for _ in range(2))
     np.testing.assert_array_equal(first.first, second.first)
     np.testing.assert_array_equal(first.cosine, second.cosine)
 
@@ -55,21 +56,22 @@ def test_the_index_of_a_corpus_finds_the_nearest_and_their_exact_cosines(tmp_pat
     assert (index.kind, index.questions) == ("index", 2_000)
     assert index.recall > 0.9
     query = vectors.rows(np.array([7]))[0]
-    found, exact = nearest_in(index, query, vectors, 5), nearest(query, vectors, 5)
-    assert (found.numbers[0], exact.numbers[0]) == (7, 7)
+    found, exact = nearest_in(index, query, vectors, 5), nearest(query[None], vectors, 5)[0]
+    assert (found.indices[0], exact.indices[0]) == (7, 7)
     # What is found has the cosine that comparing with all gives it.
     of_all = vectors.block(0, 2_000) @ query
-    np.testing.assert_allclose(found.cosine, of_all[found.numbers], atol=1e-6)
-    assert len(set(found.numbers) & set(exact.numbers)) >= 4
+    np.testing.assert_allclose(found.cosine, of_all[found.indices], atol=1e-6)
+    assert len(set(found.indices) & set(exact.indices)) >= 4
 
     path = Path(index.file)
     content = path.read_bytes()
     path.write_bytes(content[:-1] + b"x")
-    with pytest.raises(PipelineError, match="is not what was written: launch the job `mine` again"):
-        nearest_in(index, query, vectors, 5)
-    path.unlink()
-    with pytest.raises(PipelineError, match=r"can't be read: .*launch the job `mine` again"):
-        nearest_in(index, query, vectors, 5)
+    for damage in (None, path.unlink):
+        if damage:
+            damage()
+        with pytest.raises(DamagedError) as caught:
+            nearest_in(index, query, vectors, 5)
+        assert caught.value.values == {"path": path}
 
 
 def test_a_small_corpus_needs_no_index(tmp_path: Path) -> None:
@@ -77,27 +79,31 @@ def test_a_small_corpus_needs_no_index(tmp_path: Path) -> None:
     index = build_index(vectors, "corpus", "model", tmp_path)
     assert (index.kind, index.recall, index.file) == ("exact", 1.0, "")
     query = vectors.rows(np.array([7]))[0]
-    np.testing.assert_array_equal(nearest_in(index, query, vectors, 5).numbers, nearest(query, vectors, 5).numbers)
+    np.testing.assert_array_equal(
+        nearest_in(index, query, vectors, 5).indices, nearest(query[None], vectors, 5)[0].indices
+    )
 
 
 def test_the_index_takes_over_from_a_size_on() -> None:
-    assert [engine_for("auto", n).name for n in (INDEX_FROM - 1, INDEX_FROM)] == ["exact", "index"]
+    assert [
+        engine_for("auto", n).name for n in (InvertedFileOptions.index_from - 1, InvertedFileOptions.index_from)
+    ] == ["exact", "index"]
     assert engine_for("exact", 10**9).name == "exact"
     assert engine_for("index", 1).name == "index"
 
 
 def test_where_faiss_isn_t_installed_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(PipelineError, match=r"needs faiss.*pip install 'quora-finetuning-pipeline\[index\]'"):
+    with pytest.raises(NotInstalledError, match="needs faiss"):
         engine_for("index", 10)
     events: list[ProgressEvent] = []
-    assert engine_for("auto", INDEX_FROM, events.append).name == "exact"
+    assert engine_for("auto", InvertedFileOptions.index_from, events.append).name == "exact"
     assert isinstance(events[0], LogLine)
     assert engine_for("auto", 10, events.append).name == "exact"
 
 
 def test_on_macos_it_is_refused_as_it_would_crash(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", "darwin")
-    with pytest.raises(PipelineError, match="doesn't work on macOS"):
+    with pytest.raises(NotInstalledError, match="macOS"):
         engine_for("index", 10)
-    assert engine_for("auto", INDEX_FROM).name == "exact"
+    assert engine_for("auto", InvertedFileOptions.index_from).name == "exact"
