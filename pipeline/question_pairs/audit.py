@@ -1,4 +1,4 @@
-"""Accounts for every row of a source: kept, rejected or dropped, and which pairs say the same or contradict."""
+"""Accounts for every row of a source: kept, rejected or dropped; repeated, contradictory, with unusable ids."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -29,13 +29,13 @@ class Audit:
 
     Attributes:
         read: pairs in the source.
-        rejected: pairs left out since they are broken, by reason.
-        dropped: pairs left out since the settings say so, by reason.
-        corrected: pairs whose label was corrected, by the label that they have now.
-        corrections: what else became of the corrections; they count pairs of the file of corrections.
-        found: pairs that a person should know of, by kind; they overlap, and are kept unless they were dropped.
-        examples: for each reason or kind a few excerpts.
-        facts: how the source was read: its form, format, commit and so on.
+        rejected: pairs left out because they are broken, by reason.
+        dropped: pairs left out by the settings, by reason.
+        corrected: pairs whose label was corrected, by their new label.
+        corrections: corrections that changed no label, by reason.
+        found: pairs worth knowing of, by kind. Kinds overlap, and the pairs are kept unless they were dropped.
+        examples: a few excerpts for each reason or kind.
+        facts: how the source was read, such as its form, format and commit.
     """
 
     read: int
@@ -49,12 +49,12 @@ class Audit:
 
     @property
     def kept(self) -> int:
-        """Pairs that are in the dataset: those read, but for the rejected and the dropped."""
+        """Pairs that are in the dataset: those read, less the rejected and the dropped."""
         return self.read - sum(self.rejected.values()) - sum(self.dropped.values())
 
     @property
     def table(self) -> Table:
-        """The account, with examples."""
+        """The counts, with examples."""
         rows = [("read", f"{self.read:,}", "")]
         for verb, counts in (("rejected", self.rejected), ("dropped", self.dropped)):
             rows += [self._row(verb, name, count) for name, count in counts.items()]
@@ -70,12 +70,12 @@ class Audit:
 
 @dataclass(frozen=True)
 class Repetitions:
-    """Which rows say again what another row says. Arrays of shape (n,), one flag a pair.
+    """Which rows repeat another row. Arrays of shape (n,), one flag a pair.
 
     Attributes:
-        contradictory: the same two questions stand elsewhere with the other label.
+        contradictory: another row has the same two questions and the other label.
         repeated: an earlier row has the same two questions in the same order.
-        mirrored: the first row with these two questions has them the other way round.
+        mirrored: the first row with these two questions has them in the other order.
     """
 
     contradictory: np.ndarray
@@ -84,7 +84,7 @@ class Repetitions:
 
 
 def repetitions(first: np.ndarray, second: np.ndarray, is_duplicate: np.ndarray) -> Repetitions:
-    """Find pairs that stand in the table more than once.
+    """Find pairs that are in the table more than once.
 
     Args:
         first: number of each pair's first question, equal for the same question, from 0; int64 of shape (n,).
@@ -109,7 +109,7 @@ def repetitions(first: np.ndarray, second: np.ndarray, is_duplicate: np.ndarray)
 
 
 def excerpts(flags: np.ndarray, pairs: pa.Table) -> tuple[str, ...]:
-    """The first flagged pairs, as a person wants to see them."""
+    """Excerpts of the first flagged pairs."""
     rows = np.flatnonzero(flags)[:_EXAMPLES]
     shown = pairs.take(rows).select(["row", "question1", "question2"]).to_pylist()
     return tuple(
@@ -125,10 +125,10 @@ def blank(texts: pa.Array | pa.ChunkedArray) -> np.ndarray:
 def unsound_ids(
     ids: Mapping[str, pa.Array], index: DistinctQuestions, is_duplicate: np.ndarray, rows: np.ndarray
 ) -> dict[str, str]:
-    """Which ids the rows contradict, and how: of questions when one stands for several, of pairs when one does.
+    """Find ids that stand for several questions or pairs, with a reason for each.
 
-    Ids that begin at 0 in each file of a folder, or in each column, are such. A question that is written in several
-    ways, letter case and outer blanks aside the same, is one question.
+    Ids that begin at 0 in each file of a folder, or in each column, do. Questions that differ only in letter case and
+    outer blanks are one question.
 
     Args:
         ids: `pair_id`, `question1_id` and `question2_id`, as far as the source has them, each of shape (pairs,).

@@ -1,4 +1,4 @@
-"""Labels that people have corrected: reviewed pairs override the labels of a source."""
+"""Corrects the labels of a source by reviewed pairs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.core.errors import PipelineError, excerpt
+from pipeline.core.errors import InputError, excerpt
 from pipeline.core.foreign_text import BEGINS_A_FORMULA, without_credentials
 from pipeline.question_pairs.audit import Audit, excerpts
 from pipeline.question_pairs.options import PairSource
@@ -22,7 +22,7 @@ CONFIRMED, UNMATCHED, UNLABELLED = "that confirm the label", "that match no pair
 
 _EXAMPLES = 3
 _MARKED_FORMULA = f"^'({BEGINS_A_FORMULA.removeprefix('^')})"
-"""A text that `for_csv` put an apostrophe before."""
+"""A text that `for_csv` prefixed with an apostrophe."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class _Corrections:
     Attributes:
         questions: first and second questions, large_string of shape (corrections,) each.
         is_duplicate: bool of shape (corrections,).
-        places: where each stands, as a person is told.
+        places: the row of each, for messages.
         unlabelled: number of rows without a label.
     """
 
@@ -43,17 +43,17 @@ class _Corrections:
 
 
 def corrected(pairs: pa.Table, audit: Audit, source: PairSource, deadline: Deadline) -> tuple[pa.Table, Audit]:
-    """Give every pair that was reviewed the label that its review says, and account for the reviews.
+    """Give every reviewed pair the label of its review, and count the reviews by their effect.
 
-    A review is of all rows with its two questions, whichever way round. Two questions are the same as everywhere
-    (`question_pairs/questions.py`). A row without a label wasn't reviewed yet.
+    A review applies to all rows with its two questions, in either order. Questions are compared as everywhere
+    (`question_pairs/questions.py`). A row without a label hasn't been reviewed yet.
 
     Args:
         pairs: question1, question2 (large_string), is_duplicate (bool) and row of each pair of the source.
 
     Raises:
-        PipelineError: when the corrections are missing, unreachable or unreadable, have broken rows, or contradict
-            each other.
+        PipelineError: when the corrections are missing, unreachable or unreadable.
+        InputError: when they have broken rows, or contradict each other.
     """
     name = without_credentials(str(source.corrections))
     found = _read(name, source, deadline)
@@ -62,7 +62,7 @@ def corrected(pairs: pa.Table, audit: Audit, source: PairSource, deadline: Deadl
     of_source, as_written, without = codes
     of_review = np.where(np.isin(as_written, of_source), as_written, without)
     _check_agree(of_review, found, name)
-    # One review of each pair: those of the same pair say the same.
+    # One review of each pair, as those of the same pair agree.
     review, at_review = np.unique(of_review, return_index=True)
     at = np.minimum(np.searchsorted(review, of_source), max(len(review) - 1, 0))
     is_reviewed = review[at] == of_source if len(review) else np.zeros(len(of_source), dtype=bool)
@@ -95,9 +95,12 @@ def _read(name: str, source: PairSource, deadline: Deadline) -> _Corrections:
     for file, part in zip(files, parts, strict=True):
         broken = [reason for reason in part.rejected if reason != MISSING_LABEL]
         if broken:
-            raise PipelineError(
+            raise InputError(
                 f"{file.name}: {part.rejected[broken[0]]:,} rows of corrections are broken: {broken[0]} "
-                f"({part.examples[broken[0]][0]}): correct them; a row without a label counts as not reviewed"
+                f"({part.examples[broken[0]][0]}): correct them; a row without a label counts as not reviewed",
+                path=file.name,
+                rows=part.rejected[broken[0]],
+                reason=broken[0],
             )
     joined = pa.concat_tables(part.pairs for part in parts).combine_chunks()
     first, second = (_whole(joined[column]) for column in ("question1", "question2"))
@@ -121,12 +124,12 @@ def _places(file: DataFile, part: FormPairs, files: int) -> list[str]:
 
 
 def _without_apostrophes(texts: pa.Array) -> pa.Array:
-    """The texts as they were before they were written to a CSV that a spreadsheet can open."""
+    """The texts as they were before `for_csv` protected them from spreadsheets."""
     return pc.replace_substring_regex(texts, _MARKED_FORMULA, r"\1")
 
 
 def _pair_codes(*tables: Sequence[pa.Array]) -> list[np.ndarray]:
-    """A number for each pair, equal for the same two questions whichever way round.
+    """A number for each pair, equal for the same two questions in either order.
 
     Args:
         tables: first and second questions of the pairs of each table.
@@ -140,14 +143,16 @@ def _pair_codes(*tables: Sequence[pa.Array]) -> list[np.ndarray]:
 
 
 def _check_agree(codes: np.ndarray, found: _Corrections, name: str) -> None:
-    """Refuse two corrections of one pair that say different things."""
+    """Refuse two corrections of one pair to different labels."""
     first_of = pd.Series(np.arange(len(codes))).groupby(codes).transform("min").to_numpy()
     rows = np.flatnonzero(found.is_duplicate != found.is_duplicate[first_of])
     if len(rows):
         row, other = int(rows[0]), int(first_of[rows[0]])
-        raise PipelineError(
+        raise InputError(
             f"{name}: {found.places[other]} and {found.places[row]} correct one pair to both labels "
-            f"({_questions(found, row)}): keep one of them"
+            f"({_questions(found, row)}): keep one of them",
+            path=name,
+            rows=(found.places[other], found.places[row]),
         )
 
 

@@ -10,14 +10,14 @@ from pipeline.core.foreign_text import has_password, without_credentials
 from pipeline.core.values import FrozenModel, Settings
 
 PAIR_COLUMNS = ("pair_id", "question1_id", "question2_id", "question1", "question2", "is_duplicate")
-"""The parts of a pair, for which a file may have column names of its own."""
+"""The parts of a pair. A file may have other names for its columns."""
 
 Keep = Literal["keep", "drop"]
 Quoting = Literal["auto", "csv", "none"]
 
 
 class PairSource(Settings):
-    """Where the question pairs come from, and what is done with those that are broken or stand there twice."""
+    """Where the question pairs come from, and what happens to broken, repeated and contradictory ones."""
 
     # The sample was generated, and another seed gave other pairs.
     removed: ClassVar[Mapping[str, Any]] = {"sample_seed": 42}
@@ -28,65 +28,65 @@ class PairSource(Settings):
     source: Literal["bundled_sample", "file", "hub"] = Field(
         default="bundled_sample",
         description="`bundled_sample`: about 4,000 generated Quora-like pairs, no download. "
-        "`file`: question pairs of your own in `path`. `hub`: a dataset of the Hugging Face hub.",
+        "`file`: your own question pairs in `path`. `hub`: a dataset of the Hugging Face hub.",
     )
     path: str | None = Field(
         default=None,
-        description="File, folder of files or fsspec URL of question pairs: TSV, CSV, Parquet, Arrow, JSON lines, "
-        "Excel, plain or compressed by gzip, zstd or bzip2. A relative path starts at the working directory.",
+        description="File, folder or fsspec URL of question pairs in TSV, CSV, Parquet, Arrow, JSON lines or Excel, "
+        "plain or compressed with gzip, zstd or bzip2. A relative path starts at the working directory.",
     )
     hub_id: str = Field(
         default="quora-competitions/quora",
         min_length=1,
-        description="Id of the dataset on the Hugging Face hub; by default Quora's whole release, 404,290 pairs.",
+        description="Id of the dataset on the Hugging Face hub. The default is Quora's whole release, 404,290 pairs.",
     )
     hub_config: str | None = Field(
         default="default",
-        description="Configuration of the hub dataset: the folder that its files are in. Empty: the only one it has.",
+        description="Configuration of the hub dataset: the folder of its files. Empty: its only one.",
     )
     hub_revision: str = Field(
         default="refs/convert/parquet",
         min_length=1,
-        description="Branch, tag or commit. By default the hub's own conversion to Parquet, which datasets that were "
-        "published as a script need too; `main`: the files as they were uploaded.",
+        description="Branch, tag or commit. The default is the hub's own conversion to Parquet, which also exists for "
+        "datasets that were published as a script; `main`: the files as they were uploaded.",
     )
     hub_split: str = Field(default="train", min_length=1, description="Split of the hub dataset to read.")
     corrections: str | None = Field(
         default=None,
         description="File, folder or URL of reviewed pairs, in any form that `path` takes. Their labels replace those "
-        "of all pairs with the same two questions, before anything else is done. Rows without a label wait for review.",
+        "of all pairs with the same two questions, before anything else is done. Rows without a label are ignored.",
     )
     columns: dict[str, str] = Field(
         default={},
-        description="Your names of columns, where they are others than those known: `{question1: first, question2: "
-        "second, is_duplicate: same}`; also pair_id, question1_id and question2_id.",
+        description="Your names of columns, if they aren't the known ones: `{question1: first, question2: second, "
+        "is_duplicate: same}`; also pair_id, question1_id and question2_id.",
     )
     labels: dict[str, int] = Field(
         default={},
-        description="What your labels mean, where they are others than those known (1, true, t, yes, y, duplicate; 0, "
-        'false, f, no, n, not duplicate, not_duplicate): `{"same": 1, "related": 0}`. Letter case and outer blanks '
-        "don't count; your own words count before those known.",
+        description="Meanings of your labels, if they aren't the known ones (1, true, t, yes, y, duplicate; 0, false, "
+        'f, no, n, not duplicate, not_duplicate): `{"same": 1, "related": 0}`. Letter case and outer blanks are '
+        "ignored. Your meanings take precedence.",
     )
     quoting: Quoting = Field(
         default="auto",
         description="How quotes in CSV and TSV are read. `csv`: around a field, doubled inside. `none`: as letters. "
-        "`auto`: by CSV's rules, in a TSV that breaks them as letters; a text in quotes that has whole rows in it is "
+        "`auto`: by CSV's rules, or as letters in a TSV that breaks them; a quoted text that contains whole rows is "
         "refused.",
     )
     max_rejected_share: float = Field(
         default=0.0,
         ge=0,
         lt=1,
-        description="Share of rows that may be broken (no label or an unknown one, a wrong number of fields, a NUL "
-        "byte). They are left out and counted; more of them are refused.",
+        description="Largest share of broken rows (no label or an unknown one, a wrong number of fields, a NUL byte). "
+        "They are left out and counted. A source with more of them is refused.",
     )
     repeated_pairs: Keep = Field(
         default="keep",
-        description="Pairs that an earlier row has in the same order: `keep` them, or `drop` all but the first.",
+        description="Pairs that repeat an earlier row in the same order: `keep` or `drop` them.",
     )
     mirrored_pairs: Keep = Field(
         default="keep",
-        description="Pairs whose first row has the two questions the other way round: `keep` or `drop` them.",
+        description="Pairs that repeat an earlier row with the questions swapped: `keep` or `drop` them.",
     )
     contradictory_pairs: Literal["keep", "drop", "fail"] = Field(
         default="keep",
@@ -96,22 +96,22 @@ class PairSource(Settings):
         default=2 << 30,
         ge=1 << 10,
         le=1 << 40,
-        description="Bytes of decompressed and decoded data, of all files together, beyond which a source is refused.",
+        description="Most bytes of decompressed and decoded data of all files together. A larger source is refused.",
     )
     max_rows: int = Field(
         default=20_000_000,
         ge=1,
         le=10**10,
-        description="Rows of all files together beyond which a source is refused. A million take 1.5 GB of memory.",
+        description="Most rows of all files together. A larger source is refused. A million take 1.5 GB of memory.",
     )
     max_seconds: float = Field(
         default=1_800.0,
         gt=0,
         le=86_400,
-        description="Seconds in which a source behind a URL must have been read. The sensor waits 40 seconds at most.",
+        description="Time limit in seconds for a source behind a URL. The sensor waits at most 40 seconds.",
     )
     fraction: float = Field(
-        default=1.0, gt=0, le=1, description="Share of the pairs to use, from the first on; the others are dropped."
+        default=1.0, gt=0, le=1, description="Share of the pairs to use, from the first row on. The others are dropped."
     )
 
     @field_validator("path", "corrections")
@@ -131,11 +131,11 @@ class PairSource(Settings):
         for word, meaning in labels.items():
             key = word.strip().lower()
             if meaning not in (0, 1):
-                raise ValueError(f"{excerpt(word)} is {meaning}: say 1 for duplicate, or 0 for not duplicate")
+                raise ValueError(f"{excerpt(word)} is {meaning}: use 1 for duplicate, or 0 for not duplicate")
             if not key:
-                raise ValueError("a blank label is a missing one, which can't have a meaning")
+                raise ValueError("a blank label is a missing one and can't have a meaning")
             if keys.setdefault(key, meaning) != meaning:
-                raise ValueError(f"{excerpt(word)} stands there twice, as 1 and as 0: letter case doesn't count")
+                raise ValueError(f"{excerpt(word)} is given twice, as 1 and as 0: letter case is ignored")
         return labels
 
     @model_validator(mode="after")
@@ -156,32 +156,32 @@ class PairSource(Settings):
 
 
 class SplitPlan(FrozenModel):
-    """How the pairs are divided."""
+    """How the pairs are divided into splits."""
 
     strategy: Literal["reference", "question_disjoint", "question_hash"] = Field(
         default="question_disjoint",
-        description="`question_disjoint`: no question stands on two sides, the honest figure. "
-        "`question_hash`: the same, and as the data grow, a pair that was held out once is never trained on; pairs "
-        "that would carry a question from side to side are left out. "
-        "`reference`: row for row `datasets.Dataset.train_test_split`, for comparison with published results.",
+        description="`question_disjoint`: no question is in two splits, for honest results. `question_hash`: the same, "
+        "and as the data grow, a pair that was held out once is never trained on; pairs that would put a question in "
+        "two splits are left out. `reference`: the rows of `datasets.Dataset.train_test_split`, for comparison with "
+        "published results.",
     )
     eval_fraction: float = Field(
         default=0.1,
         gt=0,
         lt=1,
-        description="Share of all pairs in the eval split; the reference system used 0.1. With `question_hash` that of "
-        "a pair to be there.",
+        description="Share of all pairs in the eval split. The reference system used 0.1. With `question_hash` it is "
+        "the chance of a pair to be there.",
     )
     dev_fraction: float = Field(
         default=0.1,
         ge=0,
         lt=1,
-        description="Share of the training pairs set aside in the dev split, to watch and select on. 0: none, as the "
-        "reference system; then the last model is the model.",
+        description="Share of the training pairs in the dev split, which chooses checkpoint and thresholds. 0: none, "
+        "as in the reference system, and the last checkpoint is used.",
     )
-    seed: int = Field(default=42, ge=0, le=2**32 - 1, description="Seed of the shuffle; the reference system used 42.")
+    seed: int = Field(default=42, ge=0, le=2**32 - 1, description="Seed of the shuffle. The reference system used 42.")
     train_limit: int | None = Field(
         default=None,
         ge=1,
-        description="Train on the first so many training pairs only. Dev and eval stay whole.",
+        description="Number of training pairs to use, from the first on. Dev and eval stay whole.",
     )

@@ -1,8 +1,8 @@
-"""When two questions are the same, and an index of the questions in a table of pairs.
+"""Defines when two questions are the same, and numbers the questions in a table of pairs.
 
-Two questions are the same when their texts are, letter case and outer blanks aside. Everything goes by this: splits,
-leak checks, slices, repeated pairs, known duplicates. Only a model reads texts as they are written, since it may tell
-`US` from `us`. So an index has two numberings: of the exact texts, and of the questions that they ask.
+Two questions are the same if their texts differ only in letter case and outer blanks. Splits, leak checks, slices,
+repeated pairs and known duplicates all use this definition. Only a model reads texts as they are written, since it may
+tell `US` from `us`. So there are two numberings: of the exact texts, and of the questions that they ask.
 """
 
 from collections.abc import Iterable
@@ -18,14 +18,14 @@ from pipeline.question_pairs.schema import PairTable
 
 
 def question_keys(texts: pa.Array) -> pa.Array:
-    """What is equal for texts that ask the same question: the one definition of that."""
+    """Keys that are equal for texts that ask the same question. This is the one definition of that."""
     return pc.utf8_lower(pc.utf8_trim_whitespace(texts))
 
 
 def question_key(text: str) -> str:
-    """As `question_keys`, of one text."""
+    """The key of one text, as `question_keys`."""
     if text.isascii() and text.isprintable():
-        # Arrow takes 15 microseconds a call, and the sample's generator asks some 40,000 times.
+        # Arrow takes 15 microseconds a call.
         return text.strip().lower()
     return str(question_keys(pa.scalar(text, pa.large_string())))
 
@@ -37,7 +37,7 @@ class DistinctQuestions:
     Attributes:
         texts: the distinct texts as they are written, in order of first appearance, first questions first.
         first: index of the text of each pair's first question, int64 of shape (pairs,).
-        second: likewise, of its second question.
+        second: the same for its second question.
     """
 
     texts: list[str]
@@ -46,12 +46,12 @@ class DistinctQuestions:
 
     @classmethod
     def of(cls, table: PairTable) -> "DistinctQuestions":
-        """The index of a table."""
+        """Number the texts of a table."""
         return cls.of_texts(*(table.pairs[name].to_numpy(object) for name in ("question1", "question2")))
 
     @classmethod
     def of_texts(cls, question1: np.ndarray, question2: np.ndarray) -> "DistinctQuestions":
-        """The index of pairs whose texts stand in two arrays of shape (pairs,)."""
+        """Number the texts of pairs that are given as two arrays of shape (pairs,)."""
         codes, distinct = pd.factorize(np.concatenate([question1, question2]))
         codes = codes.astype(np.int64)
         return cls(list(distinct), codes[: len(question1)], codes[len(question1) :])
@@ -63,7 +63,7 @@ class DistinctQuestions:
 
     @property
     def questions(self) -> int:
-        """How many different questions there are."""
+        """Number of different questions."""
         return int(self.question.max()) + 1 if len(self.texts) else 0
 
     @property
@@ -77,7 +77,7 @@ class DistinctQuestions:
         return self.question[self.second]
 
     def meanings(self, labels: np.ndarray) -> np.ndarray:
-        """Which texts are known to mean the same: those of one question, and of questions joined by duplicate pairs.
+        """Group texts that are known to mean the same: of one question, or of questions joined by duplicate pairs.
 
         Args:
             labels: 0 or 1, of shape (pairs,).
@@ -90,7 +90,7 @@ class DistinctQuestions:
 
 
 def stand_in(texts: pa.Array, tables: Iterable[PairTable]) -> np.ndarray:
-    """Which texts ask a question of some tables, letter case and outer blanks aside: bool of shape (texts,)."""
+    """Which texts ask a question that is in one of the tables: bool of shape (texts,)."""
     others = [pa.array(table.pairs[name], pa.large_string()) for table in tables for name in ("question1", "question2")]
     known = question_keys(pa.concat_arrays([*others, pa.array([], pa.large_string())])).unique()
     there: np.ndarray = pc.is_in(question_keys(texts), value_set=known).to_numpy(zero_copy_only=False)
@@ -98,21 +98,21 @@ def stand_in(texts: pa.Array, tables: Iterable[PairTable]) -> np.ndarray:
 
 
 def pair_numbers(first: np.ndarray, second: np.ndarray, questions: int) -> np.ndarray:
-    """A number for each pair, equal for the same two questions whichever way round: int64 of shape (pairs,).
+    """A number for each pair, equal for the same two questions in either order: int64 of shape (pairs,).
 
     Args:
-        first, second: int64 of shape (pairs,): which questions a pair has, below `questions`.
+        first, second: numbers of each pair's questions, below `questions`: int64 of shape (pairs,).
     """
     numbers: np.ndarray = np.minimum(first, second) * questions + np.maximum(first, second)
     return numbers
 
 
 def meaning_groups(questions: int, first: np.ndarray, second: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Which questions are known to ask the same: the component of each in the graph of duplicate pairs.
+    """Group questions that are known to ask the same: the components of the graph of duplicate pairs.
 
     Args:
-        questions: how many there are.
-        first, second: int64 of shape (pairs,): which questions a pair has.
+        questions: number of questions.
+        first, second: numbers of each pair's questions: int64 of shape (pairs,).
         labels: 0 or 1, of shape (pairs,).
 
     Returns:
@@ -123,9 +123,9 @@ def meaning_groups(questions: int, first: np.ndarray, second: np.ndarray, labels
 
 
 def question_components(pairs: pd.DataFrame) -> np.ndarray:
-    """The connected component of each pair, numbered from 0: pairs that share a question, directly or by a chain.
+    """Number the connected component of each pair from 0: pairs that share a question, directly or by a chain.
 
-    Two questions are also the same when the source gives them one id. The nodes are ids and questions; an edge joins
+    Questions with the same id of the source are the same, too. The nodes are ids and questions; an edge joins
     the two ids of a pair, and each id to its question.
     """
     id_codes = pd.factorize(pd.concat([pairs["question1_id"], pairs["question2_id"]]))[0]
@@ -145,7 +145,7 @@ def _numbered(texts: pa.Array) -> np.ndarray:
 
 
 def _components(size: int, tails: np.ndarray, heads: np.ndarray) -> np.ndarray:
-    # Takes a tenth of the time in which the definitions load, and they ask for no graph.
+    # Takes a tenth of the time in which the definitions load, which need no graph.
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 

@@ -1,4 +1,4 @@
-"""The table of question pairs that everything else works on, and its content hash."""
+"""The table of question pairs, its splits, and its content hash."""
 
 import hashlib
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import DamagedError
 from pipeline.core.files import VERSION_LENGTH
 from pipeline.core.values import FrozenModel, Stored, Upgrade
 
@@ -42,13 +42,13 @@ PAIR_SCHEMA = pa.schema(
 """Columns of a table of pairs, in order. Rows keep the order of their source."""
 
 DISJOINT = ("question_disjoint", "question_hash")
-"""The strategies of dividing pairs that keep every question on one side."""
+"""The strategies that keep every question on one side."""
 
 _ORIGIN_KEY = b"origin"
 
 
 class Division(FrozenModel):
-    """How the dataset was divided of which a table is one side. Sides of one division have the same.
+    """How a dataset was divided into splits. All splits of one division have the same.
 
     Attributes:
         plan: hash of the plan's settings, the dataset's version and the rules of dividing.
@@ -60,14 +60,14 @@ class Division(FrozenModel):
 
 
 class DataOrigin(Stored):
-    """Where question pairs came from; every split, model and report says it.
+    """Where question pairs come from. Every split, model and report records it.
 
     Attributes:
         source: a name that a person recognises, such as a file's name.
-        synthetic: true for generated pairs. Synthetic and real results are never compared.
+        synthetic: whether the pairs were generated. Synthetic and real results are never compared.
         dataset_version: data version of the whole dataset that the rows were taken from.
         revision: commit of a hub dataset; None elsewhere.
-        division: of which the rows are one side; None for a whole dataset, and for what the first release divided.
+        division: how the dataset was divided; None for a whole dataset, and for splits of the first release.
     """
 
     schema_number: ClassVar[int] = 2
@@ -82,11 +82,11 @@ class DataOrigin(Stored):
 
 @dataclass(frozen=True)
 class PairTable:
-    """Question pairs and where they came from.
+    """Question pairs and their origin.
 
     Attributes:
         pairs: one row a pair, columns as in `PAIR_SCHEMA`, index 0..n-1. Treated as read-only.
-        origin: where the rows came from.
+        origin: where the rows come from.
     """
 
     pairs: pd.DataFrame
@@ -119,7 +119,7 @@ class PairTable:
     def take(
         self, rows: np.ndarray, dataset_version: str | None = None, division: Division | None = None
     ) -> "PairTable":
-        """The rows at these positions, in this order, as one side of a division."""
+        """The rows at these positions, in this order, as one split of a division."""
         version, divided = dataset_version or self.origin.dataset_version, division or self.origin.division
         origin = self.origin.model_copy(update={"dataset_version": version, "division": divided})
         return PairTable(self.pairs.iloc[rows].reset_index(drop=True), origin)
@@ -138,13 +138,14 @@ class PairTable:
         """The reverse of `to_arrow`.
 
         Raises:
-            PipelineError: for a table that `to_arrow` did not make.
+            DamagedError: for a table that `to_arrow` did not make.
         """
         metadata = table.schema.metadata or {}
         if _ORIGIN_KEY not in metadata or table.schema.names != PAIR_SCHEMA.names:
-            raise PipelineError(
+            raise DamagedError(
                 f"a stored table has the columns {', '.join(table.schema.names)}, not those of question pairs",
                 make_again="pairs",
+                columns=table.schema.names,
             )
         origin = DataOrigin.from_stored_json(metadata[_ORIGIN_KEY])
         return cls(table.to_pandas(), origin)
@@ -152,13 +153,13 @@ class PairTable:
 
 @dataclass(frozen=True)
 class Splits:
-    """The three sides of a dataset.
+    """The three splits of a dataset.
 
     Attributes:
-        train: a model learns from it.
-        dev: chooses checkpoint and thresholds; may be empty.
-        eval: a model is measured on it.
-        notes: what a person should know of how they were cut, such as the number of connected components.
+        train: to learn from.
+        dev: to choose checkpoint and thresholds; may be empty.
+        eval: to measure a model.
+        notes: facts on the division, such as the number of connected components.
     """
 
     train: PairTable
@@ -181,7 +182,7 @@ def table_version(table: pa.Table) -> str:
     for name, column in zip(table.schema.names, table.columns, strict=True):
         values = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
         if values.null_count:
-            raise ValueError(f"the column {name} has {values.null_count:,} nulls, which have no place in a version")
+            raise ValueError(f"the column {name} has {values.null_count:,} nulls")
         digest.update(f"{name}:{len(values)}:".encode())
         if pa.types.is_large_string(values.type) or pa.types.is_string(values.type):
             strings = values.cast(pa.large_string())
@@ -200,13 +201,13 @@ def table_version(table: pa.Table) -> str:
 
 
 def ids_by_text(question1: pa.ChunkedArray, question2: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
-    """Number distinct texts 0, 1, … in order of first appearance, `question1` before `question2` in a row.
+    """Number distinct texts 0, 1, … in order of first appearance, `question1` before `question2` of each row.
 
     Takes texts without nulls, gives int64 arrays of shape (n,).
     """
     n = len(question1)
     both = pa.concat_arrays([*question1.chunks, *question2.chunks]) if n else pa.array([], pa.large_string())
     codes = both.dictionary_encode().indices.to_numpy().astype(np.int64)
-    # Numbered down the first column and then down the second; now along the rows.
+    # So far numbered down the first column and then the second. Renumber along the rows.
     codes, _ = pd.factorize(codes.reshape(2, n).T.ravel())
     return codes[0::2], codes[1::2]

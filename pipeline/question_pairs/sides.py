@@ -1,6 +1,6 @@
-"""Whether sides that are used together belong together: one dataset, one division, and nothing on two sides.
+"""Checks that splits belong together: one dataset, one division, and no question on two sides.
 
-Every step that trains or measures asks this of the very sides that it uses, whichever steps were selected.
+Every step that trains or measures checks the splits that it uses, whichever steps were selected.
 """
 
 from collections.abc import Mapping
@@ -8,12 +8,12 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import MismatchError
 from pipeline.question_pairs.questions import DistinctQuestions
 from pipeline.question_pairs.schema import DISJOINT, PairTable, Splits
 
 UNNAMED_DIVISION = (
-    "the splits were made by a release that didn't write down how: they are used, as all name the same dataset; "
+    "the splits are of a release that didn't record how they were made: they are used, as all name the same dataset; "
     "make them again to be sure"
 )
 
@@ -22,13 +22,13 @@ def require_one_making(sides: Mapping[str, PairTable]) -> str:
     """Refuse sides of different datasets or divisions.
 
     Args:
-        sides: by the names that a person knows them by, such as `the train split`.
+        sides: by the names that messages use, such as `the train split`.
 
     Returns:
-        What a person should know of sides that are used all the same; empty where there is nothing.
+        A caveat for the user, or an empty text.
 
     Raises:
-        PipelineError: naming two that don't belong together.
+        MismatchError: naming two that don't belong together.
     """
     (first, table), *others = sides.items()
     for name, other in others:
@@ -37,44 +37,49 @@ def require_one_making(sides: Mapping[str, PairTable]) -> str:
             ("divisions of the dataset", _plan(table), _plan(other)),
         ):
             if mine != theirs:
-                raise PipelineError(
+                raise MismatchError(
                     f"{first} and {name} are of different {what} ({mine or 'not named'} and {theirs or 'not named'}), "
                     "so they can't be used together",
                     make_again="splits",
+                    what=what,
+                    sides=(first, name),
+                    found=(mine, theirs),
                 )
     return UNNAMED_DIVISION if table.origin.dataset_version and not table.origin.division else ""
 
 
 def require_sound_splits(splits: Splits) -> str:
-    """Refuse sides that don't belong together, and those that share pairs or questions which they must not share.
+    """Refuse splits that don't belong together, or have pairs or questions in common that they must not have.
 
     Returns:
-        As `require_one_making`.
+        A caveat, as `require_one_making`.
 
     Raises:
-        PipelineError: for the first thing found.
+        MismatchError: for the first problem.
     """
-    said = require_one_making(
+    caveat = require_one_making(
         {"the train split": splits.train, "the dev split": splits.dev, "the eval split": splits.eval}
     )
     division = splits.eval.origin.division
     shared = 0, ""
-    if division is None and said:
-        # Published splits have questions on both sides, and nobody knows whether this is one; but never pairs.
+    if division is None and caveat:
+        # This may be a published split, which has questions on both sides, but never pairs.
         shared = pairs_on_two_sides(splits)[0], "pairs"
     elif division and division.strategy in DISJOINT:
         shared = questions_on_two_sides(splits)[0], "questions"
     if shared[0]:
-        raise PipelineError(
-            f"{shared[0]:,} {shared[1]} stand on two of the three splits, so a model would be "
-            "measured on what it has learned",
+        raise MismatchError(
+            f"{shared[0]:,} {shared[1]} are in two of the three splits, so a model would be measured on what it has "
+            "learned",
             make_again="splits",
+            shared=shared[0],
+            what=shared[1],
         )
-    return said
+    return caveat
 
 
 def pairs_on_two_sides(splits: Splits) -> tuple[int, int]:
-    """(pairs that stand on two sides, all pairs): equal are those with the same id and the same ids of questions."""
+    """Count (pairs on two sides, all pairs). Pairs are equal if their ids and the ids of their questions are."""
     keys = [
         table.pairs[["pair_id", "question1_id", "question2_id"]].drop_duplicates()
         for table in (splits.train, splits.dev, splits.eval)
@@ -84,7 +89,7 @@ def pairs_on_two_sides(splits: Splits) -> tuple[int, int]:
 
 
 def questions_on_two_sides(splits: Splits) -> tuple[int, int]:
-    """(questions that stand on two sides, all questions of the sides)."""
+    """Count (questions on two sides, all questions)."""
     index = DistinctQuestions.of(splits.train.followed_by(splits.dev).followed_by(splits.eval))
     side = np.repeat([0, 1, 2], [len(splits.train), len(splits.dev), len(splits.eval)])
     stands_on = np.zeros((index.questions, 3), dtype=bool)

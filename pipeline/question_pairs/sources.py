@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import InputError
 from pipeline.core.foreign_text import without_credentials
 from pipeline.question_pairs.audit import (
     BEYOND_FRACTION,
@@ -41,36 +41,36 @@ SAMPLE = Path(__file__).with_name("sample.csv")
 they were made of wordings of one meaning with the same values filled in, so labels don't depend on how words look."""
 
 _ROUNDING = 1e-9
-_WITH_LABELS = "say in `labels` what your words mean, "
+_WITH_LABELS = "give the meanings of your words in `labels`, "
 _LONGEST_REASONS = 80
-"""Characters of a message after which further reasons are only counted."""
+"""Characters of a message after which further reasons are counted together."""
 
 
 @dataclass(frozen=True)
 class AuditedPairs:
-    """Question pairs and the account of all rows that their source had."""
+    """Question pairs, and what became of each row of their source."""
 
     table: PairTable
     audit: Audit
 
 
 def load_pairs(source: PairSource) -> PairTable:
-    """The pairs of `load_audited`, for those who don't look at the account."""
+    """Read the pairs of a source without their audit."""
     return load_audited(source).table
 
 
 def load_audited(source: PairSource) -> AuditedPairs:
-    """Read the pairs of a source; rows keep their order, and missing texts become empty strings.
+    """Read the pairs of a source. Rows keep their order, and missing texts become empty strings.
 
     Question ids come from the source when every row has them; otherwise distinct texts are numbered in order of
-    first appearance. Pairs without an id get their row number, rejected rows counted.
+    first appearance. Pairs without an id get their row number, which counts rejected rows.
 
-    The data version is the hash of the rows that are kept, so the same rows have the same version in whatever form
-    they come; a hub dataset's commit is in the origin.
+    The data version is the hash of the kept rows, so the same rows have the same version in any form. The commit of a
+    hub dataset is in the origin.
 
     Raises:
         PipelineError: when the source is missing, unreachable, unreadable or empty, lacks a column, has more broken
-            rows than `max_rejected_share`, or contradictory pairs where they shall fail; and as of `corrected`.
+            rows than `max_rejected_share`, or contradictory pairs with `contradictory_pairs: fail`; and as `corrected`.
     """
     deadline = Deadline(source.max_seconds)
     if source.source == "bundled_sample":
@@ -97,14 +97,14 @@ def load_audited(source: PairSource) -> AuditedPairs:
 
 
 def _reviewed(pairs: pa.Table, audit: Audit, source: PairSource, deadline: Deadline) -> tuple[pa.Table, Audit]:
-    """The pairs with corrected labels, where there are corrections."""
+    """Correct the labels, if there are corrections."""
     return corrected(pairs, audit, source, deadline) if source.corrections else (pairs, audit)
 
 
 def _read(
     files: Sequence[DataFile], name: str, source: PairSource, deadline: Deadline
 ) -> tuple[list[FormPairs], Audit]:
-    """The pairs of each file, rejected rows left out, and the account so far."""
+    """Read the pairs of each file without rejected rows, and the audit so far."""
     found = read_pair_files(files, name, source, deadline)
     parts, words = found.parts, LabelWords.of(source.labels)
     shown = files[0].name if len(files) == 1 else name
@@ -114,18 +114,21 @@ def _read(
     audit = _account(parts, facts)
     rejected = sum(audit.rejected.values())
     if rejected > source.max_rejected_share * audit.read:
-        raise PipelineError(
+        raise InputError(
             f"{shown}: {rejected:,} of {audit.read:,} rows are broken: {(reasons := _reasons(audit))}; correct them, "
             f"{_WITH_LABELS if UNKNOWN_LABEL in reasons else ''}or raise `max_rejected_share`, now "
-            f"{source.max_rejected_share:g}"
+            f"{source.max_rejected_share:g}",
+            path=shown,
+            rejected=dict(audit.rejected),
+            read=audit.read,
         )
     if not audit.kept:
-        raise PipelineError(f"{shown} has a header but no question pairs")
+        raise InputError(f"{shown} has a header but no question pairs", path=shown)
     return parts, audit
 
 
 def _reasons(audit: Audit) -> str:
-    """Why rows were rejected, the most frequent reason first and with an example; the account has all of them."""
+    """Why rows were rejected: the most frequent reason first, with an example."""
     (first, most), *others = sorted(audit.rejected.items(), key=lambda reason: -reason[1])
     shown = f"{most:,} with {first} ({audit.examples[first][0]})"
     for at, (reason, count) in enumerate(others):
@@ -136,7 +139,7 @@ def _reasons(audit: Audit) -> str:
 
 
 def _labels(parts: Sequence[FormPairs]) -> dict[str, int]:
-    """How many pairs have which label, in all files."""
+    """Number of pairs with each label, in all files."""
     counts: Counter[str] = Counter()
     for part in parts:
         counts.update(part.labels)
@@ -154,7 +157,7 @@ def _account(parts: Sequence[FormPairs], facts: Mapping[str, str | int]) -> Audi
 
 
 def _joined(parts: Sequence[FormPairs]) -> tuple[pa.Table, dict[str, pa.Array]]:
-    """One table of the parts, its rows numbered through all of them, and the ids that every row has."""
+    """Join the parts to one table with consecutive row numbers, and keep the ids that every row has."""
     offsets = np.cumsum([0] + [part.read for part in parts[:-1]])
     rows = [pc.add(part.pairs["row"], int(offset)) for part, offset in zip(parts, offsets, strict=True)]
     joined = pa.concat_tables(part.pairs for part in parts).drop_columns("row")
@@ -164,7 +167,7 @@ def _joined(parts: Sequence[FormPairs]) -> tuple[pa.Table, dict[str, pa.Array]]:
 
 
 def _missing_ids(parts: Sequence[FormPairs]) -> dict[str, str]:
-    """Why an id that some file has can't be used: the first file that lacks it, or has no number in some row."""
+    """For each id that can't be used the reason: a file lacks it, or has a row without a number."""
     reasons: dict[str, str] = {}
     for part in {name for some in parts for name in (*some.ids, *some.no_ids)}:
         lacking = next((some for some in parts if part not in some.ids), None)
@@ -181,9 +184,9 @@ def _curated(
     audit: Audit,
     source: PairSource,
 ) -> AuditedPairs:
-    """Take the share that is asked for, find what is said twice in it, drop what the settings say, and give ids where
-    the source has none, or `no_ids` or the rows say why they are none."""
-    # Rounded up, but for the noise of binary fractions: 0.07 of 100 pairs are 7.
+    """Take the requested fraction, find repeated and contradictory pairs, drop those that the settings drop, and number
+    pairs and questions where the source has no usable ids."""
+    # Rounded up, but not by the noise of binary fractions: 0.07 of 100 pairs are 7.
     used = math.ceil(source.fraction * len(pairs) - _ROUNDING)
     beyond = {BEYOND_FRACTION: len(pairs) - used} if source.fraction < 1 else {}
     pairs, ids = pairs.slice(0, used), {name: column.slice(0, used) for name, column in ids.items()}
@@ -232,7 +235,7 @@ def _curated(
 
 
 def _told_ids(has_ids: bool, reasons: Mapping[str, str]) -> dict[str, str]:
-    """Where the ids come from, and why those of the source were left out if it has some."""
+    """Where the ids come from, and why those of the source weren't used."""
     why = next((reasons[name] for name in QUESTION_IDS if name in reasons), None)
     told = {"question ids": "of the source" if has_ids else f"by text, as {why}" if why else "by text"}
     return told | ({"pair ids": f"by row, as {reasons['pair_id']}"} if "pair_id" in reasons else {})
@@ -241,12 +244,14 @@ def _told_ids(has_ids: bool, reasons: Mapping[str, str]) -> dict[str, str]:
 def _kept(
     found: Mapping[str, np.ndarray], examples: Mapping[str, tuple[str, ...]], origin: DataOrigin, source: PairSource
 ) -> tuple[np.ndarray, dict[str, int]]:
-    """Which pairs the settings keep, and how many they drop by reason; a pair is dropped for one reason only."""
+    """Which pairs the settings keep, and the number that they drop by reason. A pair is dropped for one reason only."""
     if source.contradictory_pairs == "fail" and CONTRADICTORY in examples:
-        raise PipelineError(
+        raise InputError(
             f"{origin.source}: {int(found[CONTRADICTORY].sum()):,} rows have the same two questions as another row and "
             f"the other label (the first: {examples[CONTRADICTORY][0]}): correct them, or set `contradictory_pairs` "
-            "to keep or drop"
+            "to keep or drop",
+            path=origin.source,
+            rows=int(found[CONTRADICTORY].sum()),
         )
     settings = {
         CONTRADICTORY: source.contradictory_pairs,
@@ -260,17 +265,23 @@ def _kept(
             dropped[kind] = count
             is_kept &= ~found[kind]
     if not is_kept.any():
-        raise PipelineError(f"{origin.source}: all {len(is_kept):,} pairs are dropped by the settings: keep some kind")
+        raise InputError(
+            f"{origin.source}: the settings drop all {len(is_kept):,} pairs: keep some kind",
+            path=origin.source,
+            dropped=dropped,
+        )
     return is_kept, dropped
 
 
 def source_fingerprint(source: PairSource, seconds: float) -> str | None:
-    """The commit of a hub dataset, or a hash of the names and bytes of files; with corrections, of theirs too.
+    """Identify the current state of a source without reading its pairs.
 
-    None for the bundled sample without corrections, which changes with the code only.
+    Returns:
+        The commit of a hub dataset, or a hash of the names and bytes of files, which covers corrections too. None for
+        the bundled sample without corrections, which never changes.
 
     Args:
-        seconds: how long a source behind a URL may take; a shorter `max_seconds` of the source counts.
+        seconds: the time for a source behind a URL, if its `max_seconds` isn't shorter.
 
     Raises:
         PipelineError: when the source is missing, unreachable, too slow, or larger than its `max_bytes`.

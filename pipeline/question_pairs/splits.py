@@ -1,18 +1,18 @@
-"""Cuts question pairs into training, dev and eval rows."""
+"""Divides question pairs into the train, dev and eval splits."""
 
 import hashlib
 
 import numpy as np
 import pandas as pd
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import InputError
 from pipeline.core.files import content_version
 from pipeline.question_pairs.options import SplitPlan
 from pipeline.question_pairs.questions import DistinctQuestions, question_components, question_key
 from pipeline.question_pairs.schema import Division, PairTable, Splits
 
 SIZE_TOLERANCE = 0.01
-"""A question-disjoint side may miss its target size by this share."""
+"""Share of its target size by which a question-disjoint side may be smaller."""
 
 OVERSIZED_SHARE = 0.02
 OVERSIZED_PAIRS = 50
@@ -22,30 +22,34 @@ Quora's release the largest are almost all duplicates, and one of them would shi
 _DRAWS = 100
 
 _RULES = 1
-"""Raised when the same plan divides the same pairs in another way than before."""
+"""Number of the rules of dividing: raise it when the same plan divides the same pairs differently."""
 
 
 def split_pairs(table: PairTable, plan: SplitPlan) -> Splits:
     """Divide the pairs by a plan.
 
-    Every row lands on one side, but for those that `train_limit` leaves out, and with `question_hash` those that would
-    carry a question from one side to another.
+    Every row is on one side, except those that `train_limit` leaves out, and with `question_hash` those that would put
+    a question on two sides.
 
     Raises:
-        PipelineError: when all pairs have one label, a side would be empty, or can't be filled to within 1 % of its
+        InputError: when all pairs have one label, or a side would be empty or can't be filled to within 1 % of its
             target size.
     """
     n_eval = _side_size(len(table), plan.eval_fraction, "eval_fraction")
     n_dev = _side_size(len(table) - n_eval, plan.dev_fraction, "dev_fraction") if plan.dev_fraction else 0
     if len(table) - n_eval - n_dev < 1:
-        raise PipelineError(
+        raise InputError(
             f"{len(table):,} pairs leave none to train on with eval_fraction {plan.eval_fraction} and dev_fraction "
-            f"{plan.dev_fraction}: lower the fractions or bring more pairs"
+            f"{plan.dev_fraction}: lower the fractions or add pairs",
+            pairs=len(table),
+            split="train",
         )
     if table.positive_rate in (0.0, 1.0):
-        raise PipelineError(
+        raise InputError(
             f"all {len(table):,} pairs of {table.origin.source} are {'' if table.positive_rate else 'not '}duplicates: "
-            "a model can't be measured on one class; bring pairs of both"
+            "a model can't be measured on one class; add pairs of the other",
+            pairs=len(table),
+            positive_rate=table.positive_rate,
         )
     notes: dict[str, int | float | str] = {}
     match plan.strategy:
@@ -70,8 +74,11 @@ def _side_size(n: int, fraction: float, name: str) -> int:
     # `train_test_split` rounds the test side up.
     size = int(np.ceil(n * fraction))
     if not 0 < size < n:
-        raise PipelineError(
-            f"{n:,} pairs can't be divided with {name} {fraction}: one side would have none; bring more pairs"
+        raise InputError(
+            f"{n:,} pairs can't be divided with {name} {fraction}: one side would have none; add pairs",
+            pairs=n,
+            setting=name,
+            fraction=fraction,
         )
     return size
 
@@ -107,7 +114,7 @@ def _disjoint_rows(
     of_row = side[component]
     rows = {name: generator.permutation(np.flatnonzero(of_row == i)) for i, name in enumerate(("train", "eval", "dev"))}
     if not len(rows["train"]):
-        raise PipelineError("no pairs are left to train on: lower eval_fraction or dev_fraction")
+        raise InputError("no pairs are left to train on: lower eval_fraction or dev_fraction", split="train")
     notes: dict[str, int | float | str] = {
         "question components": len(sizes),
         "largest component (pairs)": int(sizes.max()),
@@ -122,8 +129,8 @@ def _fill(sizes: np.ndarray, target: int, generator: np.random.Generator, name: 
 
     Every size class gives its share (systematic sampling over the components in order of size, shuffled within a
     size): large components are mostly duplicates, and a plain draw that misses them shifts the positive rate.
-    The smallest beyond the target are put back, and what is missing is filled with the largest component that
-    fits, until none does. Where that misses the tolerance, another sample is drawn.
+    The smallest beyond the target are put back, and the gap is filled with the largest component that fits, until
+    none does. If the result is outside of the tolerance, another sample is drawn.
     """
     best = 0
     share = target / max(int(sizes.sum()), 1)
@@ -146,20 +153,23 @@ def _fill(sizes: np.ndarray, target: int, generator: np.random.Generator, name: 
         if missing <= SIZE_TOLERANCE * target:
             return np.array(picked, dtype=np.int64)
         best = max(best, target - missing)
-    raise PipelineError(
+    raise InputError(
         f"the {name} split can't be filled with whole question components: {best:,} of {target:,} pairs is the closest "
-        f"in {_DRAWS} draws; too many pairs hang together, so choose another {name}_fraction or strategy 'reference'"
+        f"in {_DRAWS} draws; too many pairs share questions, so choose another {name}_fraction or strategy 'reference'",
+        split=name,
+        pairs=best,
+        target=target,
     )
 
 
 def _hashed_rows(table: PairTable, plan: SplitPlan) -> tuple[dict[str, np.ndarray], dict[str, int | float | str]]:
-    """Sides that stay put while the data grow, in whatever order its rows come.
+    """Divide so that pairs stay on their sides as the data grow, in any order of rows.
 
-    A question's text and the seed make a number between 0 and 1. A pair is an eval pair if the smaller of its two
-    numbers lies below a bound, which gives every pair the same chance to be one, and no other pair has a say in it.
-    Of the others, those below a second bound are dev pairs, and the rest are for training; but a pair with a question
-    that an eval pair has is left out, and so is a training pair with one that a dev pair might have. So a pair that was
-    held out stays held out, or is left out, whatever pairs come later.
+    A question's text and the seed are hashed to a number between 0 and 1. A pair is an eval pair if the smaller of its
+    two numbers is below a bound, so every pair has the same chance, independent of all others. Of the others, those
+    below a second bound are dev pairs, and the rest are for training. But a pair that has a question in common with an
+    eval pair is left out, and so is a training pair that might have one in common with a dev pair. So a pair that was
+    held out is never trained on, whatever pairs are added later.
 
     Deciding whole components of questions in this way, by their smallest number, would put the large ones into the
     eval split: of 53,195 Quora pairs 20 % instead of 10 %, of which 63 % are duplicates instead of 43 %, and more with
@@ -171,23 +181,25 @@ def _hashed_rows(table: PairTable, plan: SplitPlan) -> tuple[dict[str, np.ndarra
     first, second = of_text[index.first], of_text[index.second]
     smaller = np.minimum(first, second)
     is_eval = smaller < 1 - np.sqrt(1 - plan.eval_fraction)
-    # Of the pairs that are no eval pairs, by the same rule.
+    # The same rule for the pairs that aren't eval pairs.
     is_held = smaller < 1 - np.sqrt((1 - plan.eval_fraction) * (1 - plan.dev_fraction))
     questions = [index.first_question, index.second_question]
-    # A source may give one id to two texts: then they are one question.
+    # Two texts with the same id are one question.
     ids = np.split(pd.factorize(pd.concat([pairs["question1_id"], pairs["question2_id"]]))[0], 2)
     near_eval, near_held = (_shares(is_some, questions) | _shares(is_some, ids) for is_some in (is_eval, is_held))
     sides = {"train": ~is_held & ~near_held, "dev": is_held & ~is_eval & ~near_eval, "eval": is_eval}
     for name, is_in in sides.items():
         if not is_in.any() and (name != "dev" or plan.dev_fraction):
-            raise PipelineError(
-                f"of {len(table):,} pairs none is in the {name} split with strategy 'question_hash': bring more pairs, "
-                "or change eval_fraction or dev_fraction"
+            raise InputError(
+                f"of {len(table):,} pairs none is in the {name} split with strategy 'question_hash': add pairs, or "
+                "change eval_fraction or dev_fraction",
+                split=name,
+                pairs=len(table),
             )
-    # A shuffle that new pairs don't change.
+    # A shuffle that doesn't change when pairs are added.
     order = np.argsort((first + second) % 1.0, kind="stable")
     left_out = int((~(sides["train"] | sides["dev"] | sides["eval"])).sum())
-    notes: dict[str, int | float | str] = {"pairs left out, which would carry a question to another side": left_out}
+    notes: dict[str, int | float | str] = {"pairs left out, which would put a question on two sides": left_out}
     return {name: order[is_in[order]] for name, is_in in sides.items()}, notes
 
 
@@ -197,7 +209,7 @@ def _between_0_and_1(question: str, seed: int) -> float:
 
 
 def _shares(is_some: np.ndarray, questions: list[np.ndarray]) -> np.ndarray:
-    """Which pairs have a question that one of some pairs has: bool of shape (pairs,).
+    """Which pairs have a question in common with any of the given pairs: bool of shape (pairs,).
 
     Args:
         is_some: bool of shape (pairs,).

@@ -1,4 +1,4 @@
-"""Every environment variable: they choose *where* things are, config files choose *what* is done.
+"""The environment variables: they choose *where* things are, config files choose *what* is done.
 
 A compute backend defines its own variables, which are listed here too.
 """
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.compute.base import Variable
 from pipeline.compute.choice import backends
-from pipeline.core.errors import PipelineError, excerpt, reason_of
+from pipeline.core.errors import NotInstalledError, PipelineError, SettingError, excerpt, reason_of
 from pipeline.core.files import PROJECT_ROOT
 from pipeline.core.foreign_text import has_password, without_credentials
 from pipeline.core.store import VersionStore
@@ -37,18 +37,18 @@ _OWN = (
     Variable(
         "PIPELINE_NOTIFY",
         "nobody",
-        "who is told of failed runs and refused models: the URL of a chat's webhook, or `mailto:` and addresses",
+        "who is notified of failed runs and refused models: the URL of a chat's webhook, or `mailto:` and addresses",
     ),
     Variable(
         "PIPELINE_SMTP",
         "`smtp://localhost`",
-        "the server that takes mail: `smtp://user:password@host:587`, or `smtps://…`",
+        "mail server: `smtp://user:password@host:587`, or `smtps://…`",
     ),
-    Variable("PIPELINE_UI_URL", "none", "where the UI is reached: messages link to the run there"),
+    Variable("PIPELINE_UI_URL", "none", "URL of the UI, for links to runs in messages"),
     Variable(
         "PIPELINE_SERVE_TOKEN",
         "none",
-        "secret that requests to the service must bear; needed where `serve` is reached from other machines",
+        "secret of requests to the service; required if `serve` accepts requests from other machines",
     ),
 )
 
@@ -60,37 +60,39 @@ _OTHERS = (
 
 
 def variables() -> list[Variable]:
-    """Every variable that a user may set, those of all places to compute included."""
-    return [*_OWN, *(variable for place in backends() for variable in place.variables), *_OTHERS]
+    """All variables that a user may set, including those of all compute backends."""
+    return [*_OWN, *(variable for backend in backends() for variable in backend.variables), *_OTHERS]
 
 
 def home() -> str:
     """The folder or URL that holds the values of all assets.
 
     Raises:
-        PipelineError: when the variable names no place that there can be.
+        SettingError: when the variable names no possible location.
     """
-    return _place("PIPELINE_HOME", os.environ.get("PIPELINE_HOME")) or str(PROJECT_ROOT / ".pipeline")
+    return _location("PIPELINE_HOME", os.environ.get("PIPELINE_HOME")) or str(PROJECT_ROOT / ".pipeline")
 
 
 def runs_folder() -> Path:
     """The folder on this machine in which run folders are made.
 
     Raises:
-        PipelineError: for a URL, as training writes checkpoints on a disk, and for what is no folder.
+        SettingError: for a URL, as training writes checkpoints to a disk, and for an impossible folder.
     """
-    chosen = _place("PIPELINE_RUNS_FOLDER", os.environ.get("PIPELINE_RUNS_FOLDER"))
+    chosen = _location("PIPELINE_RUNS_FOLDER", os.environ.get("PIPELINE_RUNS_FOLDER"))
     folder = chosen or f"{home().rstrip('/')}/runs"
     path = VersionStore(folder).root
     if not isinstance(path, Path):
-        raise PipelineError(
-            f"run folders can't be made in {folder}: set PIPELINE_RUNS_FOLDER to a folder on this machine"
+        raise SettingError(
+            f"run folders can't be made in {folder}: set PIPELINE_RUNS_FOLDER to a folder on this machine",
+            variable="PIPELINE_RUNS_FOLDER",
+            location=folder,
         )
     return path
 
 
 def folders() -> list[Path]:
-    """The folders on this machine that commands write to, as far as the variables name any."""
+    """The folders on this machine that commands write to."""
     found = [Path(tempfile.gettempdir())]
     with suppress(PipelineError):
         found.append(runs_folder())
@@ -100,51 +102,59 @@ def folders() -> list[Path]:
     return found + [Path(own) for own in [dagster_home()] if own]
 
 
-def _place(variable: str, value: str | None) -> str | None:
-    """The folder or URL that a variable names; None where it is not set, or empty.
+def _location(variable: str, value: str | None) -> str | None:
+    """The folder or URL that a variable names, or None if it is unset or empty.
 
     Raises:
-        PipelineError: for a blank, the home of an unknown user, a scheme that nothing here reads, or a password.
+        SettingError: for a blank, the home of an unknown user, an unknown scheme, or a password.
+        NotInstalledError: for a URL whose file system is not installed.
     """
     if not value:
         return None
     shown = f"{variable} is {excerpt(without_credentials(value))}"
     if not value.strip():
-        raise PipelineError(f"{shown}, which is blank: name a folder or an fsspec URL, or unset it")
+        raise SettingError(f"{shown}, which is blank: name a folder or an fsspec URL, or unset it", variable=variable)
     if has_password(value):
-        raise PipelineError(
-            f"{shown} and a password, which Dagster would record: leave it out, and set FSSPEC_<PROTOCOL>_PASSWORD"
+        raise SettingError(
+            f"{shown} and a password, which Dagster would record: leave it out, and set FSSPEC_<PROTOCOL>_PASSWORD",
+            variable=variable,
         )
     if "://" in value or "::" in value:
         for link in value.split("::"):
-            _require_file_system(link.partition("://")[0], shown)
+            _require_file_system(link.partition("://")[0], variable, shown)
         return value
     try:
         Path(value).expanduser()
     except RuntimeError:
-        raise PipelineError(f"{shown}, but there is no such user: name a folder by its whole path") from None
+        raise SettingError(
+            f"{shown}, but there is no such user: name a folder by its whole path", variable=variable
+        ) from None
     return value
 
 
-def _require_file_system(scheme: str, shown: str) -> None:
-    # Costs more than all else here, and few homes are URLs.
+def _require_file_system(scheme: str, variable: str, shown: str) -> None:
+    # Slow to import, and few homes are URLs.
     from fsspec.registry import get_filesystem_class
 
     try:
         get_filesystem_class(scheme)
     except ImportError as error:
-        raise PipelineError(f"{shown}, whose file system is not installed: {reason_of(error)}") from None
+        raise NotInstalledError(
+            f"{shown}, whose file system is not installed: {reason_of(error)}", variable=variable
+        ) from None
     except ValueError:
-        raise PipelineError(
-            f"{shown}, but nothing here reads {scheme}://: name a folder, or a URL that fsspec knows, such as s3://"
+        raise SettingError(
+            f"{shown}, but nothing here reads {scheme}://: name a folder, or a URL that fsspec knows, such as s3://",
+            variable=variable,
+            scheme=scheme,
         ) from None
 
 
 def vectors_folder() -> Path:
-    """The folder on this machine that keeps the vectors of texts.
+    """The folder on this machine that stores the vectors of texts.
 
     Raises:
-        PipelineError: when neither home nor run folders are on this machine: vectors are mapped into memory.
+        SettingError: when neither home nor run folders are on this machine, as vectors are mapped into memory.
     """
     path = VersionStore(home()).root
     return (path if isinstance(path, Path) else runs_folder()) / "vectors"
@@ -167,14 +177,14 @@ def retrain_cron() -> str:
 
 
 def recipient() -> "Recipient | None":
-    """Who is told of failed runs and refused models; None where nobody is.
+    """Who is notified of failed runs and refused models, if anybody.
 
     Raises:
-        PipelineError: when a variable names no webhook, address or mail server; it shows no value, as they are secret.
+        PipelineError: when a variable names no webhook, address or mail server. It shows no value, as they are secret.
     """
     if not (target := os.environ.get("PIPELINE_NOTIFY")):
         return None
-    # Nobody else needs clients for the web and for mail.
+    # Imports clients for the web and for mail, which nothing else needs.
     from pipeline.core import notices
 
     server = os.environ.get("PIPELINE_SMTP") or "smtp://localhost"
@@ -182,36 +192,37 @@ def recipient() -> "Recipient | None":
 
 
 def run_page(run_id: str) -> str:
-    """The page of a run in the UI, where it is known where that is; else which run it is."""
+    """The page of a run in the UI if its URL is known, else the name of the run."""
     url = os.environ.get("PIPELINE_UI_URL")
     return f"{url.rstrip('/')}/runs/{run_id}" if url else f"Run {run_id}"
 
 
 def serve_token() -> str | None:
-    """The secret that requests to the service must bear; None where they need none.
+    """The secret that requests to the service need, if any.
 
     Raises:
-        PipelineError: for one that no header can hold; it isn't shown.
+        SettingError: for one that a header can't contain. It isn't shown.
     """
     token = os.environ.get("PIPELINE_SERVE_TOKEN")
     if token and not (token.isascii() and token.isprintable() and " " not in token):
-        raise PipelineError(
-            "PIPELINE_SERVE_TOKEN can't be sent in a header: use printable ASCII without blanks, such as what `openssl "
-            "rand -hex 32` gives"
+        raise SettingError(
+            "PIPELINE_SERVE_TOKEN can't be sent in a header: use printable ASCII without blanks, such as the output of "
+            "`openssl rand -hex 32`",
+            variable="PIPELINE_SERVE_TOKEN",
         )
     return token or None
 
 
 def service_folder() -> Path:
-    """The folder on this machine that keeps the journal of the service.
+    """The folder on this machine that stores the journal of the service.
 
     Raises:
-        PipelineError: when neither home nor run folders are on this machine.
+        SettingError: when neither home nor run folders are on this machine.
     """
     path = VersionStore(home()).root
     return (path if isinstance(path, Path) else runs_folder()) / "service"
 
 
 def dagster_home() -> str | None:
-    """The folder of Dagster's own history of runs; None where runs leave none."""
+    """The folder of Dagster's own history of runs, or None if runs aren't recorded."""
     return os.environ.get("DAGSTER_HOME")

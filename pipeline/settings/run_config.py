@@ -7,7 +7,7 @@ The same file serves every command, `dagster asset materialize --config`, the jo
         config:
           <setting>: <value>
 
-`config` prints one with every setting, explained. Which steps there are is said by whoever reads a file.
+`python -m pipeline config` prints one with every setting, explained. The caller names the steps.
 """
 
 import difflib
@@ -20,7 +20,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from pipeline.compute.base import Variable
-from pipeline.core.errors import PipelineError, SettingError, excerpt
+from pipeline.core.errors import InputError, SettingError, excerpt
 from pipeline.core.files import PROJECT_ROOT
 from pipeline.core.values import Settings
 from pipeline.settings.yaml_text import config_text, load_yaml, load_yaml_texts
@@ -28,23 +28,23 @@ from pipeline.settings.yaml_text import config_text, load_yaml, load_yaml_texts
 SettingsT = TypeVar("SettingsT", bound=BaseModel)
 
 _LIKENESS = 0.5
-"""Of a name to the one that may be meant, between 0 and 1."""
+"""Similarity of a name to the one that may be meant, between 0 and 1."""
 
 _MOST_CHARACTERS = 240
-"""Of all problems in one line: further ones are counted."""
+"""Length of all problems in one line. Further ones are counted."""
 
 StepSettings = Mapping[str, type[BaseModel]]
-"""The steps that have settings, and the class of each."""
+"""The class of the settings of each step."""
 
 
 class RunSettings:
-    """The settings of every step, complete and checked."""
+    """The complete, checked settings of all steps."""
 
     def __init__(self, classes: StepSettings, given: Mapping[str, Mapping[str, Any]]) -> None:
-        """Check the given settings; what is left out takes its default.
+        """Check the given settings. Those left out take their defaults.
 
         Raises:
-            PipelineError: for an unknown step or setting, or a value out of its range: as many as one line holds.
+            SettingError: for an unknown step or setting, or a value out of range; as many as fit in one line.
         """
         problems = [
             f"there is no step {excerpt(step)}; {_nearest(step, classes, 'steps')}"
@@ -61,7 +61,7 @@ class RunSettings:
             except ValidationError as error:
                 problems += _problems(step, cls, error, classes)
         if problems:
-            raise PipelineError(_in_one_line(problems))
+            raise SettingError(_in_one_line(problems), problems=problems)
 
     def of(self, step: str, cls: type[SettingsT]) -> SettingsT:
         """The settings of one step, as its class."""
@@ -71,19 +71,19 @@ class RunSettings:
         return settings
 
     def run_config(self, steps: Collection[str] | None = None) -> dict[str, Any]:
-        """Dagster's run config for these steps (by default all), with every value written out."""
+        """Dagster's run config of these steps (by default all), with every value written out."""
         chosen = self._settings if steps is None else steps
         return {"ops": {step: {"config": self._settings[step].model_dump()} for step in chosen}}
 
     def explained(self, variables: Sequence[Variable] = ()) -> str:
-        """The run config of all steps as YAML, with what each setting means, allows and is by default above it.
+        """The run config of all steps as YAML, with a comment on each setting: meaning, allowed values and default.
 
         Args:
-            variables: the environment variables, which are explained above the settings.
+            variables: environment variables to explain above the settings.
         """
         lines = ["# Environment variables choose where things are:", *_explained(variables), ""] if variables else []
         lines += [
-            "# Every setting of every step. Leave out what you don't change: it takes its default.",
+            "# All settings of all steps. Leave out those that you don't change: they take their defaults.",
             "ops:",
         ]
         for step, settings in self._settings.items():
@@ -116,12 +116,12 @@ def _explained(variables: Sequence[Variable]) -> list[str]:
 
 
 def settings_page(classes: StepSettings, variables: Sequence[Variable]) -> str:
-    """Every environment variable and every setting as a page of Markdown: what it means, allows and is by default."""
+    """All environment variables and settings as a page of Markdown: meaning, allowed values and default."""
     lines = [
         "# Settings",
         "",
-        "Every environment variable (they choose *where*) and every setting of every step (they choose *what*). Made",
-        "from the code by `python -m pipeline config --markdown`; a test compares the two.",
+        "Environment variables choose *where* things are, settings choose *what* is done. Generated from the code by",
+        "`python -m pipeline config --markdown`.",
         "",
         "## Environment variables",
         "",
@@ -131,7 +131,7 @@ def settings_page(classes: StepSettings, variables: Sequence[Variable]) -> str:
         "",
         "## Steps",
         "",
-        "As config files, `--set step.setting=value` and the Launchpad take them.",
+        "Set them in a config file, with `--set step.setting=value`, or in the Launchpad.",
     ]
     for step, cls in classes.items():
         properties = cls.model_json_schema()["properties"]
@@ -150,10 +150,11 @@ def read_settings(
     overrides: Sequence[str] = (),
     values: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> RunSettings:
-    """Read a config file and apply overrides such as `step.setting=3`, then values that need no reading.
+    """Read a config file, apply overrides such as `step.setting=3`, then typed values.
 
     Raises:
-        PipelineError: when the file is missing or no run config, or a setting is refused.
+        PipelineError: when the file is missing or no run config.
+        SettingError: when a setting is refused.
     """
     read = _read(path) if path else {}
     steps = {step: _with_current_names(step, given, classes) for step, given in read.items()}
@@ -162,9 +163,10 @@ def read_settings(
         step, dot, name = target.partition(".")
         if not (equals and dot and name):
             meant = [f"{place}={text}" for place in _places(target, classes)] if equals else []
-            raise PipelineError(
+            raise SettingError(
                 f"{excerpt(override)} sets nothing: write step.setting=value, such as --set "
-                f"{excerpt(meant[0])[1:-1] if meant else _example(classes)}"
+                f"{excerpt(meant[0])[1:-1] if meant else _example(classes)}",
+                override=override,
             )
         typed = {name: _typed(text, classes.get(step), name, target)}
         steps[step] = {**steps.get(step, {}), **_with_current_names(step, typed, classes)}
@@ -203,10 +205,10 @@ _NULLS = ("", "null", "~")
 
 
 def _typed(text: str, cls: type[BaseModel] | None, name: str, target: str) -> Any:
-    """The value that a text stands for, by the type of its setting.
+    """Convert a text by the type of its setting.
 
-    A text is taken as it was typed, and an empty one means none where the setting may be empty. Mappings and lists are
-    YAML whose scalars are texts. All else pydantic reads.
+    A text stays as it was typed, but an empty one means none if the setting may be empty. Mappings and lists are YAML
+    whose scalars are texts. pydantic converts the rest.
     """
     if cls is not None and issubclass(cls, Settings) and name in cls.renamed:
         name = cls.renamed[name].name
@@ -228,10 +230,12 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def _only(value: Any, key: str, path: Path) -> Any:
-    """What stands under the one key that a mapping may have; None where it has none."""
+    """The value of the only key that a mapping may have, or None."""
     mapping = _mapping(value, path)
     if surplus := [str(name) for name in mapping if name != key]:
-        raise PipelineError(f"{path}: {excerpt(surplus[0])} stands where only `{key}:` may; write {_SHAPE}")
+        raise InputError(
+            f"{path}: {excerpt(surplus[0])} is in the place of `{key}:`; write {_SHAPE}", path=path, found=surplus[0]
+        )
     return mapping.get(key)
 
 
@@ -239,8 +243,10 @@ def _mapping(value: Any, path: Path) -> dict[Any, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise PipelineError(
-            f"{path} is no run config: {excerpt(str(value))} stands where settings belong; write {_SHAPE}"
+        raise InputError(
+            f"{path} is no run config: {excerpt(str(value))} is in the place of settings; write {_SHAPE}",
+            path=path,
+            found=value,
         )
     return value
 
@@ -268,13 +274,13 @@ def _yaml(value: Any) -> str:
 
 
 def problems_in_one_line(step: str, cls: type[BaseModel], error: ValidationError) -> str:
-    """What is wrong with the settings of one step, as `RunSettings` says it."""
+    """The problems with the settings of one step, in the words of `RunSettings`."""
     return _in_one_line(_problems(step, cls, error, {step: cls}))
 
 
 def _in_one_line(problems: Sequence[str]) -> str:
-    """The first problem, further ones as long as the line stays short, and how many more there are."""
-    # A value that fits none of several types is reported once for each.
+    """The first problems, as many as a short line holds, and the number of further ones."""
+    # pydantic reports a value that fits none of several types once for each type.
     problems = list(dict.fromkeys(problems))
     shown = problems[0]
     for at, problem in enumerate(problems[1:], start=1):
@@ -285,14 +291,14 @@ def _in_one_line(problems: Sequence[str]) -> str:
 
 
 def _places(name: str, classes: StepSettings) -> list[str]:
-    """The settings of this name, as `step.setting`; those of the nearest name where there is none."""
+    """The settings with this name, or else with the most similar one, as `step.setting`."""
     names = {setting for cls in classes.values() for setting in cls.model_fields}
     wanted = [name] if name in names else difflib.get_close_matches(name, names, n=1, cutoff=_LIKENESS)
     return [f"{step}.{setting}" for setting in wanted for step, cls in classes.items() if setting in cls.model_fields]
 
 
 def _nearest(name: str, known: Iterable[str], what: str) -> str:
-    """What a person may have meant, and where all names are."""
+    """A suggestion of similar names, and the command that lists all."""
     return _meant(difflib.get_close_matches(name, known, n=2, cutoff=_LIKENESS), what)
 
 
@@ -308,7 +314,7 @@ def _problems(step: str, cls: type[BaseModel], error: ValidationError, classes: 
 def _problem(step: str, cls: type[BaseModel], detail: dict[str, Any], classes: StepSettings) -> str:
     name = str(detail["loc"][0]) if detail["loc"] else ""
     if detail["type"] == "extra_forbidden":
-        # A setting of that very name, of another step, is nearer than one of a similar name.
+        # A setting of another step with the same name is a better suggestion than one with a similar name.
         others = [place for place in _places(name, classes) if place.endswith(f".{name}")]
         advice = _meant(others[:2], "settings") if others else _nearest(name, cls.model_fields, "settings")
         return f"{step} has no setting {excerpt(name)}; {advice}"
@@ -324,7 +330,7 @@ def _problem(step: str, cls: type[BaseModel], detail: dict[str, Any], classes: S
 
 
 def _allowed(schema: dict[str, Any]) -> str:
-    """What a JSON schema allows, in words."""
+    """The allowed values of a JSON schema in words."""
     if "anyOf" in schema:
         return " or ".join(_allowed(option) for option in schema["anyOf"])
     if "enum" in schema or "const" in schema:

@@ -1,4 +1,4 @@
-"""Reads YAML that somebody wrote, within limits on bytes, depth and values that are counted before any is built."""
+"""Reads YAML of users, within limits on bytes, depth and values that are checked before anything is built."""
 
 import stat
 from pathlib import Path
@@ -6,19 +6,19 @@ from typing import Any
 
 import yaml
 
-from pipeline.core.errors import PipelineError, reason_of
+from pipeline.core.errors import InputError, NotFoundError, reason_of
 
 _MOST_BYTES = 1 << 20
 _MOST_LEVELS = 20
 _MOST_NODES = 100_000
-"""Values of a document, each alias counted as all that it stands for."""
+"""Values of a document. An alias counts as all values of its anchor."""
 
 _SAFE_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The one in C, where PyYAML was built with it: the definitions read two config files each time they load."""
+"""The loader in C, if PyYAML has it: the definitions read two config files each time they load."""
 
 
 class _Loader(_SAFE_LOADER):
-    """Takes the keys of mappings as they are written: to YAML 1.1 a label `yes` or `no` would be a boolean."""
+    """Reads keys of mappings as texts: in YAML 1.1 a label `yes` or `no` would be a boolean."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """See `yaml.constructor.SafeConstructor`."""
@@ -33,35 +33,38 @@ class _Loader(_SAFE_LOADER):
 _TEXT_LOADER: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 _LOADER_ERRORS = (yaml.YAMLError, ValueError, OverflowError, TypeError, RecursionError)
-"""What a loader raises: dates and numbers that there aren't come as plain errors."""
+"""What a loader raises. Impossible dates and numbers are plain errors."""
 
 
 def config_text(path: Path) -> str:
-    """The text of a config file of at most 1 MiB.
+    """Read the text of a config file of at most 1 MiB.
 
     Raises:
-        PipelineError: when it is missing, no regular file (a pipe would be waited for), too large or no UTF-8.
+        NotFoundError: when it is missing.
+        InputError: when it is no regular file (a read of a pipe would wait), too large or no UTF-8.
     """
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
-            raise PipelineError(f"the config {path} is a folder: name a file in it, such as {_example(path)}")
+            raise InputError(f"the config {path} is a folder: name a file in it, such as {_example(path)}", path=path)
         if not stat.S_ISREG(mode):
-            raise PipelineError(f"the config {path} is a pipe or a device: write it into a file and name that")
+            raise InputError(f"the config {path} is a pipe or a device: write it to a file and name that", path=path)
         with path.open("rb") as file:
             content = file.read(_MOST_BYTES + 1)
     except FileNotFoundError:
-        raise PipelineError(f"no config file at {path.absolute()}; the project's own are in configs/") from None
+        raise NotFoundError(
+            f"no config file at {path.absolute()}; the project's own are in configs/", path=path.absolute()
+        ) from None
     except (OSError, ValueError) as error:
-        raise PipelineError(f"can't read the config file {path}: {reason_of(error)}") from error
+        raise InputError(f"can't read the config file {path}: {reason_of(error)}", path=path) from error
     if len(content) > _MOST_BYTES:
-        raise PipelineError(f"{path} has more than {_MOST_BYTES:,} bytes: a config has a few thousand at most")
+        raise InputError(f"{path} has more than {_MOST_BYTES:,} bytes: a config has a few thousand at most", path=path)
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        raise PipelineError(
-            f"can't read the config file {path}: line {line:,} is no UTF-8: save it as UTF-8"
+        raise InputError(
+            f"can't read the config file {path}: line {line:,} is no UTF-8: save it as UTF-8", path=path, line=line
         ) from error
 
 
@@ -70,19 +73,19 @@ def _example(folder: Path) -> str:
 
 
 def load_yaml(text: str, what: str) -> Any:
-    """The value of a YAML document: keys as texts, and numbers, booleans and dates by YAML's own rules.
+    """Load a YAML document: keys as texts, and numbers, booleans and dates by YAML's own rules.
 
     Args:
-        what: how messages call the text.
+        what: the name of the text in messages.
 
     Raises:
-        PipelineError: when it is no YAML, or goes beyond a limit.
+        InputError: when it is no YAML, or exceeds a limit.
     """
     return _loaded(text, what, _Loader)
 
 
 def load_yaml_texts(text: str, what: str) -> Any:
-    """As `load_yaml`, with every scalar as the text that stands there."""
+    """Load a YAML document as `load_yaml` does, but every scalar as text."""
     return _loaded(text, what, _TEXT_LOADER)
 
 
@@ -91,7 +94,7 @@ def _loaded(text: str, what: str, loader: Any) -> Any:
         _check_size(text, what, loader)
         return yaml.load(text, Loader=loader)
     except _LOADER_ERRORS as error:
-        raise PipelineError(f"can't read {what}: {reason_of(error)}") from error
+        raise InputError(f"can't read {what}: {reason_of(error)}", what=what) from error
 
 
 def _check_size(text: str, what: str, loader: Any) -> None:
@@ -116,8 +119,10 @@ def _check_size(text: str, what: str, loader: Any) -> None:
             if anchor is not None:
                 sizes[anchor] = total - before
         if level > _MOST_LEVELS:
-            raise PipelineError(f"{what} is nested more than {_MOST_LEVELS} levels deep: a config has four or five")
+            raise InputError(
+                f"{what} is nested more than {_MOST_LEVELS} levels deep: a config has four or five", what=what
+            )
         if total > _MOST_NODES:
-            raise PipelineError(
-                f"{what} holds more than {_MOST_NODES:,} values, with what its aliases stand for: it is no config"
+            raise InputError(
+                f"{what} holds more than {_MOST_NODES:,} values, including those of aliases: it is no config", what=what
             )

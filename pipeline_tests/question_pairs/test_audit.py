@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import InputError
 from pipeline.core.tables import terminal_lines
 from pipeline.question_pairs.audit import repetitions
 from pipeline.question_pairs.options import PairSource
@@ -119,8 +119,9 @@ def test_a_fraction_of_the_bundled_sample_is_its_head() -> None:
 
 
 def test_contradictory_pairs_can_fail(tmp_path: Path) -> None:
-    with pytest.raises(PipelineError, match="2 rows have the same two questions as another row and the other label"):
+    with pytest.raises(InputError) as caught:
         audited(tmp_path, TWICE, contradictory_pairs="fail")
+    assert caught.value.values["rows"] == 2
     assert audited(tmp_path, "a,b,1\n", contradictory_pairs="fail").audit.kept == 1
 
 
@@ -148,13 +149,17 @@ def test_more_broken_rows_than_the_share_are_refused_by_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(PipelineError) as caught:
+    with pytest.raises(InputError) as caught:
         audited(Path(), BROKEN, max_rejected_share=share)
-    assert str(caught.value) == (
-        "pairs.csv: 5 of 10 rows are broken: 2 with unknown label (data row 3: '2'), 1 with another number of fields "
-        "than the header, 2 for other reasons; correct them, say in `labels` what your words mean, or raise "
-        f"`max_rejected_share`, now {share:g}"
-    )
+    rejected = {
+        "another number of fields than the header": 1,
+        "missing label": 1,
+        "unknown label": 2,
+        "NUL byte in a question": 1,
+    }
+    assert caught.value.values == {"path": "pairs.csv", "rejected": rejected, "read": 10}
+    assert "2 with unknown label (data row 3: '2')" in str(caught.value)
+    assert f"now {share:g}" in str(caught.value)
 
 
 def test_rows_keep_their_numbers_when_others_are_rejected(tmp_path: Path) -> None:
@@ -171,8 +176,9 @@ def test_ids_of_rejected_rows_need_not_be_numbers(tmp_path: Path) -> None:
 
 
 def test_settings_that_drop_everything_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(PipelineError, match="all 2 pairs are dropped"):
+    with pytest.raises(InputError) as caught:
         audited(tmp_path, "a,b,1\nb,a,0\n", contradictory_pairs="drop")
+    assert caught.value.values["dropped"] == {"contradictory": 2}
 
 
 def test_the_bundled_sample_is_accounted_for() -> None:

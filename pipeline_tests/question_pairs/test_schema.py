@@ -13,7 +13,7 @@ from effort import tries
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import DamagedError
 from pipeline.core.files import VERSION_LENGTH
 from pipeline.question_pairs.schema import PAIR_SCHEMA, DataOrigin, PairTable, ids_by_text, table_version
 
@@ -211,9 +211,10 @@ def test_the_arrow_table_has_the_schema() -> None:
 def test_a_table_of_something_else_is_refused(rename: bool) -> None:
     table = table_of(EXAMPLE).to_arrow()
     foreign = table.rename_columns([f"c{at}" for at in range(6)]) if rename else table.replace_schema_metadata(None)
-    with pytest.raises(PipelineError, match="read the question pairs again") as caught:
+    with pytest.raises(DamagedError) as caught:
         PairTable.from_arrow(foreign)
-    assert foreign.schema.names[0] in str(caught.value)
+    assert caught.value.make_again == "pairs"
+    assert caught.value.values == {"columns": foreign.schema.names}
 
 
 @settings(derandomize=True, deadline=None, max_examples=tries(60))

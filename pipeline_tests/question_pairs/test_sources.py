@@ -213,8 +213,8 @@ def test_rows_with_labels_of_ones_own_are_found_inside_of_a_text(tmp_path: Path)
 @pytest.mark.parametrize(
     ("labels", "said"),
     [
-        ({"same": 2}, "'same' is 2: say 1 for duplicate, or 0 for not duplicate"),
-        ({"Same": 1, "same ": 0}, "'same ' stands there twice"),
+        ({"same": 2}, "'same' is 2"),
+        ({"Same": 1, "same ": 0}, "'same ' is given twice"),
         ({" ": 0}, "a blank label is a missing one"),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from pipeline.command_line.cli import cli
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import SettingError
 from pipeline.core.files import PROJECT_ROOT
 from pipeline.settings.environment import home, runs_folder, variables
 
@@ -19,11 +19,11 @@ def test_run_folders_are_refused_on_an_object_store(monkeypatch: pytest.MonkeyPa
         monkeypatch.setenv("PIPELINE_RUNS_FOLDER", folder)
         assert runs_folder() == tmp_path
     monkeypatch.setenv("PIPELINE_RUNS_FOLDER", "memory://runs")
-    with pytest.raises(PipelineError, match=r"memory://runs.*PIPELINE_RUNS_FOLDER"):
+    with pytest.raises(SettingError, match=r"memory://runs.*PIPELINE_RUNS_FOLDER"):
         runs_folder()
     monkeypatch.delenv("PIPELINE_RUNS_FOLDER")
     monkeypatch.setenv("PIPELINE_HOME", "memory://home")
-    with pytest.raises(PipelineError, match=r"memory://home/runs.*PIPELINE_RUNS_FOLDER"):
+    with pytest.raises(SettingError, match=r"memory://home/runs.*PIPELINE_RUNS_FOLDER"):
         runs_folder()
 
 

@@ -273,7 +273,7 @@ LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (LAUGHS, "holds more than 100,000 values, with what its aliases stand for"),
+        (LAUGHS, "holds more than 100,000 values, including those of aliases"),
         ("ops: &a [*a]\n", "no run config"),
         ("[" * 100_000, "nested more than 20 levels deep"),
         ("{a: " * 100_000, "nested more than 20 levels deep"),

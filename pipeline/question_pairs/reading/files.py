@@ -13,28 +13,28 @@ from typing import IO, NoReturn, TypeVar, cast
 import pyarrow as pa
 from upath import UPath
 
-from pipeline.core.errors import PipelineError, reason_of
+from pipeline.core.errors import InputError, NotFoundError, PipelineError, UnavailableError, reason_of
 from pipeline.core.foreign_text import credentials, without_credentials
 
 DATA_SUFFIXES = frozenset(
     {".tsv", ".csv", ".txt", ".parquet", ".arrow", ".feather", ".jsonl", ".ndjson", ".json", ".xlsx", ".xlsm"}
 )
-"""What a folder's data files end in, but for a further suffix of `COMPRESSED_SUFFIXES`."""
+"""Endings of data files. One of `COMPRESSED_SUFFIXES` may follow."""
 
 COMPRESSED_SUFFIXES = frozenset({".gz", ".gzip", ".zst", ".zstd", ".bz2"})
 
 _NO_DATA = frozenset({"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"})
-"""What `datasets.Dataset.save_to_disk` and the hub put beside the data."""
+"""What `datasets.Dataset.save_to_disk` and the hub store next to the data."""
 
 _CODECS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2"}
 _READ = 1 << 20
 _BLOCK = 1 << 20
 _MOST_FILES = 10_000
 _MOST_ENTRIES = 1_000_000
-"""Of a folder: a wrong one may be a whole disk."""
+"""Of a folder, which may be a whole disk by mistake."""
 
 _KEPT_WHILE_COUNTING = 1 << 28
-"""Decompressed bytes that are kept in memory (256 MiB) while it isn't known yet whether they stay below the limit."""
+"""Decompressed bytes (256 MiB) that are kept in memory while the rest is counted."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ class DataFile:
     """A file of question pairs.
 
     Attributes:
-        name: how messages call it: its path, or its URL without credentials.
-        path: where it lies, on a disk or behind a URL.
-        location: what was asked for, which may hold credentials: no message shows what stands in it.
+        name: its path, or its URL without credentials, for messages.
+        path: on a disk or behind a URL.
+        location: the location that was given. It may contain credentials, so no message shows it.
     """
 
     name: str
@@ -53,10 +53,10 @@ class DataFile:
 
 
 class Deadline:
-    """By when a source that isn't on a disk of this machine must have been read.
+    """The time by which a source behind a URL must have been read.
 
     Attributes:
-        seconds: how long that may take, from the start on.
+        seconds: from the start.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -64,7 +64,7 @@ class Deadline:
         self._end = time.monotonic() + seconds
 
     def left(self) -> float:
-        """Seconds that are left, 0 or more."""
+        """Seconds left, 0 or more."""
         return max(0.0, self._end - time.monotonic())
 
 
@@ -72,10 +72,10 @@ ResultT = TypeVar("ResultT")
 
 
 def in_time(work: Callable[[], ResultT], deadline: Deadline, late: PipelineError) -> ResultT:
-    """What `work` returns or raises, or `late` where it takes too long.
+    """Return or raise what `work` does, or raise `late` when it takes too long.
 
-    A server may send a byte now and then, so that no read of its client takes long and all together last for ever. A
-    thread waits for it, and is left behind then: it can't be ended.
+    A server may send a byte now and then, so that no single read takes long and all of them together never end. So the
+    work is done in a thread, which can't be stopped and is left behind when time is up.
     """
     answer: queue.SimpleQueue[Callable[[], ResultT]] = queue.SimpleQueue()
 
@@ -103,17 +103,21 @@ def find_files(location: str, deadline: Deadline, setting: str = "path") -> list
     Hidden files, and files that aren't data by their ending, are passed over.
 
     Args:
-        setting: which names the place, as errors say it.
+        setting: the setting that gave the location, for messages.
 
     Raises:
-        PipelineError: when nothing is there, the folder has no data file or too many, or the place can't be reached in
-            time.
+        NotFoundError: when nothing is there, or the folder has no data file.
+        InputError: when it is neither a file nor a folder, or has too many files.
+        UnavailableError: when it can't be reached in time.
     """
     if "://" not in location:
         return _found(location, setting)
-    late = PipelineError(
-        f"{without_credentials(location)} didn't say in {deadline.seconds:,.0f} seconds what is there: bring "
-        "the files here, or raise `max_seconds`"
+    shown = without_credentials(location)
+    late = UnavailableError(
+        f"{shown} wasn't listed within {deadline.seconds:,.0f} seconds: copy the files to this machine, or raise "
+        "`max_seconds`",
+        path=shown,
+        seconds=deadline.seconds,
     )
     return in_time(lambda: _found(location, setting), deadline, late)
 
@@ -126,14 +130,15 @@ def _found(location: str, setting: str) -> list[DataFile]:
             return _folder_files(path, shown, location)
         if not path.exists():
             where = path.absolute() if isinstance(path, Path) else shown
-            raise PipelineError(f"no file of question pairs at {where}: correct `{setting}`")
+            raise NotFoundError(f"no file of question pairs at {where}: correct `{setting}`", path=str(where))
         if not path.is_file():
-            raise PipelineError(f"{shown} is neither a file nor a folder: correct `{setting}`")
+            raise InputError(f"{shown} is neither a file nor a folder: correct `{setting}`", path=shown)
     except PipelineError:
         raise
     except Exception as error:  # A file system behind a URL raises whatever its client library raises.
-        raise PipelineError(
-            f"can't reach {shown} ({_reason(error, location)}): correct `{setting}`, or install what its protocol needs"
+        raise UnavailableError(
+            f"can't reach {shown} ({_reason(error, location)}): correct `{setting}`, or install its client",
+            path=shown,
         ) from error
     return [DataFile(str(path) if isinstance(path, Path) else shown, path, location)]
 
@@ -144,7 +149,7 @@ def _path(location: str) -> Path | UPath:
 
 
 def _reason(error: Exception, location: str) -> str:
-    """What an error says, unless a credential of the URL is in it; then only what kind it is."""
+    """The message of an error, or only its type when the message contains a credential of the URL."""
     kind = type(error).__name__
     return kind if any(secret in str(error) for secret in credentials(location)) else f"{kind}: {reason_of(error)}"
 
@@ -158,21 +163,25 @@ def _folder_files(folder: Path | UPath, shown: str, location: str) -> list[DataF
         if is_data(name) and path.is_file():
             by_name[name] = path
         if len(by_name) > _MOST_FILES or seen > _MOST_ENTRIES:
-            raise PipelineError(
+            raise InputError(
                 f"the folder {shown} has more than {_MOST_FILES:,} data files, or {_MOST_ENTRIES:,} files in all "
-                f"({len(by_name):,} and {seen:,} counted): name the folder of the pairs alone"
+                f"({len(by_name):,} and {seen:,} counted): name a folder that has only the pairs",
+                path=shown,
+                data_files=len(by_name),
+                files=seen,
             )
     found = [DataFile(f"{shown.rstrip('/')}/{name}", by_name[name], location) for name in sorted(by_name)]
     if not found:
-        raise PipelineError(
+        raise NotFoundError(
             f"the folder {shown} has no data file: it needs one that ends in {', '.join(sorted(DATA_SUFFIXES))} (or "
-            "that and .gz, .zst or .bz2)"
+            "that and .gz, .zst or .bz2)",
+            path=shown,
         )
     return found
 
 
 def is_data(name: str) -> bool:
-    """Is this a data file, by its relative path?"""
+    """Whether a relative path is that of a data file."""
     parts = name.split("/")
     if any(part.startswith((".", "_")) for part in parts) or parts[-1] in _NO_DATA:
         return False
@@ -183,10 +192,11 @@ def is_data(name: str) -> bool:
 
 
 def bytes_sha256(file: DataFile, limit: int, deadline: Deadline) -> str:
-    """SHA-256 of the file's bytes as they are stored, in hexadecimal; no more than a block of them is in memory.
+    """Hash the file's bytes as they are stored: SHA-256 in hexadecimal, a block at a time.
 
     Raises:
-        PipelineError: when the file can't be read, holds more than `limit` bytes, or takes too long.
+        InputError: when the file can't be read, or holds more than `limit` bytes.
+        UnavailableError: when it takes too long.
     """
     digest = hashlib.sha256()
     for block in _blocks(file, limit, deadline):
@@ -195,13 +205,14 @@ def bytes_sha256(file: DataFile, limit: int, deadline: Deadline) -> str:
 
 
 def read_bytes(file: DataFile, limit: int, deadline: Deadline) -> pa.Buffer:
-    """The file's bytes, decompressed if it is gzip, zstd or bzip2, whatever its name.
+    """Read the file's bytes, and decompress gzip, zstd and bzip2, whatever its name.
 
-    A file that holds more than `limit` bytes is refused as soon as that shows. Compressed bytes are counted before
-    more than 256 MiB of them are kept, so an archive bomb fills neither memory nor disk.
+    A file is refused as soon as more than `limit` bytes have been counted. Decompressed bytes beyond 256 MiB are
+    counted before any of them is kept, so an archive bomb fills neither memory nor disk.
 
     Raises:
-        PipelineError: when the file can't be read or decompressed, holds more than `limit` bytes, or takes too long.
+        InputError: when the file can't be read or decompressed, or holds more than `limit` bytes.
+        UnavailableError: when it takes too long.
     """
     raw = b"".join(_blocks(file, limit, deadline))
     codec = next((codec for magic, codec in _CODECS.items() if raw.startswith(magic)), None)
@@ -210,11 +221,11 @@ def read_bytes(file: DataFile, limit: int, deadline: Deadline) -> pa.Buffer:
     try:
         return _decompressed(pa.py_buffer(raw), codec, lambda: _too_large(file, limit), limit)
     except OSError as error:
-        raise PipelineError(f"can't read question pairs from {file.name}: {reason_of(error)}") from error
+        raise InputError(f"can't read question pairs from {file.name}: {reason_of(error)}", path=file.name) from error
 
 
 def _blocks(file: DataFile, limit: int, deadline: Deadline) -> Iterator[bytes]:
-    """The bytes as they are stored, counted as they come."""
+    """Yield the bytes as they are stored, and count them."""
     size = 0
     try:
         if isinstance(file.path, Path) and file.path.stat().st_size > limit:
@@ -223,28 +234,33 @@ def _blocks(file: DataFile, limit: int, deadline: Deadline) -> Iterator[bytes]:
             is_here = isinstance(file.path, Path)
             while block := stream.read(_READ) if is_here else _next_block(stream, file, size, deadline):
                 size += len(block)
-                # A server need not say how much there is, and a file may grow.
+                # A server need not tell the size, and a file may grow.
                 if size > limit:
                     raise _too_large(file, limit)
                 yield block
     except PipelineError:
         raise
     except Exception as error:  # As in `find_files`.
-        raise PipelineError(f"can't read question pairs from {file.name}: {_reason(error, file.location)}") from error
+        reason = _reason(error, file.location)
+        raise InputError(f"can't read question pairs from {file.name}: {reason}", path=file.name) from error
 
 
 def _next_block(stream: IO[bytes], file: DataFile, size: int, deadline: Deadline) -> bytes:
-    late = PipelineError(
-        f"{file.name} gave {size:,} bytes in {deadline.seconds:,.0f} seconds and isn't at its end: bring it here, or "
-        "raise `max_seconds`"
+    late = UnavailableError(
+        f"only {size:,} bytes of {file.name} came within {deadline.seconds:,.0f} seconds: copy it to this machine, or "
+        "raise `max_seconds`",
+        path=file.name,
+        seconds=deadline.seconds,
     )
     return in_time(lambda: stream.read(_READ), deadline, late)
 
 
-def _too_large(file: DataFile, limit: int) -> PipelineError:
-    return PipelineError(
-        f"{file.name} holds more than {max(0, limit):,} bytes of data, what is left of `max_bytes`: raise it if it "
-        "is meant so"
+def _too_large(file: DataFile, limit: int) -> InputError:
+    return InputError(
+        f"{file.name} holds more than {max(0, limit):,} bytes of data, which are left of `max_bytes`: raise it if that "
+        "is meant",
+        path=file.name,
+        limit="max_bytes",
     )
 
 

@@ -1,4 +1,4 @@
-"""Recognises by its columns in which form a table holds question pairs, and brings them into one."""
+"""Recognises the form of a table of question pairs by its columns, and converts all forms to one."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.core.errors import PipelineError, excerpt, listing
+from pipeline.core.errors import InputError, excerpt, listing
 from pipeline.question_pairs.reading.labels import PLAIN_WORDS, LabelWords, label_keys
 from pipeline.question_pairs.reading.table_file import LabelColumn, Limits, RawRows, TableFile
 
@@ -33,18 +33,18 @@ _WORDS_OF_A_TEXT = 4
 
 @dataclass(frozen=True)
 class FormPairs:
-    """Pairs of one file in the one form, rejected rows left out.
+    """The pairs of one file in the common form, without rejected rows.
 
     Attributes:
-        form: what people call the form.
+        form: its name, such as `question pairs`.
         pairs: question1 and question2 (large_string, no nulls), is_duplicate (bool) and row (int64: the pair's
-            number in the file; rejected ones count, malformed ones don't).
-        ids: pair_id, question1_id and question2_id as int64, where every row has one.
-        read: number of pairs in the file, rejected ones counted.
+            number in the file, counting rejected rows but not malformed ones).
+        ids: those of pair_id, question1_id and question2_id that every row has, as int64.
+        read: number of pairs in the file, including rejected ones.
         rejected: number of rejected pairs by reason.
-        examples: for each reason excerpts of the first, with their row.
-        no_ids: why an id that the file has can't be used.
-        labels: how many pairs have which label, in lower case and without outer blanks.
+        examples: for each reason, excerpts of the first rows with their numbers.
+        no_ids: for each id of the file that can't be used, the reason.
+        labels: number of pairs with each label, in lower case and without outer blanks.
     """
 
     form: str
@@ -59,10 +59,10 @@ class FormPairs:
 
 @dataclass(frozen=True)
 class _Columns:
-    """Which column of a file plays which part.
+    """The columns of a file by their parts.
 
     Attributes:
-        form: what people call the form.
+        form: its name, such as `question pairs`.
         parts: the file's column for each part, such as question1, label or anchor.
     """
 
@@ -73,17 +73,17 @@ class _Columns:
 def read_pairs(
     file: TableFile, name: str, mapping: Mapping[str, str], limits: Limits, words: LabelWords | None = None
 ) -> FormPairs:
-    """Read a file's pairs, in whichever form it holds them.
+    """Read the pairs of a file in any known form.
 
     Args:
-        name: how messages call the file.
-        mapping: the file's own name for some of `PAIR_COLUMNS`.
+        name: of the file, for messages.
+        mapping: the file's column for each of `PAIR_COLUMNS` that has another name there.
         limits: beyond which the file is refused.
-        words: what its labels mean; by default those that are known.
+        words: the meanings of labels, by default the known ones.
 
     Raises:
-        PipelineError: when a column is missing or is there twice, or holds neither texts nor lists of them, or when two
-            columns that could play the same part contradict each other.
+        InputError: when a column is missing, occurs twice, or holds neither texts nor lists of them, or when two
+            columns for the same part contradict each other.
         NotReadableError: as of `TableFile.read`.
     """
     words = words or LabelWords()
@@ -115,21 +115,30 @@ def _recognise(file: TableFile, name: str, mapping: Mapping[str, str]) -> _Colum
     found = file.columns
     if missing := [column for column in columns.parts.values() if column not in found]:
         if file.format not in _FORMATS_WITH_NAMES and not set(found) & _KNOWN and _is_a_row(found):
-            raise PipelineError(
-                f"{name} has no header: its first line, {excerpt(', '.join(found))}, is a row already; put a line "
-                f"above it that names the columns, such as {', '.join(columns.parts.values())}"
+            raise InputError(
+                f"{name} has no header: its first line, {excerpt(', '.join(found))}, is already a row; add a line "
+                f"above it that names the columns, such as {', '.join(columns.parts.values())}",
+                path=name,
+                columns=found,
             )
-        raise PipelineError(
-            f"{name} lacks the column {', '.join(missing)}; it has: {listing(found)}; if yours have other names, say "
-            "them in `columns`"
+        raise InputError(
+            f"{name} lacks the column {', '.join(missing)}; it has: {listing(found)}; if yours have other names, give "
+            "them in `columns`",
+            path=name,
+            missing=missing,
+            columns=found,
         )
     if twice := [column for column in columns.parts.values() if found.count(column) > 1]:
-        raise PipelineError(f"{name} has the column {twice[0]} {found.count(twice[0])} times: rename all but one")
+        raise InputError(
+            f"{name} has the column {twice[0]} {found.count(twice[0])} times: rename all but one",
+            path=name,
+            column=twice[0],
+        )
     return columns
 
 
 def _columns(found: Sequence[str], mapping: Mapping[str, str]) -> _Columns:
-    """The form that these columns suit, whether or not all that it needs are there."""
+    """The form that fits these columns best, even if some that it needs are missing."""
     ids = {part: mapping.get(part) or _first(aliases, found) for part, aliases in _IDS.items()}
     optional = {part: column for part, column in ids.items() if column is not None}
     label = mapping.get("is_duplicate") or _first(_LABELS, found) or _LABELS[0]
@@ -152,7 +161,7 @@ def _columns(found: Sequence[str], mapping: Mapping[str, str]) -> _Columns:
 
 
 def _rivals(columns: _Columns, found: Sequence[str], mapping: Mapping[str, str]) -> dict[str, str]:
-    """For each part another column that could play it as well, unless the settings say which one does."""
+    """For each part another column that could hold it too, unless the settings name one."""
     others: dict[str, tuple[str, ...]] = {"label": _LABELS}
     if "question1" in columns.parts:
         others |= dict(zip(("question1", "question2"), zip(*_TEXTS, strict=True), strict=True))
@@ -175,7 +184,7 @@ def _check_rival(
     words: LabelWords,
     name: str,
 ) -> None:
-    """Refuse two columns of which either could play a part when a row has different values in them."""
+    """Refuse two columns for the same part if they differ in a row."""
     if any(pa.types.is_nested(column.type) for _, column in (chosen, other)):
         return
     first, second = (_texts(column, part, name) for _, column in (chosen, other))
@@ -189,22 +198,30 @@ def _check_rival(
         return
     key = "is_duplicate" if part == "label" else part
     values = " and ".join(excerpt(str(column[int(rows[0])].as_py())) for _, column in (chosen, other))
-    raise PipelineError(
+    raise InputError(
         f"{name}: the columns {chosen[0]} and {other[0]} contradict each other in {len(rows):,} rows (data row "
-        f"{rows[0] + 1:,}: {values}): say which one counts, such as `columns`: {{{key}: {chosen[0]}}}"
+        f"{rows[0] + 1:,}: {values}): choose one, such as by `columns`: {{{key}: {chosen[0]}}}",
+        path=name,
+        columns=(chosen[0], other[0]),
+        rows=len(rows),
+        row=int(rows[0]) + 1,
     )
 
 
 def _check_all_duplicates(column: str, values: pa.ChunkedArray, words: LabelWords, name: str) -> None:
-    """Refuse a file of anchors and positives that has a label which says that some aren't duplicates."""
+    """Refuse a file of anchors and positives with a label by which some aren't duplicates."""
     if pa.types.is_nested(values.type):
         return
     is_true, bad = _label(label_keys(_texts(values, "label", name)), words)
     rows = np.flatnonzero(~_numpy(is_true) & ~bad[MISSING_LABEL] & ~bad[UNKNOWN_LABEL])
     if len(rows):
-        raise PipelineError(
+        raise InputError(
             f"{name}: positives are duplicates, but {column} says otherwise in {len(rows):,} rows (data row "
-            f"{rows[0] + 1:,}): set `columns` to {{question1: anchor, question2: positive, is_duplicate: {column}}}"
+            f"{rows[0] + 1:,}): set `columns` to {{question1: anchor, question2: positive, is_duplicate: {column}}}",
+            path=name,
+            column=column,
+            rows=len(rows),
+            row=int(rows[0]) + 1,
         )
 
 
@@ -217,7 +234,7 @@ _KNOWN = {
 
 
 def _is_a_row(fields: Sequence[str]) -> bool:
-    """Do these look like the fields of a row, rather than names of columns?"""
+    """Whether these look like the fields of a row rather than names of columns."""
     is_label = any(field.strip().lower() in PLAIN_WORDS for field in fields)
     is_text = any(field.rstrip().endswith("?") or len(field.split()) >= _WORDS_OF_A_TEXT for field in fields)
     return len(fields) > 1 and (is_label or is_text)
@@ -228,9 +245,9 @@ def _first(names: Iterable[str], found: Sequence[str]) -> str | None:
 
 
 def _unnested(table: Mapping[str, pa.ChunkedArray], name: str) -> dict[str, pa.Array]:
-    """The hub's form: `questions` holds two texts (and their ids), as a struct of lists or a list of structs.
+    """Read the hub's form: `questions` holds two texts (and their ids), as a struct of lists or a list of structs.
 
-    The result has a flag beside the columns, `is_pair`: were there two?
+    The result has one more column, the flag `is_pair`: whether there are two.
     """
     questions = table["questions"].combine_chunks()
     kind = questions.type
@@ -271,7 +288,7 @@ def _element(lists: pa.Array, is_pair: np.ndarray, at: int) -> pa.Array:
 
 
 def _from_triplets(table: Mapping[str, pa.ChunkedArray], name: str) -> dict[str, pa.ChunkedArray]:
-    """An anchor and its positive are duplicates; where there is a negative, a second pair says they aren't."""
+    """Make duplicates of anchors and positives, and other pairs of anchors and negatives."""
     anchor, positive = (_texts(table[part], part, name) for part in ("anchor", "positive"))
     if "negative" not in table:
         return {"question1": anchor, "question2": positive, "label": pa.array(np.ones(len(anchor), dtype=bool))}
@@ -288,7 +305,7 @@ def _from_triplets(table: Mapping[str, pa.ChunkedArray], name: str) -> dict[str,
 def _checked(
     form: str, table: Mapping[str, pa.Array], raw: RawRows, pairs_per_row: int, words: LabelWords, name: str
 ) -> FormPairs:
-    """The rows that are pairs, and what became of the others."""
+    """Keep the rows that are pairs, and count the others by reason."""
     first, second = (_texts(table[part], part, name) for part in ("question1", "question2"))
     keys = label_keys(_texts(table["label"], "label", name))
     label, defects = _label(keys, words)
@@ -327,7 +344,7 @@ def _example(row: int, column: pa.Array) -> str:
 
 
 def _texts(column: pa.ChunkedArray | pa.Array, part: str, name: str) -> pa.Array:
-    """A column as texts without nulls: a missing text is an empty one."""
+    """The column as texts without nulls: a missing text becomes an empty one."""
     kind = column.type
     if pa.types.is_nested(kind) or pa.types.is_temporal(kind):
         raise _not_text(part, kind, name)
@@ -339,8 +356,13 @@ def _texts(column: pa.ChunkedArray | pa.Array, part: str, name: str) -> pa.Array
     return pc.fill_null(whole, "") if whole.null_count else whole
 
 
-def _not_text(part: str, kind: pa.DataType, name: str) -> PipelineError:
-    return PipelineError(f"can't read question pairs from {name}: the column {part} holds {kind}, not texts")
+def _not_text(part: str, kind: pa.DataType, name: str) -> InputError:
+    return InputError(
+        f"can't read question pairs from {name}: the column {part} holds {kind}, not texts",
+        path=name,
+        column=part,
+        type=str(kind),
+    )
 
 
 def _has_nul(texts: pa.Array) -> pa.Array:
@@ -348,10 +370,10 @@ def _has_nul(texts: pa.Array) -> pa.Array:
 
 
 def _label(keys: pa.Array, words: LabelWords) -> tuple[pa.Array, dict[str, np.ndarray]]:
-    """The labels as booleans (false where there is none), and which rows have none or an unknown one.
+    """The labels as booleans (false where there is none), and the rows that have none or an unknown one.
 
     Args:
-        keys: of the labels, as `label_keys` makes them.
+        keys: as `label_keys` makes them.
     """
     true, false = (pa.array(sorted(of), pa.large_string()) for of in (words.duplicate, words.other))
     is_true, is_missing = pc.is_in(keys, true), pc.equal(keys, "")
@@ -364,7 +386,7 @@ def _numpy(flags: pa.Array) -> np.ndarray:
 
 
 def _integers(column: pa.ChunkedArray | pa.Array) -> pa.Array | None:
-    """The column as int64, if every row has a whole number."""
+    """The column as int64, or None unless every row has a whole number."""
     column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if column.null_count or pa.types.is_nested(column.type) or pa.types.is_boolean(column.type):
         return None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import InputError
 from pipeline.question_pairs.options import PairSource, Quoting
 from pipeline.question_pairs.reading.columnar import ArrowIpc, Parquet
 from pipeline.question_pairs.reading.contents import is_workbook, what_it_is
@@ -24,12 +24,12 @@ def open_table(data: pa.Buffer, name: str, max_bytes: int, quoting: Quoting = "a
 
     Args:
         data: the file's bytes, decompressed.
-        name: how messages call the file.
-        max_bytes: of an archive's content.
+        name: of the file, for messages.
+        max_bytes: of the content of a workbook, which is an archive.
         quoting: how quotes of CSV and TSV are read.
 
     Raises:
-        PipelineError: when it is empty, or in none of these formats.
+        InputError: when it is empty, or in none of these formats.
     """
     start = data.slice(0, min(64, data.size)).to_pybytes()
     with readable(name):
@@ -45,7 +45,7 @@ def open_table(data: pa.Buffer, name: str, max_bytes: int, quoting: Quoting = "a
             raise NotReadableError(f"it is {what_it_is(data)}")
         first = re.compile(rb"[^\s]").search(data, len(BOM) if start.startswith(BOM) else 0)
         if first is None:
-            raise PipelineError(f"{name} is empty: it needs a header line and question pairs")
+            raise InputError(f"{name} is empty: it needs a header line and question pairs", path=name)
         match first[0]:
             case b"{":
                 return JsonLines(data.slice(first.start()))
@@ -74,11 +74,11 @@ def read_pair_files(
     """Read files by the columns, labels, quoting and limits of a source.
 
     Args:
-        name: how messages call all of them.
-        may_differ: the files may lack the columns that the source names, and have those that are known.
+        name: of all files together, for messages.
+        may_differ: whether the files may have the known columns in place of those that the source names.
 
     Raises:
-        PipelineError: when a file can't be read, or they are of different forms or formats.
+        InputError: when a file can't be read, or the files are of different forms or formats.
     """
     parts: list[FormPairs] = []
     kinds: list[str] = []
@@ -91,9 +91,11 @@ def read_pair_files(
             parts.append(read_pairs(table, file.name, columns, limits, words))
         kinds.append(f"{parts[-1].form} in {table.format}")
         if kinds[-1] != kinds[0]:
-            raise PipelineError(
+            raise InputError(
                 f"{name} mixes files: {_base(files[0])} holds {kinds[0]}, {_base(file)} {kinds[-1]}; keep those of one "
-                "kind"
+                "kind",
+                path=name,
+                kinds=(kinds[0], kinds[-1]),
             )
         limits = Limits(limits.max_bytes - max(data.size, parts[-1].pairs.nbytes), limits.max_rows - parts[-1].read)
     return FilePairs(parts, kinds[0])

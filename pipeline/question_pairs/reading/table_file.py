@@ -1,27 +1,27 @@
-"""What every file format offers: the columns asked for, within limits that are counted before and while it decodes."""
+"""What all file formats have in common: they read the requested columns, within limits."""
 
 import csv
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 from zipfile import BadZipFile
 
 import pyarrow as pa
 
-from pipeline.core.errors import PipelineError, reason_of
+from pipeline.core.errors import InputError, reason_of
 from pipeline.question_pairs.reading.labels import LabelWords
 
 BLOCK = 8 << 20
-"""Bytes that a reader parses at once; a row that is longer is refused."""
+"""Bytes that a reader parses at once. A longer row is refused."""
 
 MOST_COLUMNS = 10_000
 
 BOM = b"\xef\xbb\xbf"
 
 
-class NotReadableError(Exception):
-    """What is wrong with a file and the way out, in our own words; `readable` adds the file's name."""
+class NotReadableError(InputError):
+    """What is wrong with a file, and the way out. A reader doesn't know the file's name: `readable` adds it."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,10 @@ class Limits:
         """
         if size > self.max_bytes:
             raise NotReadableError(
-                f"it holds more than {self.max_bytes:,} {what} ({size:,} counted): raise `max_bytes` if that is meant"
+                f"it holds more than {self.max_bytes:,} {what} ({size:,} counted): raise `max_bytes` if that is meant",
+                limit="max_bytes",
+                max_bytes=self.max_bytes,
+                counted=size,
             )
 
     def check_rows(self, rows: int) -> None:
@@ -55,7 +58,10 @@ class Limits:
         """
         if rows > self.max_rows:
             raise NotReadableError(
-                f"it has more than {self.max_rows:,} rows ({rows:,} counted): raise `max_rows` if that is meant"
+                f"it has more than {self.max_rows:,} rows ({rows:,} counted): raise `max_rows` if that is meant",
+                limit="max_rows",
+                max_rows=self.max_rows,
+                counted=rows,
             )
 
 
@@ -67,17 +73,18 @@ def check_columns(columns: int) -> None:
     """
     if columns > MOST_COLUMNS:
         raise NotReadableError(
-            f"it has {columns:,} columns, more than {MOST_COLUMNS:,}: it is no table of pairs, or keep those needed"
+            f"it has {columns:,} columns, more than {MOST_COLUMNS:,}: keep only those that are needed",
+            columns=columns,
         )
 
 
 @dataclass(frozen=True)
 class LabelColumn:
-    """The column of the labels, by which a line can be told to be a row.
+    """The column of the labels, which tells whether a line is a row.
 
     Attributes:
         name: of the column.
-        words: the labels that are known.
+        words: the known labels.
     """
 
     name: str
@@ -89,9 +96,9 @@ class RawRows:
     """Rows as they are stored.
 
     Attributes:
-        table: the columns asked for, in the file's own types or as texts.
-        malformed: number of rows that were left out since they have not the header's number of fields.
-        examples: excerpts of the first such rows, with their line where it is known.
+        table: the requested columns, in the file's own types or as texts.
+        malformed: number of rows that were left out, as they don't have the header's number of fields.
+        examples: excerpts of the first of them.
     """
 
     table: pa.Table
@@ -103,8 +110,8 @@ class TableFile(Protocol):
     """A file whose format is known.
 
     Attributes:
-        format: what people call it, such as `CSV`.
-        columns: the names of its columns, in their order.
+        format: its name, such as `CSV`.
+        columns: the names of its columns, in order.
     """
 
     format: str
@@ -114,23 +121,23 @@ class TableFile(Protocol):
         """The named columns.
 
         Args:
-            label: tells a text that is a row of its own, where there is such a column.
+            label: the column of labels, if there is one, to find rows inside of quoted texts.
 
         Raises:
             NotReadableError: beyond a limit, or when quotes hide rows.
         """
 
     def all_columns(self) -> tuple[str, ...]:
-        """The columns that any row has, where the first rows don't tell."""
+        """The columns that any row has. `columns` may be those of the first rows only."""
 
 
 @contextmanager
 def readable(name: str) -> Iterator[None]:
-    """A block in which what the readers raise for a damaged file becomes one line that names the file."""
+    """Turn what readers raise for a damaged file into one line that names the file."""
     try:
         yield
     except NotReadableError as error:
-        raise not_readable(name, str(error)) from error
+        raise not_readable(name, error.message, **error.values) from error
     except RecursionError as error:
         raise not_readable(name, "it is nested too deeply to be a table of pairs") from error
     except MemoryError as error:
@@ -141,6 +148,6 @@ def readable(name: str) -> Iterator[None]:
         raise not_readable(name, reason) from error
 
 
-def not_readable(name: str, reason: str) -> PipelineError:
-    """The one line for a file that can't be read."""
-    return PipelineError(f"can't read question pairs from {name}: {reason}")
+def not_readable(name: str, reason: str, **values: Any) -> InputError:
+    """The error for a file that can't be read."""
+    return InputError(f"can't read question pairs from {name}: {reason}", path=name, **values)

@@ -135,7 +135,7 @@ def test_ten_gigabytes_in_ten_megabytes_fill_no_memory(tmp_path: Path) -> None:
     )
     message, peak = result.stdout.splitlines()
     assert message == (
-        f"{path} holds more than 2,147,483,648 bytes of data, what is left of `max_bytes`: raise it if it is meant so"
+        f"{path} holds more than 2,147,483,648 bytes of data, which are left of `max_bytes`: raise it if that is meant"
     )
     assert int(peak) * 1024 < 1e9
 

@@ -282,7 +282,7 @@ def test_a_folder_of_too_many_files_is_refused(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(files, "_MOST_FILES", 4)
     assert "has more than 4 data files" in refusal(tmp_path)
     monkeypatch.setattr(files, "_MOST_ENTRIES", 3)
-    assert "(4 and 4 counted): name the folder of the pairs alone" in refusal(tmp_path)
+    assert "(4 and 4 counted): name a folder that has only the pairs" in refusal(tmp_path)
 
 
 def test_a_pipe_is_no_file(tmp_path: Path) -> None:

@@ -227,7 +227,7 @@ def test_the_separator_is_the_one_that_is_declared_or_cuts_the_header_most_often
 def test_a_file_without_a_header_is_told_from_one_with_other_names(tmp_path: Path, text: str) -> None:
     message = refusal(written(tmp_path / "pairs", text))
     assert "has no header: its first line" in message
-    assert "put a line above it that names the columns, such as question1, question2, is_duplicate" in message
+    assert "names the columns, such as question1, question2, is_duplicate" in message
 
 
 def test_names_of_columns_are_no_row(tmp_path: Path) -> None:
