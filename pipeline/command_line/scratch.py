@@ -3,7 +3,6 @@
 A killed command can't remove its folder. The next command does: a folder whose lock nobody holds has no owner.
 """
 
-import atexit
 import os
 import shutil
 import stat
@@ -22,6 +21,9 @@ _YOUNG_SECONDS = 60
 
 _LONGEST_PATH = 60
 """Processes may have sockets in the folder, and the system limits their paths to about 100 characters."""
+
+_AFTER_MULTIPROCESSING = -1000
+"""`multiprocessing` removes its folder with priority -100."""
 
 _folders: dict[Path, FileLock] = {}
 """The folders of this process with their locks."""
@@ -47,8 +49,10 @@ def scratch_folder() -> Iterator[Path]:
         else:
             os.environ["TMPDIR"] = before[1]
         if list(folder.glob("pymp-*")):
-            # Servers of `multiprocessing` have sockets in it as long as this process lives.
-            atexit.register(remove_scratch)
+            # `multiprocessing` has sockets in it, and fails at exit when its own folder there is gone before.
+            from multiprocessing.util import Finalize
+
+            Finalize(None, remove_scratch, exitpriority=_AFTER_MULTIPROCESSING)
         else:
             _remove(folder)
 
