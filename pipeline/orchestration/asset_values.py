@@ -65,23 +65,23 @@ class Written(NamedTuple):
 
 def write_value(folder: "UPath | Path", value: PairTable | StoredValue) -> Written:
     """Write a value below an asset's folder under its version."""
-    version, files = value.data_version, dict(_files_beside(value))
+    version, side_files = value.data_version, dict(_side_files(value))
     if isinstance(value, PairTable):
         main, content = f"{version}.parquet", _parquet(value)
     else:
         main = f"{version}/{_MAIN_FILES[type(value)]}" if type(value) in _MAIN_FILES else f"{version}.json"
-        content = stored_text(value, {name: bytes_sha256(beside) for name, beside in files.items()}).encode()
+        content = stored_text(value, {name: bytes_sha256(side) for name, side in side_files.items()}).encode()
     with locked(folder):
-        # Last, since it is what readers look for.
-        place = free_name(folder, main, content)
-        for name, beside in files.items():
-            write_bytes((folder / place).parent / name, beside)
-        write_bytes(folder / place, content)
-    return Written(place, bytes_sha256(content))
+        # Last, since readers start from it.
+        file = free_name(folder, main, content)
+        for name, side in side_files.items():
+            write_bytes((folder / file).parent / name, side)
+        write_bytes(folder / file, content)
+    return Written(file, bytes_sha256(content))
 
 
-def _files_beside(value: PairTable | StoredValue) -> Iterator[tuple[str, bytes]]:
-    """What lies beside the main file of a value, for people: (name, content)."""
+def _side_files(value: PairTable | StoredValue) -> Iterator[tuple[str, bytes]]:
+    """(name, content) of the files next to the main file of a value, which are for people."""
     if isinstance(value, EvaluationReport):
         # Draws pictures, with libraries that loading the definitions must not import.
         from pipeline.reporting.result_files import report_files
@@ -113,14 +113,14 @@ def store_value(store: VersionStore, asset: str, value: PairTable | StoredValue,
 
 
 def store_together(store: VersionStore, values: Mapping[str, PairTable], run_id: str) -> None:
-    """As `store_value`, for all assets of a set: readers find all of them or none, whatever becomes of this process."""
+    """As `store_value`, for all assets of a set: readers find all of them or none, even if this process is killed."""
     pointers = {asset: pointer_to(store, asset, value, run_id) for asset, value in values.items()}
     store.point_to_together(pointers, run_id)
 
 
 def stored_by_step(store: VersionStore, asset: str, version: str, run_id: str) -> Pointer | None:
-    """The pointer of a value that its step has stored itself, as those do whose values are published with others, or
-    against what is current; None for all other values."""
+    """The pointer of a value that its step has stored itself, because it is published with others or compared with the
+    current one first; None for all other values."""
     pointer = store.made_by(asset, run_id) if asset in _STORED_BY_STEPS else None
     return pointer if pointer and pointer.version == version else None
 
@@ -129,16 +129,16 @@ def load_value(store: VersionStore, asset: str, run_ids: Sequence[str] = ()) -> 
     """Read what one of the runs made of an asset, else its current value: question pairs or a stored value.
 
     Raises:
-        PipelineError: when there is none, or the stored file is gone or not what was written.
+        PipelineError: when there is none, or the stored file is missing or damaged.
     """
     return load_pointed(store, asset, store.resolve(asset, run_ids))
 
 
 def load_pointed(store: VersionStore, asset: str, pointer: Pointer) -> Any:
-    """The value that a pointer stands for.
+    """The value that a pointer names.
 
     Raises:
-        PipelineError: when its file is gone or not what was written.
+        PipelineError: when its file is missing or damaged.
     """
     if pointer.file.endswith(".parquet"):
         return _read_pairs(store, asset, pointer)
@@ -146,7 +146,7 @@ def load_pointed(store: VersionStore, asset: str, pointer: Pointer) -> Any:
 
 
 def stored_pairs(store: VersionStore, asset: str, version: str) -> PairTable | None:
-    """The pairs of a version, whichever run made them; None where they are not stored, or not what was written."""
+    """The pairs of a version, whichever run made them; None if they are not stored, or damaged."""
     folder = store.folder(asset)
     for name in sorted(path.name for path in folder.glob(f"{version}*.parquet")):
         try:

@@ -4,7 +4,7 @@ import time
 
 import dagster as dg
 
-from pipeline.core.errors import PipelineError, excerpt, reason_of
+from pipeline.core.errors import PipelineError, SettingError, excerpt, reason_of
 from pipeline.core.values import Stored
 from pipeline.duplicates.options import IndexOptions, MiningJobOptions, QuestionSource
 from pipeline.exporting.options import ExportJobOptions
@@ -24,10 +24,10 @@ _EVERYTHING = dg.AssetSelection.groups(dataset.GROUP, model.GROUP, reports.GROUP
 _REPORTS = dg.AssetSelection.groups(reports.GROUP)
 _OWNER = {"owner": OWNERS[0]}
 _CHECKED_EVERY = 60
-"""Seconds between two looks at the source: a hash of its bytes, or one question to the hub."""
+"""Seconds between two checks of the source: a hash of its bytes, or one request to the hub."""
 
-_LONGEST_LOOK = 40.0
-"""Seconds. Dagster ends a look after a minute, without a word of what it waited for."""
+_LONGEST_CHECK = 40.0
+"""Seconds. Dagster ends a tick after a minute, without saying what it waited for."""
 
 
 _RETRAIN = load_settings(environment.retrain_config())
@@ -62,7 +62,7 @@ evaluate_only = dg.define_asset_job(
     config=load_settings().run_config(
         steps_of(["baseline_eval_report", "post_train_eval_report", "model_leaderboard"])
     ),
-    description="Measures the base model and the newest fine-tuned one again on the current eval pairs. Trains and "
+    description="Measures the base model and the newest fine-tuned model again on the current eval pairs. Trains and "
     "promotes nothing.",
     tags={"purpose": "evaluate", **_OWNER},
 )
@@ -113,9 +113,11 @@ def _weekly(cron: str) -> dg.ScheduleDefinition:
             "switches it on.",
         )
     except dg.DagsterInvalidDefinitionError:
-        raise PipelineError(
-            f"PIPELINE_RETRAIN_CRON is {excerpt(cron)}, which is no cron schedule: write five fields, such as "
-            "'0 3 * * 0'"
+        raise SettingError(
+            f"PIPELINE_RETRAIN_CRON is {excerpt(cron)}, which is not a cron schedule: write five fields, such as "
+            "'0 3 * * 0'",
+            setting="PIPELINE_RETRAIN_CRON",
+            value=cron,
         ) from None
 
 
@@ -127,9 +129,10 @@ class Watch(Stored):
     """The sensor's cursor.
 
     Attributes:
-        known: fingerprint of the source that the last run was launched for, or that was there in the beginning.
-        seen: fingerprint at the last look.
-        launched: how many runs so far: a source that becomes what it was before is a change too.
+        known: fingerprint of the source that the last run was launched for, or that was there when the sensor was
+            switched on.
+        seen: fingerprint at the last check.
+        launched: how many runs were launched so far. A source that changes back to what it was is a change too.
     """
 
     known: str
@@ -142,14 +145,14 @@ class Watch(Stored):
     minimum_interval_seconds=_CHECKED_EVERY,
     default_status=dg.DefaultSensorStatus.STOPPED,
     description="Retrains when the question pairs that `retrain` reads have changed: their bytes, or the commit of a "
-    "hub dataset. What is there when it is switched on counts as known. Off until someone switches it on.",
+    "hub dataset. The pairs that exist when it is switched on count as known. Off until someone switches it on.",
 )
 def new_question_pairs(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-    """Launch one run for each change, when the source looks the same twice: a file may be half copied at first."""
+    """Launch one run for each change, once two checks agree: a file may be half copied at first."""
     from pipeline.question_pairs.sources import source_fingerprint
 
     try:
-        found = source_fingerprint(_RETRAIN.of("raw_quora_dataset", PairSource), _LONGEST_LOOK)
+        found = source_fingerprint(_RETRAIN.of("raw_quora_dataset", PairSource), _LONGEST_CHECK)
     except PipelineError as error:
         return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)
     if found is None:
@@ -157,15 +160,15 @@ def new_question_pairs(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     try:
         watch = Watch.from_stored_json(context.cursor) if context.cursor else Watch(known=found, seen=found)
     except (ValueError, PipelineError) as error:
-        # What was known is lost. To launch a run for nothing is the smaller harm. Dagster launches none whose key was
-        # used before: the count goes on from a number that no earlier one has reached.
-        context.log.warning(f"the cursor of this sensor can't be read ({reason_of(error)}): it starts anew")
+        # What was known is lost. An unneeded run is the smaller harm. Dagster launches no run whose key was
+        # used before, so the count continues from a number that no earlier count has reached.
+        context.log.warning(f"the cursor of this sensor can't be read ({reason_of(error)}): it starts again")
         watch = Watch(known="", seen="", launched=int(time.time()))
     shown = found[:12]
     if found == watch.known:
         skip, watch = f"unchanged: {shown}", watch.model_copy(update={"seen": found})
     elif found != watch.seen:
-        skip, watch = f"changed to {shown}: waiting for it to stay so", watch.model_copy(update={"seen": found})
+        skip, watch = f"changed to {shown}: waiting for it to stay the same", watch.model_copy(update={"seen": found})
     else:
         watch = Watch(known=found, seen=found, launched=watch.launched + 1)
         request = dg.RunRequest(run_key=f"{watch.launched}-{found}", tags={"source_fingerprint": shown})
@@ -177,7 +180,7 @@ reports_follow = dg.AutomationConditionSensorDefinition(
     "reports_follow_their_inputs",
     target=_REPORTS,
     default_status=dg.DefaultSensorStatus.STOPPED,
-    description="Measures again when a model or a split that a report is made from was materialised alone. Off until "
+    description="Measures again when a model or a split that a report depends on was materialised alone. Off until "
     "someone switches it on.",
 )
 

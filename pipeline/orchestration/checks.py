@@ -1,4 +1,4 @@
-"""What must hold of the assets: Dagster's asset checks over the rules. A blocking one that fails stops what follows."""
+"""The asset checks, which show the findings of the rules. A blocking check that fails stops what follows."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -22,7 +22,7 @@ from pipeline.question_pairs.schema import PairTable, Splits
 
 SIDES = ("train_split", "dev_split", "eval_split")
 _HISTORY = 50
-"""Materialisations among which a run's own and the one before it are looked for."""
+"""Newest materialisations that are searched for that of the run and the one before it."""
 
 
 class DatasetChecksConfig(DatasetLimits, StepConfig):
@@ -54,7 +54,7 @@ def _results(
     specs: list[dg.AssetCheckSpec],
     findings: Mapping[tuple[str, str], Finding],
 ) -> Iterator[dg.AssetCheckResult]:
-    """The results of those checks that this step shall run."""
+    """The results of the checks that this step is asked for."""
     for spec in specs:
         if spec.key in context.selected_asset_check_keys:
             asset = spec.asset_key.to_user_string()
@@ -91,9 +91,9 @@ _NOTHING_EARLIER = "there is no earlier materialisation of the same kind of data
 
 _DATASET_CHECKS = [
     _blocking("raw_quora_dataset", "schema_and_labels", "Every pair has all columns, and a label true or false."),
-    _blocking("raw_quora_dataset", "rejected_rows", "Not too many rows of the source were broken."),
-    _warning("raw_quora_dataset", "positive_rate_drift", "The share of duplicates is about what it was."),
-    _warning("raw_quora_dataset", "length_drift", "Questions are about as long as they were."),
+    _blocking("raw_quora_dataset", "rejected_rows", "Not too many rows of the source were rejected."),
+    _warning("raw_quora_dataset", "positive_rate_drift", "The share of duplicates is about the same as last time."),
+    _warning("raw_quora_dataset", "length_drift", "Questions are about as long as last time."),
 ]
 
 
@@ -101,7 +101,7 @@ _DATASET_CHECKS = [
 def raw_quora_dataset_checks(
     context: dg.AssetCheckExecutionContext, config: DatasetChecksConfig, raw_quora_dataset: PairTable
 ) -> Iterator[dg.AssetCheckResult]:
-    """Look at the pairs before anything is made from them."""
+    """Check the pairs before anything is made from them."""
     made = _Materialisations(context, "raw_quora_dataset", raw_quora_dataset)
     now, before = made.metadata, made.earlier
     findings = {
@@ -125,10 +125,10 @@ def raw_quora_dataset_checks(
 
 _SPLIT_CHECKS = [
     *(_blocking(side, "enough_pairs", "The side is large enough to train or to measure on.") for side in SIDES),
-    *(_blocking(side, "both_classes", "The side has duplicates and others.") for side in SIDES),
-    _blocking("eval_split", "one_division", "All sides are of one dataset and one division of it."),
-    _blocking("eval_split", "no_pair_on_two_sides", "No pair stands on two sides."),
-    _blocking("eval_split", "no_question_on_two_sides", "No question stands on two sides."),
+    *(_blocking(side, "both_classes", "The side has duplicates and other pairs.") for side in SIDES),
+    _blocking("eval_split", "one_division", "All sides come from one dataset and one division of it."),
+    _blocking("eval_split", "no_pair_on_two_sides", "No pair is on two sides."),
+    _blocking("eval_split", "no_question_on_two_sides", "No question is on two sides."),
 ]
 
 
@@ -140,7 +140,7 @@ def splits_checks(
     dev_split: PairTable,
     eval_split: PairTable,
 ) -> Iterator[dg.AssetCheckResult]:
-    """Look at the three sides before anything is trained or measured on them."""
+    """Check the three splits before anything is trained or measured on them."""
     splits, sides = Splits(train_split, dev_split, eval_split), {name: name.removesuffix("_split") for name in SIDES}
     division = eval_split.origin.division
     strategy = (
@@ -170,8 +170,8 @@ _MODEL_CHECKS = [
         "sound_embeddings",
         "The model loads and gives finite embeddings, of length 1 where the base model's are.",
     ),
-    _warning("fine_tuned_model", "training_time", "The training was as quick as planned."),
-    _warning("fine_tuned_model", "training_cost", "The training was as cheap as planned."),
+    _warning("fine_tuned_model", "training_time", "The training took no longer than planned."),
+    _warning("fine_tuned_model", "training_cost", "The training cost no more than planned."),
 ]
 
 
@@ -182,13 +182,13 @@ def fine_tuned_model_checks(
     compute: dg.ResourceParam[Compute],
     fine_tuned_model: FineTunedModel,
 ) -> Iterator[dg.AssetCheckResult]:
-    """Look at the model's files, load it and embed a few questions."""
+    """Verify the model's files, load the model and embed a few questions."""
     files = _files(compute, fine_tuned_model)
     findings = {
         "files_match_manifest": files,
         "sound_embeddings": _embeddings(compute, fine_tuned_model, config)
         if files.passed
-        else Finding(False, None, config.max_norm_error, "not looked at, as the files are not those of the manifest"),
+        else Finding(False, None, config.max_norm_error, "not measured, since the files are not those of the manifest"),
         "training_time": rules.training_time(fine_tuned_model.seconds, config),
         "training_cost": rules.training_cost(fine_tuned_model.cost, config),
     }
@@ -230,7 +230,7 @@ def post_train_eval_report_checks(
     store: dg.ResourceParam[VersionStore],
     post_train_eval_report: EvaluationReport,
 ) -> Iterator[dg.AssetCheckResult]:
-    """Hold the report against the one before it, and its mining and retrieval against the baseline's.
+    """Compare the report with the one before it, and its mining and retrieval with the baseline's.
 
     What decides on promotion is checked by `production_model`.
     """

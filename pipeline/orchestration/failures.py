@@ -28,8 +28,8 @@ def in_dagster(error: PipelineError) -> str:
 
 @contextmanager
 def one_line_failures() -> Iterator[None]:
-    """Turn an error that the user can put right, also one of a disk, into a `dagster.Failure` with that one line; no
-    retry helps it."""
+    """Turn an error that the user can put right, such as a full disk, into a `dagster.Failure` with its one line. No
+    retry would help."""
     try:
         yield
     except PipelineError as error:
@@ -45,7 +45,7 @@ _LONGEST_REASON = 180
 
 
 def step_failure(event: dg.DagsterEvent, hint: str = "") -> str:
-    """The one line of a step's failure: what the step said, else the error that ended it.
+    """The one line of a step's failure: the message of the step, otherwise the error that ended it.
 
     Args:
         hint: follows an error that nobody foresaw.

@@ -1,6 +1,6 @@
-"""Sensors that tell people what they would otherwise find in the UI: failed runs, and models that were refused.
+"""Sensors that send messages about what is otherwise found in the UI: failed runs, and models that were refused.
 
-PIPELINE_NOTIFY says who is told. Without it the sensors are off, and Dagster evaluates nothing.
+PIPELINE_NOTIFY says who is told. Without it the sensors are off.
 """
 
 import time
@@ -13,11 +13,11 @@ from pipeline.orchestration.failures import step_failure
 from pipeline.orchestration.steps import PRODUCTION
 from pipeline.settings import environment
 
-_LOOKED_EVERY = 30
+_CHECKED_EVERY = 30
 """Seconds."""
 
 _OLDEST = 24 * 3600
-"""Seconds. A sensor that was off for a while goes on where it was; it doesn't tell of runs that ended long ago."""
+"""Seconds. A sensor that was off continues where it stopped, but doesn't report runs that ended long ago."""
 
 _STARTED_BY = {
     "dagster/schedule_name": "the schedule {}",
@@ -26,7 +26,7 @@ _STARTED_BY = {
 """Tags of runs that no person started, and what a message says of them."""
 
 _WILL_BE_RETRIED = "dagster/will_retry"
-_REFUSALS_LOOKED_AT = 20
+_NEWEST_OBSERVATIONS = 20
 
 _STATUS = dg.DefaultSensorStatus.RUNNING if environment.recipient() else dg.DefaultSensorStatus.STOPPED
 _WHICH = (
@@ -37,12 +37,12 @@ _WHICH = (
 
 @dg.run_failure_sensor(
     name="tell_of_failed_runs",
-    minimum_interval_seconds=_LOOKED_EVERY,
+    minimum_interval_seconds=_CHECKED_EVERY,
     default_status=_STATUS,
     description=f"Sends a message when a run has failed. {_WHICH}",
 )
 def tell_of_failed_runs(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
-    """Say which run failed, and what its first failing step said, or else how the run itself ended."""
+    """Tell which run failed, and the message of its first failed step, or how the run itself ended."""
     run = context.dagster_run
     if run.tags.get(_WILL_BE_RETRIED) == "true":
         return dg.SkipReason(f"run {run.run_id} will be tried again; only a last try that fails is told")
@@ -57,7 +57,7 @@ def tell_of_failed_runs(context: dg.RunFailureSensorContext) -> dg.SkipReason | 
 @dg.run_status_sensor(
     run_status=dg.DagsterRunStatus.SUCCESS,
     name="tell_of_refused_models",
-    minimum_interval_seconds=_LOOKED_EVERY,
+    minimum_interval_seconds=_CHECKED_EVERY,
     default_status=_STATUS,
     description=f"Sends a message when a model was refused and the one before stays in production. {_WHICH}",
 )
@@ -65,7 +65,7 @@ def tell_of_refused_models(context: dg.RunStatusSensorContext) -> dg.SkipReason 
     """Say why a run that succeeded refused its model."""
     run = context.dagster_run
     filtered = dg.AssetRecordsFilter(asset_key=dg.AssetKey(PRODUCTION))
-    found = context.instance.fetch_observations(filtered, limit=_REFUSALS_LOOKED_AT).records
+    found = context.instance.fetch_observations(filtered, limit=_NEWEST_OBSERVATIONS).records
     # Calls to other machines leave observations too.
     observed = [record.asset_observation for record in found if record.run_id == run.run_id]
     reasons = [event.metadata["reason"].value for event in observed if event and "reason" in event.metadata]
@@ -81,16 +81,16 @@ def _tell(context: dg.RunStatusSensorContext, what: str, why: Callable[[], str])
     run = context.dagster_run
     if (recipient := environment.recipient()) is None:
         return dg.SkipReason("PIPELINE_NOTIFY is not set")
-    started_by = next((said.format(run.tags[tag]) for tag, said in _STARTED_BY.items() if tag in run.tags), None)
+    started_by = next((phrase.format(run.tags[tag]) for tag, phrase in _STARTED_BY.items() if tag in run.tags), None)
     if started_by is None and run.job_name != retrain.name:
         return dg.SkipReason(f"run {run.run_id} of {run.job_name} was started by hand")
     record = context.instance.get_run_record_by_id(run.run_id)
     if record and record.end_time and time.time() - record.end_time > _OLDEST:
         return dg.SkipReason(f"run {run.run_id} ended more than a day ago")
     job = "A run of single assets" if run.job_name.startswith("__") else f"The job {run.job_name}"
-    said = f"{job} {what}" + (f". It was started by {started_by}." if started_by else ".")
+    message = f"{job} {what}" + (f". It was started by {started_by}." if started_by else ".")
     try:
-        send(recipient, Notice(f"{job} {what}", said, why(), environment.run_page(run.run_id)))
+        send(recipient, Notice(f"{job} {what}", message, why(), environment.run_page(run.run_id)))
     except NotSentError as error:
         context.log.warning(f"no message was sent about run {run.run_id}, which {what}: {error}")
     return None

@@ -1,4 +1,4 @@
-"""What assets ask Dagster for: where values are kept, earlier reports, and a compute backend."""
+"""The resources of the assets: the store of values, the reports of earlier runs, and the compute backend."""
 
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,7 @@ _REPORT_FOLDERS = ("baseline_eval_report", "post_train_eval_report", _OTHER_REPO
 
 
 class VersionedIOManager(dg.ConfigurableIOManager):
-    """Keeps the values of assets by data version, below `PIPELINE_HOME`."""
+    """Stores the values of assets by data version, below `PIPELINE_HOME`."""
 
     home: str
 
@@ -48,7 +48,7 @@ class VersionedIOManager(dg.ConfigurableIOManager):
         context.add_output_metadata({"dagster/uri": str(store.folder(asset) / pointer.file)})
 
     def load_input(self, context: dg.InputContext) -> PairTable | StoredValue:
-        """Read what this run made, or a run that it re-executes; else what is current."""
+        """Read what this run made, or a run that it re-executes; otherwise the current value."""
         runs = with_ancestors(context.instance, context.step_context.run_id)
         with one_line_failures():
             value: PairTable | StoredValue = load_value(
@@ -58,12 +58,12 @@ class VersionedIOManager(dg.ConfigurableIOManager):
 
 
 class ReportHistory(dg.ConfigurableResource[Any]):
-    """All evaluation reports that were ever stored, whatever run made them."""
+    """All evaluation reports that were ever stored, by any run."""
 
     home: str
 
     def reports(self) -> tuple[list[SummarisedReport], int]:
-        """Every stored report, and how many can't be read. A report of an earlier release gets its summary here."""
+        """Every stored report, and how many can't be read. A report of an earlier release gets a summary here."""
         store, found, unreadable = VersionStore(self.home), [], 0
         for asset in _REPORT_FOLDERS:
             for pointer in store.versions(asset, REPORT_FILE_NAME):
@@ -78,13 +78,13 @@ class ReportHistory(dg.ConfigurableResource[Any]):
         return found, unreadable
 
     def add(self, report: EvaluationReport) -> SummarisedReport:
-        """Store a report that no asset stands for."""
+        """Store a report that is no asset's value."""
         write_value(VersionStore(self.home).folder(_OTHER_REPORTS), report)
         return SummarisedReport.of(report)
 
 
 def _summary(path: "UPath | Path", pointer: Pointer) -> ReportSummary | None:
-    """The summary of a report; None where there is none, it is not what was written, or a newer release wrote it."""
+    """The summary of a report; None if there is none, it is damaged, or a newer release wrote it."""
     try:
         summary = ReportSummary.from_checked_json(path.read_bytes())
     except (OSError, ValueError, PipelineError):
@@ -99,7 +99,7 @@ def _summarise(report: EvaluationReport, path: "UPath | Path") -> ReportSummary:
 
 
 class StoreResource(dg.ConfigurableResource[VersionStore]):
-    """The store itself, for assets that look at what earlier runs made.
+    """The store itself, for assets that read what earlier runs made.
 
     Attributes:
         home: `PIPELINE_HOME`, as of the I/O manager.
@@ -117,7 +117,7 @@ class ComputeResource(dg.ConfigurableResource[Compute]):
 
     Attributes:
         kind: as `PIPELINE_COMPUTE` has it.
-        runs_folder: where run folders are made, or models brought to; it must be on a local disk.
+        runs_folder: where run folders are made and models are downloaded to. It must be on a local disk.
     """
 
     kind: str
@@ -132,7 +132,7 @@ def default_resources() -> dict[str, Any]:
     """The resources as environment variables choose them: they say *where*, config says *what*.
 
     Raises:
-        PipelineError: when they choose what there isn't, so that it shows when the definitions are loaded.
+        PipelineError: when a variable is invalid, so that loading the definitions fails.
     """
     kind, home = environment.compute_kind(), environment.home()
     backend(kind).check()

@@ -1,4 +1,4 @@
-"""What Dagster does for work that nobody waits for: ends calls of cancelled runs, deletes old training runs."""
+"""Sensors, jobs and schedules that clean up: end the calls of cancelled runs, delete old trainings and values."""
 
 import dagster as dg
 from pydantic import Field
@@ -20,9 +20,8 @@ _UNFINISHED = [
 ]
 
 _CALLS_ENDED_EVERY = 300
-"""Seconds. This sensor is on wherever the daemon runs, and the daemon writes two lines at each look of a sensor, also
-where there is nothing to do. A worker that is still there ends its calls at once; those of a lost one go on for so long
-at most."""
+"""Seconds. This sensor is on wherever the daemon runs, and the daemon logs two lines at each tick, even if there is
+nothing to do. A worker that is still alive ends its calls at once; those of a lost worker go on for this long."""
 
 
 @dg.run_status_sensor(
@@ -49,7 +48,7 @@ def end_calls_of_cancelled_runs(context: dg.RunStatusSensorContext) -> None:
 class PruneConfig(RetentionRules, StepConfig):
     """Which old trainings and values go."""
 
-    dry_run: bool = Field(default=True, description="Say what would be deleted, and delete nothing.")
+    dry_run: bool = Field(default=True, description="List what would be deleted, and delete nothing.")
 
 
 def _pruning(place: Backend, pruning: Pruning) -> tuple[dg.JobDefinition, dg.ScheduleDefinition]:
@@ -83,7 +82,7 @@ def _pruning(place: Backend, pruning: Pruning) -> tuple[dg.JobDefinition, dg.Sch
 
     @dg.job(
         name=pruning.job,
-        description=f"Deletes {pruning.what}, by rule. A dry run unless it is told `dry_run: false`.",
+        description=f"Deletes {pruning.what}, by rule. A dry run unless `dry_run` is set to false.",
         config=run_config({pruning.op: PruneConfig()}),
     )
     def job() -> None:

@@ -1,4 +1,4 @@
-"""Looks at every stored file: pointers, the values that they name, what lies beside those, and run folders."""
+"""Verifies every stored file: pointers, the values that they name with their files, and run folders."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -20,7 +20,7 @@ from pipeline.training.run_folder import STEM
 def damage_in(store: VersionStore, runs_folder: Path) -> Iterator[str]:
     """Yield a line for each file below a home and its run folders that is not what was written.
 
-    Files of the first release, which wrote fewer hashes, are looked at as far as those go.
+    Files of the first release, which wrote fewer hashes, are verified as far as those go.
     """
     seen: set[tuple[str, str]] = set()
     for name, path, kind in store.pointer_files():
@@ -41,20 +41,20 @@ def damage_in(store: VersionStore, runs_folder: Path) -> Iterator[str]:
 
 
 def _of_value(store: VersionStore, asset: str, pointer: Pointer) -> Iterator[str]:
-    beside: Mapping[Any, str] = {}
+    side_files: Mapping[Any, str] = {}
     value: Any = None
     try:
         value = load_pointed(store, asset, pointer)
-        beside = store.files_beside(asset, pointer)
+        side_files = store.files_beside(asset, pointer)
     except PipelineError as error:
         yield str(error)
-    yield from _changed(beside)
+    yield from _changed(side_files)
     if isinstance(value, ExportedModel):
         yield from _changed({store.root / value.folder / name: sha256 for name, sha256 in value.record.files.items()})
 
 
 def _of_run(folder: Path) -> Iterator[str]:
-    yield from _said(lambda: verify_files(folder, read_manifest(folder)))
+    yield from _errors_of(lambda: verify_files(folder, read_manifest(folder)))
     for results in sorted(folder.glob("binary_classification_evaluation_*_results.json")):
         files: Mapping[str, str] = {}
         try:
@@ -64,9 +64,9 @@ def _of_run(folder: Path) -> Iterator[str]:
         yield from _changed({folder / name: sha256 for name, sha256 in files.items()})
 
 
-def _said(look: Callable[[], object]) -> Iterator[str]:
+def _errors_of(verify: Callable[[], object]) -> Iterator[str]:
     try:
-        look()
+        verify()
     except PipelineError as error:
         yield str(error)
 

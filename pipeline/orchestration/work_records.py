@@ -77,7 +77,7 @@ class StepRecords(Caller):
         """Whether the run is being terminated, or belongs to a command line: there Ctrl-C means stop, and stop paying.
 
         A server that goes down interrupts its runs too; those are re-executed, and find their work again. A run that a
-        server launched has a `remote_job_origin`. So has one of `python -m pipeline`, which has a process besides; one
+        server launched has a `remote_job_origin`. So has a run of `python -m pipeline`, which has a process too. A run
         of Dagster's own command line has neither.
         """
         instance = self._context.instance
@@ -105,7 +105,7 @@ class StepRecords(Caller):
             }
 
     def _prefix(self, fingerprint: str) -> str:
-        """What the tags of one piece of work begin with: each has tags of its own."""
+        """The prefix of the tags of one piece of work; each has its own."""
         asset = f"{self._place.kind}/{self._asset.to_python_identifier()}"
         return f"{asset}.{fingerprint}" if fingerprint else asset
 

@@ -228,7 +228,7 @@ def _gain(candidate: Candidate, rules: PromotionRules) -> Finding:
 
 
 def _reason_against_comparing(candidate: Candidate, current: InProduction, rules: PromotionRules) -> str | None:
-    """Why the candidate is not held against what is in production; None where it is."""
+    """Why the candidate is not compared with what is in production; None if it is."""
     if rules.run_id:
         return f"run {rules.run_id} was chosen by hand"
     if not isinstance(current, ProductionModel):

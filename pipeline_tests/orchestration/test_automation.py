@@ -59,11 +59,11 @@ def test_a_change_launches_one_run_once_it_stays(watched: Path) -> None:
     assert "unchanged" in reason(tick(first.cursor))
     watched.write_text(watched.read_text() + "999\t1\t2\ta\tb\t1\n")
     half = tick(first.cursor)
-    assert "waiting for it to stay so" in reason(half)
+    assert "waiting for it to stay" in reason(half)
     # Still being copied.
     watched.write_text(watched.read_text() + "1000\t3\t4\tc\td\t0\n")
     whole = tick(half.cursor)
-    assert "waiting for it to stay so" in reason(whole)
+    assert "waiting for it to stay" in reason(whole)
     launched = tick(whole.cursor)
     assert launched.run_requests is not None
     (request,) = launched.run_requests
@@ -104,7 +104,7 @@ DAMAGED_CURSORS = {
 def test_the_sensor_goes_on_with_a_cursor_that_it_cant_read(watched: Path, damage: str) -> None:
     """What it knew is lost, so it launches a run rather than none, and knows again from then on."""
     first = tick(DAMAGED_CURSORS[damage])
-    assert "waiting for it to stay so" in reason(first)
+    assert "waiting for it to stay" in reason(first)
     launched = tick(first.cursor)
     assert len(launched.run_requests or []) == 1
     assert "unchanged" in reason(tick(launched.cursor))

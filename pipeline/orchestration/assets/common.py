@@ -1,4 +1,4 @@
-"""What all asset modules share: progress into Dagster's log, findings as checks, metadata of a table."""
+"""What all asset modules share: progress in Dagster's log, findings as check results, metadata of a table."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +19,7 @@ _TYPE_NAMES = {pa.large_string(): "string", pa.bool_(): "bool"}
 _PREVIEW_ROWS = 8
 _PREVIEW_WIDTH = 120
 _SMALL = 0.001
-"""Four decimals would leave nothing of a norm's error, or of a price."""
+"""Below this, four decimals would round a norm's error or a price to nothing."""
 
 
 def progress_into(
@@ -40,8 +40,8 @@ def training_progress_into(context: dg.AssetExecutionContext) -> OnProgress:
 
 
 def readable(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Metadata whose floats have four decimals, or four digits where they are below 0.001: still numbers, which the UI
-    plots, and a person reads them at a glance."""
+    """Metadata with floats of four decimals, or four digits if they are below 0.001: short to read, and still numbers
+    that the UI plots."""
     return {key: _rounded(value) if isinstance(value, float) else value for key, value in metadata.items()}
 
 
@@ -50,7 +50,7 @@ def _rounded(number: float) -> float:
 
 
 def finding_result(finding: Finding, asset: str, name: str, is_warning: bool = False) -> dg.AssetCheckResult:
-    """A finding as Dagster shows it: value and threshold as numbers that it plots, and the sentence."""
+    """A finding as a check result, with its value and threshold as numbers that Dagster plots."""
     metadata: dict[str, Any] = {"threshold": finding.threshold}
     if finding.value is not None:
         metadata["value"] = finding.value
@@ -65,7 +65,7 @@ def finding_result(finding: Finding, asset: str, name: str, is_warning: bool = F
 
 
 def properties_metadata(model: ModelInfo) -> dict[str, Any]:
-    """How a model makes embeddings, and what is special about that; nothing where nobody has looked."""
+    """How a model makes embeddings, with remarks; empty for a model that wasn't inspected."""
     if (properties := model.properties) is None:
         return {}
     return {

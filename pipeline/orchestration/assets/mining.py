@@ -147,7 +147,7 @@ def embed_questions(
     ),
     check_specs=[
         _check(MINED, "recall_sample", "The engine found enough of the pairs of a sample."),
-        _check(MINED, "share_of_duplicates", "The share of questions with a duplicate is about what it was."),
+        _check(MINED, "share_of_duplicates", "The share of questions with a duplicate is about the same as last time."),
     ],
     can_subset=True,
     pool=COMPUTE_POOL,
@@ -197,7 +197,7 @@ def mine_questions(
     name="build_question_index",
     outs=_out(INDEX, {"numpy"}, "The index that new questions are looked up in."),
     check_specs=[
-        _check(INDEX, "matches_model", "The index is of the same questions and the same model as the vectors."),
+        _check(INDEX, "matches_model", "The index belongs to the same questions and the same model as the vectors."),
         _check(INDEX, "recall_sample", "The index finds enough of the nearest questions of a sample."),
     ],
     can_subset=True,

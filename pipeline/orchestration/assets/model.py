@@ -38,8 +38,8 @@ def base_model(
 ) -> dg.MaterializeResult[ModelInfo]:
     """The sentence-embedding model to start from, pinned to a commit or to a hash of its files.
 
-    Resolved once, so that the baseline report and the training can't mean different models. It is looked at first: a
-    few questions are embedded, and a model that can't be used is refused here.
+    Resolved once, so that the baseline report and the training use the same model. It is inspected first: a few
+    questions are embedded, and a model that can't be used is refused here.
 
     **Next:** materialise `baseline_eval_report`, or choose another `model` in the Launchpad.
     """
@@ -76,12 +76,12 @@ def fine_tuned_model(
     dev_split: PairTable,
     base_model: ModelInfo,
 ) -> dg.MaterializeResult[FineTunedModel]:
-    """The base model, fine-tuned on `train_split` so that duplicate questions lie close together.
+    """The base model, fine-tuned on `train_split` so that duplicate questions have similar embeddings.
 
-    It lies in a run folder `sentence-transformers-ft-<UNIX_TIMESTAMP>` with its checkpoints, and loads with
-    `SentenceTransformer(path)`. A run that was interrupted and is re-executed goes on from its newest checkpoint.
+    It is stored in a run folder `sentence-transformers-ft-<UNIX_TIMESTAMP>` with its checkpoints, and loads with
+    `SentenceTransformer(path)`. An interrupted run that is re-executed resumes from its newest checkpoint.
 
-    **Next:** materialise `post_train_eval_report`, and look at the difference to the baseline.
+    **Next:** materialise `post_train_eval_report` to see the difference to the baseline.
     """
     from pipeline.workflow import find_teacher, fine_tune
 

@@ -46,8 +46,8 @@ class PromotionConfig(PromotionRules, StepConfig):
 
 _CHECKS = {
     "gain_over_baseline": "Average precision is above the baseline's by the configured margin, its interval above 0.",
-    "not_worse_than_current": "On eval pairs that neither was trained on, not worse than the model in production.",
-    "same_kind_of_data": "A model of generated pairs doesn't replace one of real pairs.",
+    "not_worse_than_current": "Not worse than the model in production, on eval pairs that neither was trained on.",
+    "same_kind_of_data": "A model trained on generated pairs doesn't replace one trained on real pairs.",
 }
 
 
@@ -58,7 +58,7 @@ _CHECKS = {
     code_version="1",
     output_required=False,
     check_specs=[dg.AssetCheckSpec(name, asset=PRODUCTION, description=text) for name, text in _CHECKS.items()],
-    # Retrained weekly: two weeks without an accepted model are worth a look, five are not what was meant.
+    # Retrained weekly: two weeks without an accepted model deserve attention, and five mean that something is wrong.
     freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(days=36), warn_window=timedelta(days=15)),
 )
 def production_model(
@@ -73,8 +73,8 @@ def production_model(
 
     Made from `fine_tuned_model` and its report. A model is accepted when all checks of this asset pass and its files
     are those of its manifest. Otherwise nothing is materialised: the one before stays, and an observation in this
-    asset's *Events* says why. The model in production is measured on the current eval pairs, where its report is about
-    others, and the two are compared pair by pair.
+    asset's *Events* says why. If the report of the model in production is about other eval pairs, that model
+    is measured on the current ones. The two are compared pair by pair.
 
     **Next:** use the model: `python -m pipeline compare`, `search` and `mine` take it (docs/use-the-model.md), or
     launch the job `mine`. To go back to an earlier one, open the Launchpad of this asset, set
@@ -159,7 +159,7 @@ def _stored_splits(store: VersionStore) -> "StoredSplits":
 
 
 def _comparison(promotion: Promotion) -> dict[str, Any]:
-    """What the comparison with the model in production has given, for plots over time."""
+    """The comparison with the model in production, as numbers to plot over time."""
     compared = promotion.compared
     if not isinstance(compared, Comparison):
         return {}

@@ -40,7 +40,7 @@ class EvaluationConfig(EvaluationOptions, StepConfig):
 
 
 class LeaderboardConfig(LeaderboardOptions, StepConfig):
-    """Which models stand on the leaderboard, and how they are measured."""
+    """Which models are on the leaderboard, and how they are measured."""
 
 
 @dg.asset(**_REPORT)
@@ -53,12 +53,12 @@ def baseline_eval_report(
     dev_split: PairTable,
     train_split: PairTable,
 ) -> dg.MaterializeResult[EvaluationReport]:
-    """How well the base model tells duplicates from others, before any training.
+    """How well the base model separates duplicates from other pairs, before any training.
 
     Average precision, and accuracy, F1, precision and recall at their best thresholds, for four similarities.
     docs/metrics.md explains each in plain words.
 
-    **Next:** look at the worst mistakes and the slices in *report* below, then materialise `fine_tuned_model`.
+    **Next:** read the worst mistakes and the slices in *report* below, then materialise `fine_tuned_model`.
     """
     from pipeline.workflow import measure_base_model
 
@@ -126,8 +126,8 @@ def model_leaderboard(
 ) -> dg.MaterializeResult[Leaderboard]:
     """Every model that was ever measured on the current eval pairs, best first.
 
-    The baseline, all fine-tuned models, and the `base_models` that you list in its settings, which are measured when
-    they have no report yet. Models that were measured on other pairs are left out and counted.
+    The baseline, all fine-tuned models, and the `base_models` that you list in its settings, which are measured
+    if they have no report yet. Models that were measured on other pairs are left out and counted.
 
     **Next:** name further base models in the Launchpad to see what to start from.
     """
@@ -164,13 +164,12 @@ def model_leaderboard(
 
 
 def _report_metadata(report: EvaluationReport, gains: Mapping[str, float] | None = None) -> dict[str, Any]:
-    """What a reader looks for first: the verdict and the report, what was gained, the figures by cosine; other
-    similarities last."""
+    """The verdict and the report come first, then the gains, the figures by cosine, and those by other similarities."""
     from pipeline.reporting.plots import pictures
     from pipeline.reporting.rendering import markdown
     from pipeline.reporting.verdict import HEADLINES, verdict
 
-    said = verdict(report)
+    sentence = verdict(report)
     task_gains = {
         f"{metric}_gain": report.task_gains[metric].estimate for metric in HEADLINES if metric in report.task_gains
     }
@@ -181,7 +180,7 @@ def _report_metadata(report: EvaluationReport, gains: Mapping[str, float] | None
     cosine = numbers.pop("cosine")
     return readable(
         {
-            **({"verdict": said} if said else {}),
+            **({"verdict": sentence} if sentence else {}),
             "report": dg.MetadataValue.md(markdown(report, pictures(report))),
             **{f"cosine_{metric}_gain": gain for metric, gain in (gains or {}).items()},
             **task_gains,
