@@ -51,7 +51,7 @@ def main(path: str, visits: int, held_out: int, seeds: tuple[int, ...]) -> None:
     train, rest = splits.train.take(np.arange(visits)), splits.eval.take(np.arange(held_out))
     base, native = resolve_base_model(BaseModelChoice()), resolve_precision("auto", resolve_device("auto"))
     best = load_settings(project_config("best")).of("fine_tuned_model", Recipe)
-    recipes = [best.model_copy(update={"seed": seed, "checkpoint_steps": 10**7}) for seed in seeds]
+    recipes = [best.model_copy(update={"seed": seed, "save_steps": 10**7}) for seed in seeds]
     variants: tuple[tuple[Precision, bool], ...] = (("fp32", False), ("fp32", True), (native, True))
     print(f"{visits:,} pair visits, {len(rest):,} eval pairs\n\n| precision | layout | AP by seed | mean | spread |")
     print("|---|---|---|---|---|")

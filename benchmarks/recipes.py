@@ -141,7 +141,7 @@ def main(
     """Train, print the table, draw the curves."""
     quiet_libraries()
     # One training of one pass, its last model: the length of the training is what is varied.
-    fixed = {"epochs": 1, "soup_size": 1, "keep": "last", "checkpoint_steps": 10**7, "allow_slow": True}
+    fixed = {"epochs": 1, "soup_size": 1, "load_best_model_at_end": False, "save_steps": 10**7, "allow_slow": True}
     reference, best = (
         load_settings(project_config(name)).of("fine_tuned_model", Recipe).model_copy(update=fixed)
         for name in ("reference", "best")

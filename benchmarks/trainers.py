@@ -48,7 +48,7 @@ def stock_trainer(
                 per_device_train_batch_size=recipe.batch_size,
                 learning_rate=recipe.learning_rate,
                 weight_decay=recipe.weight_decay,
-                warmup_steps=recipe.warmup_steps(-(-len(table) // recipe.batch_size)),
+                warmup_steps=recipe.warmup_of(-(-len(table) // recipe.batch_size)),
                 max_grad_norm=recipe.max_grad_norm,
                 seed=recipe.seed,
                 bf16=precision == "bf16",

@@ -64,7 +64,7 @@ def main() -> None:
         print(f"{len(table):,} pairs read and split: peak {peak_gigabytes():.2f} GB")
         recipe = load_settings(project_config("best")).of("fine_tuned_model", Recipe)
         recipe = recipe.model_copy(
-            update={"epochs": 10, "soup_size": 1, "device": "cpu", "checkpoint_steps": STEPS, "allow_slow": True}
+            update={"epochs": 10, "soup_size": 1, "device": "cpu", "save_steps": STEPS, "allow_slow": True}
         )
         job = TrainingJob(sides.train, sides.dev, resolve_base_model(BaseModelChoice()), recipe)
         run_folder = RunFolder.claim(Path(folder), RunIdentity("benchmark", 1), job.fingerprint)

@@ -88,7 +88,7 @@ def ours(
     """This project's `PairTrainer`; the loss picks its hard pairs within groups of 32, as the peer at batch 32."""
 
     def run(table: PairTable) -> float:
-        clock, recipe = Clock(), Recipe(batch_size=batch_size, dropout=dropout, checkpoint_steps=10**6)
+        clock, recipe = Clock(), Recipe(batch_size=batch_size, dropout=dropout, save_steps=10**6)
         with engine_trainer(model(), table, recipe, precision, device) as trainer:
             trainer.add_callback(clock)
             trainer.train()

@@ -102,7 +102,7 @@ ops:
   raw_quora_dataset: {{config: {{source: file, path: {small_pairs}}}}}
   splits: {{config: {{strategy: reference, eval_fraction: 0.2, dev_fraction: 0.2}}}}
   base_model: {{config: {{model: {tiny_model}}}}}
-  fine_tuned_model: {{config: {{epochs: 2, batch_size: 16, max_seq_length: 16, checkpoint_steps: 5}}}}
+  fine_tuned_model: {{config: {{epochs: 2, batch_size: 16, max_seq_length: 16, save_steps: 5}}}}
 """
     )
     return path

@@ -40,7 +40,7 @@ SETTINGS_OF_LOSSES = {
 }
 """The settings of a recipe that each loss reads."""
 
-_OF_A_DEV_SPLIT = {"evaluations_per_epoch", "keep", "patience"}
+_OF_A_DEV_SPLIT = {"evaluations_per_epoch", "load_best_model_at_end", "keep", "patience"}
 
 _SHOWN_OF_A_QUESTION = 500
 """Characters: a question of a hundred thousand would make the page unreadable."""

@@ -208,7 +208,7 @@ def _require_enough_pairs(job: TrainingJob, pairs: int) -> None:
             "dev_fraction, or set it to 0",
             pairs=len(dev),
         )
-    parts = distributed.processes() * recipe.gradient_accumulation
+    parts = distributed.processes() * recipe.gradient_accumulation_steps
     if pairs < max(recipe.batch_size, parts):
         raise InputError(
             f"the training split has {pairs:,} pairs, fewer than one batch of {recipe.batch_size}: lower "
@@ -219,7 +219,7 @@ def _require_enough_pairs(job: TrainingJob, pairs: int) -> None:
     if recipe.batch_size % parts:
         raise SettingError(
             f"batch_size {recipe.batch_size} can't be shared out to {distributed.processes()} processes with "
-            f"gradient_accumulation {recipe.gradient_accumulation}: choose a multiple of {parts}",
+            f"gradient_accumulation_steps {recipe.gradient_accumulation_steps}: choose a multiple of {parts}",
             batch_size=recipe.batch_size,
             parts=parts,
         )
@@ -280,10 +280,10 @@ def _session(
             recipe.batch_size,
             token_budget,
             recipe.seed,
-            parts=distributed.processes() * recipe.gradient_accumulation,
+            parts=distributed.processes() * recipe.gradient_accumulation_steps,
         )
         store = CheckpointStore(
-            run_folder.checkpoints, checkpoint_fingerprint(job.fingerprint, plan.version), recipe.keep_checkpoints
+            run_folder.checkpoints, checkpoint_fingerprint(job.fingerprint, plan.version), recipe.save_total_limit
         )
         trainer = PairTrainer(model, recipe, plan, ready.collator, hardware, store, job.dev, on_progress)
         yield _Session(trainer, store, hardware, ready.layout, token_budget, ready.truncated)
@@ -358,7 +358,7 @@ def _finish(
     """Save the kept weights with their decision, if any, then the manifest."""
     trainer, recipe = session.trainer, job.recipe
     evaluations, steps = trainer.evaluations(), int(trainer.state.global_step)
-    best = _best(session.store, evaluations) if recipe.keep == "best" and evaluations else None
+    best = _best(session.store, evaluations) if recipe.load_best_model_at_end and evaluations else None
     if best:
         trainer.load_weights(best)
     with trainer.average.applied() if trainer.average else nullcontext():

@@ -1,5 +1,6 @@
 """Every knob of a fine-tuning run with its range, the names of the losses included."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
@@ -7,7 +8,7 @@ from typing import Any, ClassVar, Literal, get_args
 from pydantic import Field, field_validator, model_validator
 
 from pipeline.core.errors import excerpt
-from pipeline.core.values import Settings
+from pipeline.core.values import Renamed, Settings
 from pipeline.models.fine_tuned import REMOVED_KNOBS
 from pipeline.models.options import BaseModelChoice, Device, PrecisionChoice
 
@@ -24,6 +25,9 @@ LossName = Literal[
 TEACHER_LOSS: LossName = "distillation_embeddings"
 """The loss that compares embeddings with a teacher's vectors of the same questions."""
 
+_ALL_STEPS = math.nextafter(1, 0)
+"""The largest share of all steps."""
+
 REMOVED_LOSSES = ("distillation_mse", "distillation_cross_entropy")
 """Losses of earlier releases, which read a teacher's scores of pairs."""
 
@@ -32,6 +36,15 @@ class Recipe(Settings):
     """How a model is fine-tuned. The defaults are the reference system's, but for one epoch instead of ten, the best
     checkpoint instead of the last, and the precision."""
 
+    renamed: ClassVar[Mapping[str, Renamed]] = {
+        "scheduler": Renamed("lr_scheduler_type"),
+        # A share of 1 would now be one step.
+        "warmup_fraction": Renamed("warmup_steps", dict.fromkeys((1, "1", "1.0"), _ALL_STEPS)),
+        "gradient_accumulation": Renamed("gradient_accumulation_steps"),
+        "checkpoint_steps": Renamed("save_steps"),
+        "keep_checkpoints": Renamed("save_total_limit"),
+        "keep": Renamed("load_best_model_at_end", {"best": True, "last": False}),
+    }
     removed: ClassVar[Mapping[str, Any]] = REMOVED_KNOBS
 
     epochs: int = Field(default=1, ge=1, le=1_000, description="Passes over the training pairs; the reference made 10.")
@@ -41,7 +54,7 @@ class Recipe(Settings):
         le=65_536,
         description="Pairs in an optimiser step, over all processes and accumulated batches. It changes the loss too.",
     )
-    gradient_accumulation: int = Field(
+    gradient_accumulation_steps: int = Field(
         default=1, ge=1, le=1_024, description="Batches that an optimiser step is cut into, to save memory."
     )
     token_budget: int | None = Field(
@@ -55,13 +68,16 @@ class Recipe(Settings):
     weight_decay: float = Field(
         default=0.01, ge=0, le=1, description="AdamW's weight decay; biases and layer norms have none."
     )
-    warmup_fraction: float = Field(
-        default=0.1, ge=0, le=1, description="Share of all steps over which the learning rate rises linearly."
+    warmup_steps: float = Field(
+        default=0.1,
+        ge=0,
+        le=10_000_000,
+        description="Steps over which the learning rate rises linearly: a number of steps, or below 1 a share of all.",
     )
     max_warmup_steps: int = Field(
-        default=10_000, ge=0, le=10_000_000, description="Upper bound of the warm-up, in steps."
+        default=10_000, ge=0, le=10_000_000, description="Upper bound of a warm-up that is given as a share, in steps."
     )
-    scheduler: Literal["linear", "cosine"] = Field(
+    lr_scheduler_type: Literal["linear", "cosine"] = Field(
         default="linear", description="How the learning rate falls to 0 after the warm-up."
     )
     max_grad_norm: float = Field(default=1.0, gt=0, le=1_000, description="Gradients are clipped to this norm.")
@@ -122,10 +138,10 @@ class Recipe(Settings):
     evaluations_per_epoch: int = Field(
         default=1, ge=1, le=1_000, description="How often an epoch the model is evaluated on the dev split."
     )
-    keep: Literal["best", "last"] = Field(
-        default="best",
-        description="Which model is the result: the best on the dev split (with one), or the last. Both stay as "
-        "checkpoints.",
+    load_best_model_at_end: bool = Field(
+        default=True,
+        description="Whether the result is the best model on the dev split, if there is one, or the last model. Both "
+        "stay as checkpoints.",
     )
     patience: int | None = Field(
         default=None,
@@ -149,14 +165,14 @@ class Recipe(Settings):
     )
     seed: int = Field(default=42, ge=0, le=2**32 - 1, description="Seed of the shuffle and of dropout.")
     device: Device = Field(default="auto", description="Where to train: `auto` takes a GPU where there is one.")
-    checkpoint_steps: int = Field(
+    save_steps: int = Field(
         default=500,
         ge=1,
         le=10_000_000,
         description="Steps between two checkpoints; the last step and each new best always have one.",
     )
-    keep_checkpoints: int = Field(
-        default=2, ge=1, le=1_000, description="How many of the newest checkpoints stay, and the best one."
+    save_total_limit: int = Field(
+        default=2, ge=1, le=1_000, description="How many of the newest checkpoints stay, next to the best one."
     )
     allow_slow: bool = Field(
         default=False,
@@ -175,6 +191,13 @@ class Recipe(Settings):
     def _auto_is_none(cls, value: Any) -> Any:
         return None if value == "auto" else value
 
+    @field_validator("warmup_steps")
+    @classmethod
+    def _whole_steps(cls, steps: float) -> float:
+        if steps >= 1 and steps != int(steps):
+            raise ValueError(f"{steps} is neither a share below 1 nor a whole number of steps")
+        return steps
+
     @field_validator("loss_weights")
     @classmethod
     def _known_losses(cls, weights: dict[str, float]) -> dict[str, float]:
@@ -192,10 +215,10 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _batch_can_be_cut(self) -> "Recipe":
-        if self.batch_size % self.gradient_accumulation:
+        if self.batch_size % self.gradient_accumulation_steps:
             raise ValueError(
-                f"batch_size {self.batch_size} can't be cut into {self.gradient_accumulation} batches "
-                "(gradient_accumulation): choose a multiple"
+                f"batch_size {self.batch_size} can't be cut into {self.gradient_accumulation_steps} batches "
+                "(gradient_accumulation_steps): choose a multiple"
             )
         if self.loss in self.loss_weights:
             raise ValueError(f"loss_weights weighs {self.loss}, which is the loss already: name other ones")
@@ -238,9 +261,12 @@ class Recipe(Settings):
         """Every loss and its weight."""
         return {self.loss: 1.0, **self.loss_weights}  # type: ignore[dict-item]  # the validator knows the names
 
-    def warmup_steps(self, total_steps: int) -> int:
-        """Steps of linear warm-up: the share of all steps, at most `max_warmup_steps`."""
-        return min(self.max_warmup_steps, int(total_steps * self.warmup_fraction))
+    def warmup_of(self, total_steps: int) -> int:
+        """Steps of linear warm-up. A share is rounded down, as the reference system does, and is at most
+        `max_warmup_steps`."""
+        if self.warmup_steps >= 1:
+            return int(self.warmup_steps)
+        return min(self.max_warmup_steps, int(total_steps * self.warmup_steps))
 
 
 def _removed_loss(name: str) -> str:

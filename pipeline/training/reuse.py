@@ -32,8 +32,15 @@ from pipeline.training.recipe import Recipe
 
 # --- the key ----------------------------------------------------------------------------------------------------
 
-NOT_DECISIVE = frozenset({"allow_slow", "keep_checkpoints", "teacher_model", "teacher_revision"})
+NOT_DECISIVE = frozenset({"allow_slow", "save_total_limit", "teacher_model", "teacher_revision"})
 """Knobs that change neither the weights nor what a checkpoint holds. A teacher counts by its version, not its name."""
+
+_FIRST_NAMES: Mapping[str, str] = {
+    "lr_scheduler_type": "scheduler",
+    "gradient_accumulation_steps": "gradient_accumulation",
+    "save_steps": "checkpoint_steps",
+}
+"""Knobs that were renamed, and the names by which they go into the hash, so that earlier trainings keep theirs."""
 
 ADDED_KNOBS: Mapping[str, Any] = {"soup_size": 1}
 """Knobs that were added after the first release, and the value that gives the behaviour before. At that value a knob is
@@ -53,10 +60,13 @@ def training_fingerprint(
         teacher_version: None where the recipe names no teacher.
     """
     knobs = {
-        name: value
+        _FIRST_NAMES.get(name, name): value
         for name, value in recipe.model_dump(exclude=set(NOT_DECISIVE)).items()
         if name not in ADDED_KNOBS or value != ADDED_KNOBS[name]
     }
+    knobs["keep"] = "best" if knobs.pop("load_best_model_at_end") else "last"
+    if recipe.warmup_steps < 1:
+        knobs["warmup_fraction"] = knobs.pop("warmup_steps")
     # Named, so that it is never taken for the version of something else.
     teacher = [] if teacher_version is None else [{"teacher": teacher_version}]
     return content_version([knobs, train_version, dev_version, base_model_version, *teacher])
@@ -142,7 +152,7 @@ def count_attempt(run_folder: Path, newest: int) -> None:
         raise ResourceError(
             f"{attempts} containers in a row were lost before a new checkpoint, as happens when one is out of memory: "
             "lower token_budget, choose a larger GPU, or make checkpoints more often "
-            "(checkpoint_steps)",
+            "(save_steps)",
             attempts=attempts,
             step=newest,
         )

@@ -168,10 +168,10 @@ def _arguments(recipe: Recipe, staging: Path, total_steps: int, hardware: Hardwa
         # The plan holds all epochs.
         num_train_epochs=1,
         per_device_train_batch_size=recipe.batch_size,
-        gradient_accumulation_steps=recipe.gradient_accumulation,
+        gradient_accumulation_steps=recipe.gradient_accumulation_steps,
         learning_rate=recipe.learning_rate,
-        lr_scheduler_type=recipe.scheduler,
-        warmup_steps=recipe.warmup_steps(total_steps),
+        lr_scheduler_type=recipe.lr_scheduler_type,
+        warmup_steps=recipe.warmup_of(total_steps),
         weight_decay=recipe.weight_decay,
         max_grad_norm=recipe.max_grad_norm,
         optim="adamw_torch_fused" if device in ("cpu", "cuda") else "adamw_torch",
@@ -185,7 +185,7 @@ def _arguments(recipe: Recipe, staging: Path, total_steps: int, hardware: Hardwa
         # The watcher asks for evaluations; they come before a checkpoint at the same step, so that it holds them.
         eval_strategy="no",
         save_strategy="steps",
-        save_steps=recipe.checkpoint_steps,
+        save_steps=recipe.save_steps,
         logging_steps=max(1, total_steps // _LOGS),
         logging_nan_inf_filter=False,
         report_to="none",
@@ -272,7 +272,7 @@ class _Watcher(TrainerCallback):
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._clock.evaluated()
         *before, score = dev_scores(state.log_history)
-        if self._recipe.keep == "best" and score > max(before, default=-math.inf):
+        if self._recipe.load_best_model_at_end and score > max(before, default=-math.inf):
             control.should_save = True
         if is_out_of_patience([*before, score], self._recipe.patience):
             control.should_training_stop = control.should_save = True

@@ -21,7 +21,7 @@ def splits_and_base_model(tmp_path_factory: pytest.TempPathFactory, tiny_model: 
         "fine_tuned_model": {
             "epochs": 2,
             "batch_size": 8,
-            "checkpoint_steps": 20,
+            "save_steps": 20,
             "device": "cpu",
             "allow_slow": True,
         },

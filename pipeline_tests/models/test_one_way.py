@@ -80,7 +80,7 @@ def pairs() -> PairTable:
 
 
 def job(folder: Path, **knobs: Any) -> TrainingJob:
-    recipe = Recipe(batch_size=10, epochs=1, device="cpu", precision="fp32", keep="last", **knobs)
+    recipe = Recipe(batch_size=10, epochs=1, device="cpu", precision="fp32", load_best_model_at_end=False, **knobs)
     table = pairs()
     return TrainingJob(
         table, table.take(np.array([], dtype=int)), resolve_base_model(BaseModelChoice(model=str(folder))), recipe

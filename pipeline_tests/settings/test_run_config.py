@@ -361,7 +361,8 @@ def test_the_explained_settings_are_all_there_and_are_taken_again(tmp_path: Path
     words = " ".join(text.replace("\n      # ", " ").split())
     for cls in STEP_SETTINGS.values():
         for name, field in cls.model_fields.items():
-            assert f"{' '.join((field.description or '').split())} Allowed: " in words, name
+            description = " ".join((field.description or "").split())
+            assert any(f"{description} {word}: " in words for word in ("Allowed", "Earlier name")), name
     assert "# Allowed: a whole number at least 1 and at most 1,000. Default: 1\n      epochs: 1\n" in text
     assert "# Allowed: 'keep' or 'drop' or 'fail'. Default: keep\n      contradictory_pairs: keep\n" in text
     assert "# Allowed: a text or empty. Default: null\n      path: null\n" in text

@@ -39,7 +39,7 @@ from pipeline.training.recipe import Recipe
 THINGS = ("bicycle", "kettle", "violin", "roof", "clock", "garden", "lamp", "boat")
 
 RECIPE = Recipe(
-    epochs=2, batch_size=8, checkpoint_steps=4, keep_checkpoints=2, device="cpu", learning_rate=1e-4, allow_slow=True
+    epochs=2, batch_size=8, save_steps=4, save_total_limit=2, device="cpu", learning_rate=1e-4, allow_slow=True
 )
 """12 steps over 48 pairs, checkpoints at 4, 8 and 12, dropout as in the base model."""
 

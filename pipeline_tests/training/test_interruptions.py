@@ -22,7 +22,7 @@ RECIPE: dict[str, Any] = {
     "epochs": 2,
     "batch_size": 8,
     "learning_rate": 1e-3,
-    "checkpoint_steps": 3,
+    "save_steps": 3,
     "evaluations_per_epoch": 2,
     "average_decay": 0.9,
     "device": "cpu",

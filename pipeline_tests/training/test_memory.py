@@ -23,7 +23,7 @@ from pipeline.training.trainer import PairTrainer
 
 pytestmark = pytest.mark.slow
 
-RECIPE = Recipe(batch_size=32, device="cpu", keep="last", allow_slow=True)
+RECIPE = Recipe(batch_size=32, device="cpu", load_best_model_at_end=False, allow_slow=True)
 
 
 @pytest.fixture(scope="module")

@@ -62,7 +62,7 @@ def config(tmp_path: Path, small_config: Path) -> Path:
         "group_size": 8,
         "precision": "fp32",
         "learning_rate": 1e-3,
-        "keep": "last",
+        "load_best_model_at_end": False,
         "evaluations_per_epoch": 2,
     }
     path = tmp_path / "processes.yaml"
@@ -84,7 +84,7 @@ def test_two_processes_and_accumulated_batches_train_the_same_model(
     pipeline_home: Path, config: Path, tmp_path: Path
 ) -> None:
     alone = finetune(tmp_path / "alone", config)
-    accumulated = finetune(tmp_path / "accumulated", config, "gradient_accumulation=2")
+    accumulated = finetune(tmp_path / "accumulated", config, "gradient_accumulation_steps=2")
     together = finetune_in_two_processes(tmp_path / "together", config)
     assert_same_training(alone, accumulated)
     assert_same_training(alone, together)

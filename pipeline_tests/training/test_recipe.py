@@ -24,7 +24,7 @@ from pipeline.training.reuse import training_fingerprint
         ("loss_weights={hinge: 1}", "fine_tuned_model.loss_weights: there is no loss 'hinge'; there are: online_"),
         ("loss_weights={cosent: -1}", "the weight of cosent is -1.0: it must be at least 0 and at most 1,000"),
         ("loss_weights={online_contrastive: 1}", "loss_weights weighs online_contrastive, which is the loss already"),
-        ("gradient_accumulation=3", "batch_size 32 can't be cut into 3 batches (gradient_accumulation)"),
+        ("gradient_accumulation_steps=3", "batch_size 32 can't be cut into 3 batches (gradient_accumulation_steps)"),
         ("token_budget=8", "fine_tuned_model.token_budget can't be '8': it must be a whole number at least 64"),
         ("precision=fp16", "fine_tuned_model.precision can't be 'fp16': it must be 'auto' or 'fp32' or 'bf16'"),
         ("average_decay=1", "fine_tuned_model.average_decay can't be '1'"),
@@ -58,8 +58,13 @@ def test_the_reference_s_recipe_is_the_reference_system_s() -> None:
     assert (recipe.epochs, recipe.batch_size, recipe.group_size, recipe.margin) == (10, 32, 32, 0.5)
     assert (recipe.learning_rate, recipe.weight_decay, recipe.max_grad_norm) == (2e-5, 0.01, 1.0)
     # 363,861 pairs in batches of 32, ten times.
-    assert recipe.warmup_steps(113_710) == 10_000
-    assert (recipe.precision, recipe.keep, recipe.dropout, recipe.average_decay) == ("fp32", "last", None, None)
+    assert recipe.warmup_of(113_710) == 10_000
+    assert (recipe.precision, recipe.load_best_model_at_end, recipe.dropout, recipe.average_decay) == (
+        "fp32",
+        False,
+        None,
+        None,
+    )
 
 
 def test_what_earlier_releases_wrote_out_is_read_where_it_changed_nothing() -> None:
@@ -72,7 +77,7 @@ def test_what_earlier_releases_wrote_out_is_read_where_it_changed_nothing() -> N
 def test_the_fingerprint_tells_trainings_apart() -> None:
     recipe = Recipe()
     mine = training_fingerprint(recipe, "train", "dev", "base")
-    assert mine == training_fingerprint(Recipe(keep_checkpoints=9, allow_slow=True), "train", "dev", "base")
+    assert mine == training_fingerprint(Recipe(save_total_limit=9, allow_slow=True), "train", "dev", "base")
     for other in (Recipe(seed=1), Recipe(loss="cosent"), Recipe(dropout=0), Recipe(token_budget=64)):
         assert training_fingerprint(other, "train", "dev", "base") != mine
     assert training_fingerprint(recipe, "train", "other", "base") != mine
@@ -83,7 +88,7 @@ def test_the_fingerprint_tells_trainings_apart() -> None:
 MANY_KNOBS = Recipe(
     epochs=3,
     batch_size=64,
-    gradient_accumulation=2,
+    gradient_accumulation_steps=2,
     token_budget=4096,
     learning_rate=5e-5,
     dropout=0,
@@ -91,14 +96,14 @@ MANY_KNOBS = Recipe(
     loss_weights={"multiple_negatives_ranking": 0.5},
     max_seq_length=32,
     precision="bf16",
-    keep="last",
+    load_best_model_at_end=False,
     patience=3,
     average_decay=0.99,
     seed=7,
     device="cuda",
-    checkpoint_steps=100,
+    save_steps=100,
     evaluations_per_epoch=4,
-    scheduler="cosine",
+    lr_scheduler_type="cosine",
 )
 
 
@@ -106,6 +111,62 @@ MANY_KNOBS = Recipe(
 def test_a_fingerprint_is_what_the_first_release_computed(recipe: Recipe, expected: str) -> None:
     # Finished trainings and checkpoints are found by it: another value here trains them again.
     assert training_fingerprint(recipe, "t", "d", "b") == expected
+
+
+EARLIER_NAMES: dict[str, Any] = {
+    "scheduler": "cosine",
+    "warmup_fraction": 0.2,
+    "gradient_accumulation": 2,
+    "checkpoint_steps": 100,
+    "keep_checkpoints": 5,
+    "keep": "last",
+}
+CURRENT_NAMES: dict[str, Any] = {
+    "lr_scheduler_type": "cosine",
+    "warmup_steps": 0.2,
+    "gradient_accumulation_steps": 2,
+    "save_steps": 100,
+    "save_total_limit": 5,
+    "load_best_model_at_end": False,
+}
+
+
+def test_the_earlier_names_of_knobs_give_the_same_training_everywhere() -> None:
+    earlier = Recipe.model_validate(EARLIER_NAMES)
+    assert earlier == Recipe(**CURRENT_NAMES)
+    overrides = [f"fine_tuned_model.{name}={value}" for name, value in EARLIER_NAMES.items()]
+    assert load_settings(None, overrides).of("fine_tuned_model", TrainingOrder).recipe == earlier
+    assert FineTuneConfig(**EARLIER_NAMES).recipe == earlier
+    # By the very hash that a release with the earlier names has computed.
+    assert training_fingerprint(earlier, "t", "d", "b") == "e2dbd92c1bb99d2c"
+
+
+@pytest.mark.parametrize(("earlier", "current"), list(zip(EARLIER_NAMES, CURRENT_NAMES, strict=True)))
+def test_a_knob_by_both_names_is_refused(earlier: str, current: str) -> None:
+    with pytest.raises(ValidationError, match=f"{earlier} and {current} are the same setting"):
+        Recipe.model_validate({earlier: EARLIER_NAMES[earlier], current: CURRENT_NAMES[current]})
+
+
+@pytest.mark.parametrize(
+    ("knobs", "steps"),
+    [
+        ({"warmup_steps": 0.25}, 250),
+        ({"warmup_steps": 0.25, "max_warmup_steps": 100}, 100),
+        # A number of steps is not bounded by what bounds a share.
+        ({"warmup_steps": 300, "max_warmup_steps": 100}, 300),
+        ({"warmup_steps": 1}, 1),
+        ({"warmup_fraction": 1}, 999),
+        ({"warmup_fraction": "1.0"}, 999),
+        ({"warmup_steps": 0}, 0),
+    ],
+)
+def test_the_warm_up_is_a_share_below_1_or_a_number_of_steps(knobs: dict[str, Any], steps: int) -> None:
+    assert Recipe.model_validate(knobs).warmup_of(1_000) == steps
+
+
+def test_a_part_of_a_warm_up_step_is_refused() -> None:
+    with pytest.raises(ValidationError, match="neither a share below 1 nor a whole number of steps"):
+        Recipe(warmup_steps=1.5)
 
 
 class NewerRecipe(Recipe):

@@ -27,7 +27,7 @@ from pipeline.training.run_folder import RunFolder
 from pipeline.workflow import fine_tune
 
 RUN = RunIdentity("run", 1)
-RECIPE = Recipe(epochs=1, batch_size=8, checkpoint_steps=2, learning_rate=1e-3, device="cpu", keep_checkpoints=5)
+RECIPE = Recipe(epochs=1, batch_size=8, save_steps=2, learning_rate=1e-3, device="cpu", save_total_limit=5)
 
 
 @pytest.fixture(scope="module")

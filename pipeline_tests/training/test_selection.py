@@ -28,7 +28,7 @@ from pipeline.training.recipe import Recipe
 pytestmark = pytest.mark.slow
 
 RECIPE = Recipe(
-    epochs=2, batch_size=8, learning_rate=1e-3, evaluations_per_epoch=2, checkpoint_steps=100, keep_checkpoints=1,
+    epochs=2, batch_size=8, learning_rate=1e-3, evaluations_per_epoch=2, save_steps=100, save_total_limit=1,
     device="cpu", allow_slow=True,
 )  # fmt: skip
 """16 steps over 64 pairs, evaluated at 4, 8, 12 and 16."""
@@ -105,7 +105,7 @@ def test_the_last_model_is_the_result_where_that_is_wanted(
     job: TrainingJob, scores: list[float], tmp_path: Path
 ) -> None:
     scores += [0.9, 0.8, 0.7, 0.6]
-    job = changed(job, keep="last")
+    job = changed(job, load_best_model_at_end=False)
     result = fine_tune(job, folder_for(job, tmp_path))
     assert result.kept_step == 16
     assert same(weights(Path(result.model.location)), weights(checkpoint(result, 16)))
@@ -150,7 +150,10 @@ def test_the_averaged_weights_are_the_model_and_both_are_in_the_checkpoint(job: 
     # Two trainings of one run, each in a folder of its own.
     plain, averaged = (
         fine_tune(one, folder_for(one, tmp_path))
-        for one in (changed(job, keep="last"), changed(job, keep="last", average_decay=0.8))
+        for one in (
+            changed(job, load_best_model_at_end=False),
+            changed(job, load_best_model_at_end=False, average_decay=0.8),
+        )
     )
     last = checkpoint(averaged, 16)
     # Averaging watches the training and doesn't change it.

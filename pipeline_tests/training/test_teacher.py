@@ -138,7 +138,13 @@ def test_the_teachers_version_decides_what_a_training_is_and_its_name_does_not(
 def test_a_student_comes_nearer_to_its_teacher(models: tuple[ModelInfo, ModelInfo], tmp_path: Path) -> None:
     base, large = models
     pairs = sample_pairs()
-    knobs: dict[str, Any] = {"batch_size": 16, "learning_rate": 1e-3, "epochs": 4, "device": "cpu", "keep": "last"}
+    knobs: dict[str, Any] = {
+        "batch_size": 16,
+        "learning_rate": 1e-3,
+        "epochs": 4,
+        "device": "cpu",
+        "load_best_model_at_end": False,
+    }
     recipe = Recipe(**knobs, loss="distillation_embeddings", teacher_model=large.location)
     job = TrainingJob(pairs.take(np.arange(96)), pairs.take(np.arange(96, 144)), base, recipe, large)
     folder = RunFolder.claim(tmp_path, RunIdentity("run", 1), job.fingerprint)

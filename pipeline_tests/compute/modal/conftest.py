@@ -27,7 +27,7 @@ def training(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Training:
         base_model=resolve_base_model(BaseModelChoice(model=str(tiny_model))),
         train=pairs.take(np.arange(160)),
         dev=pairs.take(np.arange(160, 224)),
-        recipe=Recipe(epochs=2, batch_size=8, learning_rate=1e-3, checkpoint_steps=5, device="cpu", allow_slow=True),
+        recipe=Recipe(epochs=2, batch_size=8, learning_rate=1e-3, save_steps=5, device="cpu", allow_slow=True),
     )
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-LONG = {"epochs": 500, "checkpoint_steps": 200}
+LONG = {"epochs": 500, "save_steps": 200}
 MODEL = "tiny-ft/model.safetensors"
 
 
@@ -67,7 +67,7 @@ def test_a_time_limit_names_its_setting(
 ) -> None:
     monkeypatch.setenv("PIPELINE_MODAL_TIMEOUT_HOURS", "0.002")
     compute = fresh_compute(monkeypatch, tmp_path / "runs")
-    training.recipe = training.recipe.model_copy(update={"epochs": 1000, "checkpoint_steps": 10})
+    training.recipe = training.recipe.model_copy(update={"epochs": 1000, "save_steps": 10})
     error = error_of(lambda: training.run(compute))
     (first,) = training.submitted
     assert isinstance(error, ResourceError)

@@ -24,7 +24,7 @@ def config(small_config: Path) -> Path:
   baseline_eval_report: {config: {device: cpu, precision: fp32}}
   post_train_eval_report: {config: {device: cpu, precision: fp32}}
 """
-    small_config.write_text(text.replace("checkpoint_steps: 5", "checkpoint_steps: 5, device: cpu, precision: fp32"))
+    small_config.write_text(text.replace("save_steps: 5", "save_steps: 5, device: cpu, precision: fp32"))
     return small_config
 
 

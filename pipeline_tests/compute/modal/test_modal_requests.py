@@ -210,7 +210,7 @@ def test_modal_run_takes_a_config_file_and_settings_and_its_own_flags_over_both(
     recipe = trained_recipe(modal_loopback, volume)
     assert (recipe["epochs"], recipe["margin"]) == (1, 0.25)
     # Of the file.
-    assert (recipe["batch_size"], recipe["max_seq_length"], recipe["checkpoint_steps"]) == (16, 16, 5)
+    assert (recipe["batch_size"], recipe["max_seq_length"], recipe["save_steps"]) == (16, 16, 5)
     assert (pipeline_home / "runs" / volume / "tiny-ft" / "model.safetensors").is_file()
 
 

@@ -415,7 +415,7 @@ BAD_TRAINING = (
     "fine_tuned_model.loss=cosent",
     "fine_tuned_model.epochs=4",
     # The dev split has true labels, and would keep the weights from before the harm.
-    "fine_tuned_model.keep=last",
+    "fine_tuned_model.load_best_model_at_end=false",
 )
 
 
