@@ -27,7 +27,7 @@ from pipeline.vectors.blocks import ArrayVectors
 from pipeline.vectors.nearest import nearest
 
 NEIGHBOURS = 100
-"""Most similar questions that are looked at for each: the library's `top_k`."""
+"""Number of nearest questions that are considered for each question: the library's `top_k`."""
 
 _MOST_PAIRS = 500_000
 
@@ -93,8 +93,8 @@ def _pairs_within(first: np.ndarray, second: np.ndarray, most: int) -> int:
 
 
 def _nearest(embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The nearest other questions of each by cosine, nearest first: indices and similarities, both (n, neighbours)."""
-    # By torch, as in earlier releases: other last digits would change the figures of stored reports a little.
+    """Return the nearest other questions of each question, and their cosines: both of shape (questions, neighbours)."""
+    # Multiplied by torch, as in earlier releases: other rounding would make reports differ a little from stored ones.
     vectors = torch.nn.functional.normalize(torch.from_numpy(embeddings), dim=1).numpy()
     k = min(NEIGHBOURS, len(vectors) - 1)
     found = nearest(vectors, ArrayVectors(vectors), k, exclude_self=True, multiply=_product)

@@ -105,6 +105,7 @@ CANNOT_CHANGE_WEIGHTS = frozenset(
         "core/locations.py",
         "core/progress.py",
         "evaluation/decision.py",
+        "evaluation/measurement.py",
         "evaluation/results_csv.py",
         "models/decision.py",
         "models/fine_tuned.py",

@@ -80,6 +80,7 @@ def test_comments_and_docstrings_anywhere_deploy_nothing_and_train_nothing(proje
         # A model is measured there; the report is made from the measurement on the machine that orders the work.
         ("evaluation/tasks.py", True, False),
         ("evaluation/measure.py", True, False),
+        ("evaluation/measurement.py", True, False),
         ("compute/modal/app.py", True, False),
         ("evaluation/slices.py", False, False),
         ("evaluation/report_builder.py", False, False),
