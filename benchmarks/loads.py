@@ -1,8 +1,8 @@
-"""What large inputs and long use take: time, peak memory, bytes on the disk.
+"""Measures what large inputs and long use cost: time, peak memory, disk space.
 
     python benchmarks/loads.py rows [pairs ...]      read, account for, split and hash (404,290 and 2,000,000 pairs)
-    python benchmarks/loads.py long                  the same of 1,000 questions of 100,000 characters
-    python benchmarks/loads.py leaderboard [reports] a leaderboard over so many stored reports (2,000)
+    python benchmarks/loads.py long                  the same for 1,000 questions of 100,000 characters
+    python benchmarks/loads.py leaderboard [reports] a leaderboard over this number of stored reports (2,000)
     python benchmarks/loads.py retention [runs]      run folders of the quickstart before and after pruning (200)
 
 Each measurement is a process of its own; the clock starts before the imports.
@@ -24,7 +24,7 @@ from quora_like import WRITERS, quora_like
 
 ROWS = (404_290, 2_000_000)
 CHECKPOINT_BYTES = 258 << 20
-"""Of the two checkpoints that a training of the bundled model keeps, each: weights, optimiser, tokenizer."""
+"""Of each of the two checkpoints that a training of the bundled model stores."""
 MODEL_BYTES = 91_600_000
 
 BOARD = """

@@ -1,7 +1,7 @@
-"""Generates question pairs like Quora's whole release, and writes them in every form that it circulates in.
+"""Generates question pairs like Quora's whole release, and writes them in all forms that are read.
 
-The release has 404,290 pairs over 537,933 questions, 36.9 % duplicates. Generated are: as many pairs, 526,572
-questions (four fifths of them stand in one pair, the busiest in 157), lengths around 60 characters with a long tail, a
+The release has 404,290 pairs over 537,933 questions, 36.9 % duplicates. Generated are the same number of pairs, 526,572
+questions (four fifths of them in one pair, the busiest in 157), lengths around 60 characters with a long tail, a
 vocabulary of Zipf's kind, and commas, quotes and letters beyond ASCII in some of them.
 """
 

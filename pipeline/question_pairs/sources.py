@@ -109,7 +109,7 @@ def _read(
     parts, words = found.parts, LabelWords.of(source.labels)
     shown = files[0].name if len(files) == 1 else name
     facts: dict[str, str | int] = {"form": found.form, "files": len(files)}
-    if labels := words.told(_labels(parts)):
+    if labels := words.described(_labels(parts)):
         facts["labels"] = labels
     audit = _account(parts, facts)
     rejected = sum(audit.rejected.values())

@@ -1,4 +1,4 @@
-"""Says what bytes are that hold no table of pairs, and what to do with them."""
+"""Names what a file is that holds no table of pairs, and what to do with it."""
 
 import io
 import zipfile
@@ -27,7 +27,7 @@ _KNOWN: tuple[tuple[int, bytes, str], ...] = (
     (0, b"FEA1", "a Feather file of version 1: write it again (pandas: to_feather), or as Parquet"),
     (0, b"RDX", f"an R file: {_AS_CSV}"),
 )
-"""Offset, bytes, and what they say: what tables are kept in, and what puremagic takes for something else."""
+"""Offset, bytes and meaning of formats that may hold tables, or that puremagic takes for something else."""
 
 _PICKLE = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
 
@@ -43,12 +43,12 @@ _LEAST_MAGIC = 4
 
 
 def is_workbook(data: pa.Buffer) -> bool:
-    """Is it an Excel workbook of the kind that can be read, .xlsx or .xlsm?"""
+    """Whether it is a readable Excel workbook, .xlsx or .xlsm."""
     return _zip_of(data) == "Excel"
 
 
 def what_it_is(data: pa.Buffer) -> str | None:
-    """What bytes are and the way out, as the rest of a sentence that begins with `it is`; None if it isn't known."""
+    """What the bytes are and the way out, as the rest of a sentence that begins with `it is`, or None if unknown."""
     start = data.slice(0, min(_LOOKED_AT, data.size)).to_pybytes()
     if start.startswith((b"\xff\xfe\x00\x00", b"\x00\x00\xfe\xff")):
         return "text in UTF-32: save it as UTF-8"
@@ -94,7 +94,7 @@ def _by_puremagic(start: bytes) -> str | None:
         found = puremagic.magic_string(start)
     except (puremagic.PureError, ValueError):
         return None
-    # A shorter beginning is one that any file may have: a few NUL bytes are those of an embroidery machine.
+    # Any file may have a shorter beginning: a few NUL bytes are those of an embroidery machine.
     best = next((match for match in found if match.name and len(match.byte_match.strip(b"\0")) >= _LEAST_MAGIC), None)
     if best is None:
         return None

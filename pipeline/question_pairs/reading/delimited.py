@@ -1,4 +1,4 @@
-"""Reads CSV and TSV, quotes by the rules of CSV or as letters, and refuses what would make rows a part of a text."""
+"""Reads CSV and TSV, with quotes by the rules of CSV or as letters, and refuses quotes that would hide rows."""
 
 import csv
 import re
@@ -33,7 +33,7 @@ _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 @dataclass
 class _Malformed:
-    """Counts rows with another number of fields than the header, and keeps the first."""
+    """Counts rows with another number of fields than the header, and stores the first."""
 
     count: int = 0
     first: list[str] = field(default_factory=list)
@@ -49,14 +49,14 @@ class Delimited:
     """A file of lines whose fields are separated by tabs, commas, semicolons or bars."""
 
     def __init__(self, data: pa.Buffer, start: int, quoting: Quoting) -> None:
-        """Look at the header and at all quotes.
+        """Read the header and check all quotes.
 
         Args:
-            start: position of the first byte that is no blank.
+            start: position of the first byte that isn't blank.
             quoting: how quotes are read.
 
         Raises:
-            NotReadableError: when it is no text in UTF-8, or a quote breaks the rules.
+            NotReadableError: when it isn't text in UTF-8, or a quote breaks the rules.
         """
         declared = _DECLARED_SEPARATOR.match(data, start)
         self._lines_before = 0
@@ -87,10 +87,10 @@ class Delimited:
                 self.columns = tuple(next(csv.reader([line], delimiter=self._separator)))
                 return
             self._quotes = self._quotes[:0]
-            # In TSV of GLUE's kind a quote is a letter like any other. A quoted header tells the other kind.
+            # In TSV like GLUE's a quote is a letter like any other, unless the header is quoted.
             if quoting == "csv" or self._separator != "\t" or line.startswith('"'):
                 raise NotReadableError(
-                    f"a quote in line {self._line_of(stray):,} is opened and not closed, or stands where CSV allows "
+                    f"a quote in line {self._line_of(stray):,} is opened and not closed, or is where CSV allows "
                     "none: enclose the field in quotes and double those inside it, or set `quoting` to none"
                 )
         self.format, self._is_quoted = f"{kind} without quoting", False
@@ -101,7 +101,7 @@ class Delimited:
         return self.columns
 
     def read(self, names: Iterable[str], limits: Limits, label: LabelColumn | None = None) -> RawRows:
-        """See `TableFile`. An empty field is a missing text; all others are texts, whatever they look like."""
+        """See `TableFile`. An empty field is a missing text. All others are texts, even if they look like numbers."""
         wanted = list(names)
         if not self._has_rows:
             return RawRows(pa.table({name: pa.array([], pa.large_string()) for name in wanted}))
@@ -130,16 +130,16 @@ class Delimited:
         return RawRows(table, malformed.count, tuple(malformed.first))
 
     def _count_rows(self) -> int:
-        """At most so many rows: ends of lines that stand in no quoted text, blank lines counted."""
+        """The number of line ends outside of quoted texts: the most rows that there can be."""
         return sum(len(ends) for ends in self._line_ends(within_quotes=False))
 
     def _line_ends(self, within_quotes: bool) -> Iterator[np.ndarray]:
-        """Positions of the ends of lines that stand within quotes, or of those that don't, a block at a time."""
+        """Positions of line ends within quotes, or of those outside, a block at a time."""
         values = np.frombuffer(self._data, dtype=np.uint8)
         for start in range(0, len(values), BLOCK):
             block = values[start : start + BLOCK]
             is_end = block == ord("\n")
-            # A return alone ends a line too; before a line feed it belongs to that.
+            # A carriage return also ends a line, unless a line feed follows.
             returns = np.flatnonzero(block == ord("\r")) + start
             if len(returns):
                 follows = values[np.minimum(returns + 1, len(values) - 1)] == ord("\n")
@@ -149,10 +149,10 @@ class Delimited:
             yield ends[is_within == within_quotes]
 
     def _check_swallowed(self, label: LabelColumn | None) -> None:
-        """Refuse a quoted text that has rows in it, as one has where a quote was meant as a letter.
+        """Refuse a quoted text that contains rows, as happens when a quote was meant as a letter.
 
-        A line within a text is a row if it has the header's number of fields and, where there is a label, one in its
-        place. The lines in which a text begins and ends count only together: either may look like a row by chance.
+        A line within a text is a row if it has the header's number of fields and, if there is a label column, a known
+        label there. The first and the last line of a text count only together, as one may look like a row by chance.
         """
         at_label = self.columns.index(label.name) if label and label.name in self.columns else None
         words = label.words if label else LabelWords()
@@ -169,7 +169,7 @@ class Delimited:
             )
 
     def _texts_of_lines(self) -> Iterator[tuple[int, list[bytes]]]:
-        """The rows that take several lines: their position, and their lines."""
+        """The rows of several lines: their positions, and their lines."""
         stop = -1
         view = memoryview(self._data)
         for ends in self._line_ends(within_quotes=True):
@@ -181,7 +181,7 @@ class Delimited:
                 yield start, _LINE_END.split(bytes(view[start:stop]))
 
     def _row_stop(self, position: int) -> int:
-        """Where the row ends in which this position is within quotes."""
+        """The end of the row that has this position within quotes."""
         while True:
             closing = int(self._quotes[np.searchsorted(self._quotes, position)])
             end = _LINE_END.search(self._data, closing)
@@ -203,14 +203,14 @@ class Delimited:
 
 
 def _separator(line: str, separators: str) -> str:
-    """The separator that cuts the header into most fields; of equally good ones the first, and a comma if none does."""
+    """The separator that gives the header the most fields: the first of equally good ones, or else a comma."""
     fields = {separator: len(next(csv.reader([line], delimiter=separator), [])) for separator in separators}
     best = max(separators, key=lambda separator: fields[separator])
     return best if fields[best] > 1 or len(separators) == 1 else ","
 
 
 def _line_start(view: memoryview, position: int) -> int:
-    """Where the line begins that ends at this position."""
+    """The start of the line that ends at this position."""
     step = 1 << 12
     low = position - 1 if position and view[position - 1] == ord("\r") else position
     while low > 0:
@@ -236,11 +236,10 @@ def _check_is_text(data: pa.Buffer, lines_before: int) -> None:
 
 
 def quotes(data: pa.Buffer, separator: str) -> tuple[np.ndarray, int | None]:
-    """The quotes that open and close fields, and the first one that breaks CSV's rules (RFC 4180).
+    """Find the quotes that open and close fields, and the first one that breaks CSV's rules (RFC 4180).
 
-    By these rules a quote opens at the start of a field, closes at the end of one, and is doubled inside. Quotes
-    within a field that has none around it are harmless and let pass; any other stray quote makes a reader take
-    rows for a part of a text.
+    By these rules a quote opens a field at its start, closes it at its end, and is doubled inside. Quotes within an
+    unquoted field are harmless and accepted. Any other stray quote makes a reader take rows for a part of a text.
 
     Returns:
         Their positions, int64 in ascending order, doubled ones included; and the position of a stray one or None.
@@ -278,7 +277,7 @@ def _line_of(data: pa.Buffer, position: int) -> int:
 
 
 def _line_that_is_no_utf8(data: pa.Buffer) -> int | None:
-    """The first such line, or None. pyarrow's reader would not tell of a malformed row whose text it can't decode."""
+    """The first such line, or None. pyarrow's reader doesn't report a malformed row that it can't decode."""
     offsets = pa.py_buffer(np.array([0, data.size], dtype=np.int64))
     try:
         pa.Array.from_buffers(pa.large_string(), 1, [None, offsets, data]).validate(full=True)

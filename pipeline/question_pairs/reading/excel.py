@@ -1,4 +1,4 @@
-"""Reads Excel workbooks (.xlsx, .xlsm) with openpyxl, an extra: streamed, so that a few bytes can't fill the memory."""
+"""Reads Excel workbooks (.xlsx, .xlsm) with openpyxl, an extra, row by row, so that a bomb can't fill the memory."""
 
 import datetime
 import io
@@ -23,12 +23,12 @@ _MIDNIGHT = datetime.time()
 
 
 class Workbook:
-    """The one sheet of a workbook that has data. Formulas are read as the values that Excel has stored for them."""
+    """The only sheet of a workbook that has data. Formulas are read as the values that Excel has stored."""
 
     format = "Excel"
 
     def __init__(self, data: pa.Buffer, max_bytes: int) -> None:
-        """Look for the sheet and its header.
+        """Find the sheet and its header.
 
         Raises:
             NotReadableError: when openpyxl isn't installed, several sheets have data, or the archive is too large.
@@ -40,7 +40,7 @@ class Workbook:
                 "it is an Excel workbook: install the extra `excel` (pip install openpyxl), or save it as CSV in UTF-8"
             ) from error
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            # What an archive says of a file is the most that is read of it.
+            # No more of an entry is read than the size that the archive names.
             Limits(max_bytes, 1).check_bytes(sum(entry.file_size for entry in archive.infolist()), "bytes of XML")
         with _opened():
             book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
@@ -59,7 +59,7 @@ class Workbook:
         return self.columns
 
     def read(self, names: Iterable[str], limits: Limits, label: LabelColumn | None = None) -> RawRows:
-        """See `TableFile`. Cells are texts as Excel's CSV has them; rows without any cell are left out."""
+        """See `TableFile`. Cells are texts as in Excel's CSV. Empty rows are left out."""
         wanted = [(name, self.columns.index(name)) for name in names]
         values: dict[str, list[str]] = {name: [] for name, _ in wanted}
         size = 0
@@ -76,7 +76,7 @@ class Workbook:
 
 @contextmanager
 def _opened() -> Iterator[None]:
-    """A block in which whatever openpyxl and the XML under it raise for a damaged workbook is one sentence."""
+    """Turn whatever openpyxl and its XML parser raise for a damaged workbook into one line."""
     try:
         yield
     except (NotReadableError, MemoryError):
@@ -88,7 +88,7 @@ def _opened() -> Iterator[None]:
 
 
 def _filled_rows(sheet: Any) -> Iterator[tuple[Any, ...]]:
-    # What a sheet says of its size may be wrong, and rows would be filled up to it.
+    # A sheet may name a wrong size, to which rows would be filled up.
     sheet.reset_dimensions()
     return (row for row in sheet.iter_rows(values_only=True) if any(value not in (None, "") for value in row))
 

@@ -1,4 +1,4 @@
-"""Reads JSON lines: fast where a column has one type, line by line where types are mixed."""
+"""Reads JSON lines: fast if each column has one type, line by line if types are mixed."""
 
 import json
 import re
@@ -30,10 +30,10 @@ class JsonLines:
     format = "JSON lines"
 
     def __init__(self, data: pa.Buffer) -> None:
-        """Look at the first lines.
+        """Read the first lines.
 
         Raises:
-            NotReadableError: when they are no JSON lines, or have too many columns.
+            NotReadableError: when they aren't JSON lines, or have too many columns.
         """
         self._data = data
         self._samples: dict[str, Any] = {}
@@ -61,7 +61,7 @@ class JsonLines:
         wanted = list(names)
         limits.check_rows(sum(1 for _ in _LINE.finditer(self._data)))
         try:
-            # Types are given, so that a text like 2017-01-01 stays one.
+            # Types are given, so that a text like 2017-01-01 stays a text.
             schema = pa.schema([(name, _json_type(self._samples[name])) for name in wanted])
             table = pajson.read_json(
                 pa.BufferReader(self._data),
@@ -107,7 +107,7 @@ def _column(name: str, values: list[Any]) -> pa.Array:
 def _rows(
     data: pa.Buffer, make_object: Callable[[list[tuple[str, Any]]], dict[str, Any]] | None = None
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The objects with their row's number, blank lines left out; no further than asked."""
+    """Yield the objects with their row numbers, without blank lines."""
     for number, match in enumerate(_LINE.finditer(data), start=1):
         line = match[0]
         if len(line) > BLOCK:
@@ -138,7 +138,7 @@ def _refuse_whole(start: bytes) -> None:
 
 
 def _check_is_row(row: Mapping[str, Any], data: pa.Buffer) -> None:
-    """Refuse the one object in which pandas and others write a whole table: by column, or under a name."""
+    """Refuse a single object that holds a whole table, as pandas and others write."""
     is_alone = sum(1 for _ in islice(_LINE.finditer(data), 2)) == 1
     if is_alone and row and all(isinstance(value, list | dict) for value in row.values()):
         raise NotReadableError(f"it is one JSON object that holds the whole table: {_AS_LINES}")

@@ -1,4 +1,4 @@
-"""Which words in a column of labels say that a pair is a duplicate, and which say that it isn't."""
+"""The words that mean duplicate or not duplicate in a column of labels."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _OTHER = frozenset({"0", "0.0", "false", "f", "no", "n", "not duplicate", "not_d
 
 
 def label_keys(texts: pa.Array) -> pa.Array:
-    """What is equal for labels that are the same: letter case and outer blanks don't count."""
+    """Keys that are equal for the same labels, which ignore letter case and outer blanks."""
     return pc.utf8_lower(pc.utf8_trim_whitespace(texts))
 
 
@@ -35,7 +35,7 @@ class LabelWords:
 
     @classmethod
     def of(cls, meanings: Mapping[str, int]) -> "LabelWords":
-        """The known words, and a person's own, which count before them.
+        """The known words and the user's own, which take precedence.
 
         Args:
             meanings: 1 for a word of duplicates, 0 for one of other pairs.
@@ -49,8 +49,8 @@ class LabelWords:
     def __contains__(self, word: str) -> bool:
         return word in self.duplicate or word in self.other
 
-    def told(self, counts: Mapping[str, int]) -> str:
-        """How many labels were which word, and what that was taken for; empty where all of them are plain.
+    def described(self, counts: Mapping[str, int]) -> str:
+        """How often each word occurs and what it was taken for, or an empty text if all words are plain.
 
         Args:
             counts: how often each word occurs.
