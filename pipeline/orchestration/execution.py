@@ -44,7 +44,7 @@ _listeners: list[Callable[[str], None]] = []
 
 @contextmanager
 def told_the_run(listener: Callable[[str], None]) -> Iterator[None]:
-    """In this context, call the listener with the id of the run that this process begins."""
+    """In this context, call the listener with the id of the run that this process starts."""
     _listeners.append(listener)
     try:
         yield

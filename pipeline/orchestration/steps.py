@@ -1,4 +1,4 @@
-"""The steps of the pipeline that have settings. No Dagster here: commands that do without it read config files too."""
+"""The names of assets and steps, and the settings of each step. No Dagster here: commands without it read them too."""
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pipeline.workflow import Plan
 
 PRODUCTION = "production_model"
-"""The asset whose values are the records of what is in production."""
+"""The asset whose values are the records of the model in production."""
 
 LEADERBOARD = "model_leaderboard"
 """The asset that compares models."""
@@ -39,7 +39,7 @@ REMOVED_ASSETS = ("teacher_model", "silver_pairs")
 """Assets of earlier releases. What a home has of them may be deleted; nothing reads it."""
 
 CHECKS_SUFFIX = "_checks"
-"""How the name of a step ends that only checks what another one makes."""
+"""The end of the name of a step that only checks what another step makes."""
 
 STEP_SETTINGS: StepSettings = {
     "raw_quora_dataset": PairSource,
@@ -64,7 +64,7 @@ ON_REQUEST_SETTINGS: StepSettings = {
     "export_production_model": ExportJobOptions,
     "publish_production_model": Publication,
 }
-"""Those of the steps that make what is made on request, which config files don't have."""
+"""The settings of the steps that are run on request; config files don't have them."""
 
 _SPLITS = {"train_split", "dev_split", "eval_split"}
 

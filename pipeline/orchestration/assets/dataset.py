@@ -32,9 +32,9 @@ class SplitConfig(SplitPlan, StepConfig):
 def raw_quora_dataset(config: DatasetConfig) -> dg.MaterializeResult[PairTable]:
     """Question pairs with a label: do both ask the same?
 
-    Made from the bundled sample (generated, so that a fresh clone works without a download), from files of your
-    own in any form that Quora's pairs circulate in, or from the Hugging Face hub. Rows keep the order of their source.
-    The `account` says what became of each row, and which pairs are there twice or contradict each other.
+    Read from the bundled sample (generated, so that a fresh clone works without a download), from your own files in
+    any format that Quora's pairs are published in, or from the Hugging Face hub. Rows keep the order of their source.
+    The `account` says what became of each row, and which pairs are repeated or contradict each other.
 
     **Next:** materialise the splits, or choose your own pairs with `source: file` and `path` in the Launchpad.
     """
@@ -50,7 +50,7 @@ def raw_quora_dataset(config: DatasetConfig) -> dg.MaterializeResult[PairTable]:
 
 
 def _account(audit: "Audit") -> dict[str, Any]:
-    """Numbers under keys that stay, so that Dagster plots them over the materialisations, and the whole in a table."""
+    """Numbers under stable keys, which Dagster plots over the materialisations, and all of them in a table."""
     return {
         "pairs_read": audit.read,
         "pairs_rejected": sum(audit.rejected.values()),
@@ -85,7 +85,7 @@ def _side(description: str) -> dg.AssetOut:
         ),
         "eval_split": _side(
             "The pairs that both reports are measured on. Training never sees them.\n\n"
-            "**Next:** materialise `baseline_eval_report`; its slices say how much the split gives away."
+            "**Next:** materialise `baseline_eval_report`; its slices show how much the split gives away."
         ),
     },
 )
@@ -97,10 +97,10 @@ def splits(
 ) -> Iterator[dg.MaterializeResult[PairTable]]:
     """Divide the dataset into training, dev and eval pairs.
 
-    `question_disjoint` keeps every question on one side, so that the eval figure is an honest one; `question_hash` does
-    so too, and never trains on a pair that was held out before, while the data grow. `reference`
+    `question_disjoint` keeps every question on one side, so that the eval figure is honest. `question_hash` does so
+    too, and never trains on a pair that was held out before, as the data grow. `reference`
     repeats `datasets.Dataset.train_test_split(test_size=0.1, seed=42)` row for row, for comparison with published
-    results; questions then stand on both sides. The three are published together or not at all.
+    results; questions are then on both sides. The three are published together or not at all.
     """
     from pipeline.question_pairs.splits import split_pairs
 
