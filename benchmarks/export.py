@@ -27,13 +27,13 @@ from pipeline.exporting.onnx_model import OnnxEncoder
 from pipeline.exporting.options import ExportOptions, ExportPrecision, ParityLimits
 from pipeline.models.decision import Decision
 from pipeline.models.loading import load_model
-from pipeline.models.unit_length import unit
 from pipeline.orchestration.asset_values import stored_pairs
 from pipeline.question_pairs.options import PairSource
 from pipeline.question_pairs.questions import DistinctQuestions
 from pipeline.question_pairs.schema import PairTable
 from pipeline.question_pairs.sources import load_pairs
 from pipeline.settings import environment
+from pipeline.vectors.blocks import unit
 from pipeline.vectors.encoder import Encoder
 
 Embed = Callable[[list[str]], np.ndarray]

@@ -27,8 +27,7 @@ from pipeline.duplicates.corpus import Corpus, read_corpus
 from pipeline.models.base_model import resolve_base_model
 from pipeline.models.bundled import bundled_folder
 from pipeline.models.options import BaseModelChoice
-from pipeline.models.unit_length import unit
-from pipeline.vectors.blocks import ArrayVectors
+from pipeline.vectors.blocks import ArrayVectors, unit
 from pipeline.vectors.cache import VectorCache
 from pipeline.vectors.encoder import Encoder
 from pipeline.vectors.exact import ExactEngine

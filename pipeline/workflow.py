@@ -99,7 +99,7 @@ def find_teacher(recipe: Recipe, compute: Compute, store: VersionStore | None = 
 def _inspection_version() -> str:
     """Version of everything that may change what an inspection finds: its code and the libraries."""
     libraries = [f"{name} {metadata.version(name)}" for name in ("sentence-transformers", "transformers", "torch")]
-    return content_version([code_version(import_closure("pipeline.models.look")), libraries])
+    return content_version([code_version(import_closure("pipeline.models.inspection")), libraries])
 
 
 def _known_properties(path: "UPath | Path") -> ModelProperties | None:

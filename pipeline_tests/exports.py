@@ -14,7 +14,7 @@ from pipeline.models.base_model import resolve_base_model
 from pipeline.models.info import ModelInfo
 from pipeline.models.loading import load_model
 from pipeline.models.options import BaseModelChoice
-from pipeline.models.unit_length import unit
+from pipeline.vectors.blocks import unit
 
 ODD_TEXTS = [
     "How do I learn to play the guitar?",

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline.models.unit_length import unit
+from pipeline.vectors.blocks import unit
 from pipeline.vectors.pairs import CosinePairs
 
 

@@ -17,8 +17,8 @@ from pipeline.evaluation.measurement import EvaluationOptions
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.evaluation.results_csv import PAGE_FILE_NAME, read_results, results_file_name
 from pipeline.models.base_model import resolve_base_model
+from pipeline.models.info import PROBE_QUESTIONS
 from pipeline.models.options import BaseModelChoice
-from pipeline.models.probe_questions import PROBE_QUESTIONS
 from pipeline.quality.options import ModelLimits
 from pipeline.quality.rules import sound_embeddings
 from pipeline.question_pairs.options import PairSource, SplitPlan

@@ -182,9 +182,9 @@ class Compute(ABC):
         Raises:
             PipelineError: when the model can't be used; it names the file.
         """
-        from pipeline.models.look import look_at
+        from pipeline.models.inspection import inspect_model
 
-        return look_at(model)
+        return inspect_model(model)
 
     @abstractmethod
     def add_files(self, model: FineTunedModel, files: Mapping[str, bytes], replace: bool = True) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from pipeline.compute.base import Compute
 from pipeline.core.progress import OnProgress, ignore
 from pipeline.models.info import ModelInfo
-from pipeline.models.unit_length import unit
+from pipeline.vectors.blocks import unit
 from pipeline.vectors.encoder import PRECISION
 
 

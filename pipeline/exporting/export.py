@@ -26,13 +26,12 @@ from pipeline.exporting.record import GRAPH_FILE, TOKENIZER_FILE, ExportRecord, 
 from pipeline.models.decision import Decision, write_decision
 from pipeline.models.embedding import prompt_of
 from pipeline.models.encoding import embed_questions
-from pipeline.models.info import ModelInfo
+from pipeline.models.info import PROBE_QUESTIONS, ModelInfo
 from pipeline.models.loading import load_model, quiet_libraries
 from pipeline.models.options import TOKEN_BUDGET
-from pipeline.models.probe_questions import PROBE_QUESTIONS
-from pipeline.models.unit_length import unit
 from pipeline.question_pairs.questions import DistinctQuestions
 from pipeline.question_pairs.schema import PairTable
+from pipeline.vectors.blocks import unit
 
 Embed = Callable[[list[str]], np.ndarray]
 """From texts to float32 of shape (texts, dimensions)."""

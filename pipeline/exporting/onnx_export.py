@@ -24,8 +24,8 @@ from sentence_transformers.sentence_transformer.modules import Pooling, Transfor
 from pipeline.core.errors import ModelError, NotInstalledError, reason_of
 from pipeline.exporting.onnx_model import EXTRA
 from pipeline.models.embedding import embeddings_of, features_of
+from pipeline.models.info import PROBE_QUESTIONS
 from pipeline.models.loading import short_reason
-from pipeline.models.probe_questions import PROBE_QUESTIONS
 
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 _OUTPUT = "sentence_embedding"

@@ -17,7 +17,7 @@ from pipeline.exporting.options import ExportPrecision
 from pipeline.exporting.record import AGAIN, GRAPH_FILE, TOKENIZER_FILE, read_record, require_intact
 from pipeline.models.decision import Decision, read_decision
 from pipeline.models.options import TOKEN_BUDGET
-from pipeline.models.unit_length import unit
+from pipeline.vectors.blocks import unit
 from pipeline.vectors.options import PART_SIZE
 
 EXTRA = 'install the extra: pip install -e ".[export]"'

@@ -1,6 +1,6 @@
-"""Finds a base model by name: the bundled one, a folder or a model of the Hugging Face hub; safetensors only.
+"""Resolve a base model by name: the bundled one, a folder or a model of the Hugging Face hub, with safetensors weights.
 
-Whether it can be used is found out by `pipeline.models.look`.
+`pipeline.models.inspection` checks whether it can be used.
 """
 
 from pathlib import Path
@@ -8,7 +8,7 @@ from pathlib import Path
 import safetensors
 from huggingface_hub import snapshot_download
 
-from pipeline.core.errors import PipelineError, reason_of
+from pipeline.core.errors import DamagedError, ModelError, NotFoundError, SettingError, reason_of
 from pipeline.core.files import content_version, folder_sha256
 from pipeline.core.hub_errors import HUB_ERRORS, TIMEOUT, hub_error
 from pipeline.models.bundled import BUNDLED_NAME, BUNDLED_VERSION, bundled_folder, require_bundled
@@ -22,7 +22,7 @@ _NOT_THE_MODEL = (*CARD_FILES, DECISION_FILE_NAME)
 
 
 def resolve_base_model(choice: BaseModelChoice) -> ModelInfo:
-    """Find the model once, so that everything downstream means the same one.
+    """Resolve the model once, so that everything downstream uses the same one.
 
     Raises:
         PipelineError: when it can't be found, has no safetensors weights or damaged ones, lacks other files, or is
@@ -37,9 +37,10 @@ def resolve_base_model(choice: BaseModelChoice) -> ModelInfo:
     if folder.is_dir():
         _refuse_revision(choice)
         if not any((folder / name).is_file() for name in ("modules.json", "config.json")):
-            raise PipelineError(
+            raise ModelError(
                 f"the model folder {folder.resolve()} has neither modules.json nor config.json: name the folder that "
-                "`save_pretrained` wrote"
+                "`save_pretrained` wrote",
+                path=folder,
             )
         folder = folder.resolve()
         _refuse_damaged_weights(folder)
@@ -47,9 +48,10 @@ def resolve_base_model(choice: BaseModelChoice) -> ModelInfo:
         refuse_incomplete(folder)
         return ModelInfo(kind="folder", name=folder.name, location=str(folder), version=version)
     if choice.model.count("/") != 1 or choice.model.startswith((".", "/", "~")):
-        raise PipelineError(
+        raise NotFoundError(
             f"no base model {choice.model!r}: it is neither `bundled`, nor a folder, nor a hub id like "
-            "BAAI/bge-small-en-v1.5"
+            "BAAI/bge-small-en-v1.5",
+            model=choice.model,
         )
     snapshot, commit = download_model(choice.model, choice.revision)
     refuse_incomplete(snapshot)
@@ -58,8 +60,10 @@ def resolve_base_model(choice: BaseModelChoice) -> ModelInfo:
 
 def _refuse_revision(choice: BaseModelChoice) -> None:
     if choice.revision:
-        raise PipelineError(
-            f"base model {choice.model!r} has no revisions, but revision is {choice.revision!r}: leave it out"
+        raise SettingError(
+            f"base model {choice.model!r} has no revisions, but revision is {choice.revision!r}: leave it out",
+            model=choice.model,
+            revision=choice.revision,
         )
 
 
@@ -79,7 +83,9 @@ def download_model(hub_id: str, revision: str | None) -> tuple[Path, str]:
     except HUB_ERRORS as error:
         raise hub_error(error, wanted, "`model` and `revision`") from error
     if not any(folder.rglob("*.safetensors")):
-        raise PipelineError(f"{wanted} has no safetensors weights: choose a revision that has")
+        raise ModelError(
+            f"{wanted} has no safetensors weights: choose a revision that has", model=hub_id, revision=revision
+        )
     return folder, folder.name
 
 
@@ -87,7 +93,7 @@ _PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
 def model_folder_version(folder: Path) -> str:
-    """Content hash of a model folder, its card and its decision left out.
+    """Content hash of a model folder without its card and its decision.
 
     Raises:
         PipelineError: when the folder has no safetensors weights.
@@ -95,8 +101,9 @@ def model_folder_version(folder: Path) -> str:
     if not any(folder.rglob("*.safetensors")):
         pickled = sorted(path.name for path in folder.rglob("*") if path.suffix in _PICKLED)
         only = f", only pickled ones ({', '.join(pickled)}), which could run code when loaded" if pickled else ""
-        raise PipelineError(
-            f"the model folder {folder} has no *.safetensors weights{only}: save the model with safe serialisation"
+        raise ModelError(
+            f"the model folder {folder} has no *.safetensors weights{only}: save the model with safe serialisation",
+            path=folder,
         )
     return content_version(folder_sha256(folder, ignore=_NOT_THE_MODEL))
 
@@ -108,6 +115,6 @@ def _refuse_damaged_weights(folder: Path) -> None:
             with safetensors.safe_open(weights, framework="np"):
                 pass
         except (safetensors.SafetensorError, OSError) as error:
-            raise PipelineError(
-                f"the weights {weights} are damaged ({reason_of(error)}): copy or save them again"
+            raise DamagedError(
+                f"the weights {weights} are damaged ({reason_of(error)}): copy or save them again", path=weights
             ) from error

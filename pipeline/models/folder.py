@@ -1,6 +1,7 @@
-"""Looks at a model's folder by its files alone, without torch: what is named in it is there, and sizes fit.
+"""Check a model's folder by its files alone, without torch: every file that it names exists, and sizes fit.
 
-Libraries fill in what is missing, in silence or with a traceback: a shard, a pooling's settings, a tokenizer.
+Libraries fill in what is missing without a word or fail with a traceback: a part of the weights, a pooling's settings,
+a tokenizer.
 """
 
 import json
@@ -10,7 +11,7 @@ from typing import Any
 
 import safetensors
 
-from pipeline.core.errors import PipelineError, reason_of
+from pipeline.core.errors import ModelError, PipelineError, reason_of
 
 _LIBRARY = "sentence_transformers."
 _CONFIG = "config.json"
@@ -30,7 +31,7 @@ class ModuleFolder:
 
     Attributes:
         kind: the name of its class, such as `Pooling`.
-        folder: where its files lie.
+        folder: where its files are.
     """
 
     kind: str
@@ -55,15 +56,16 @@ def module_folders(root: Path) -> list[ModuleFolder] | None:
         raise _refusal(path, "lists no modules")
     for kind, _ in modules:
         if not kind.startswith(_LIBRARY):
-            raise PipelineError(
-                f"{path} names code of the model's own ({kind[:60]}), which this project doesn't run: choose a model "
-                "that is made of the library's modules"
+            raise ModelError(
+                f"{path} names custom code ({kind[:60]}), which this project doesn't run: choose a model "
+                "that is made of the library's modules",
+                path=path,
             )
     return [ModuleFolder(kind.rpartition(".")[2], folder) for kind, folder in modules]
 
 
 def transformer_folder(root: Path) -> Path:
-    """Where a model's transformer lies: in its first module, or at the root.
+    """The folder of a model's transformer: in its first module, or at the root.
 
     Raises:
         PipelineError: when `modules.json` can't be read, or names code that is not the library's.
@@ -84,7 +86,7 @@ def library_class(root: Path) -> str:
 
 
 def refuse_incomplete(root: Path) -> None:
-    """Refuse a model folder in which something is missing or doesn't fit.
+    """Refuse a model folder in which a file is missing or doesn't fit the others.
 
     Raises:
         PipelineError: that names the file.
@@ -108,19 +110,21 @@ def refuse_incomplete(root: Path) -> None:
 
 
 def _refuse_transformer(folder: Path) -> None:
-    """Look at the files of a transformers model."""
+    """Check the files of a transformers model."""
     if (folder / "adapter_config.json").is_file():
-        raise PipelineError(
+        raise ModelError(
             f"{folder} holds an adapter (adapter_config.json) and not a whole model: merge it into its base model "
-            "(`merge_and_unload` of peft) and save that"
+            "(`merge_and_unload` of peft) and save that",
+            path=folder,
         )
     config = _read(_required(folder / _CONFIG, folder, "the description of its architecture"))
     if not isinstance(config, dict) or not config.get("model_type"):
         raise _refusal(folder / _CONFIG, "names no architecture (`model_type`)")
     if "quantization_config" in config:
-        raise PipelineError(
+        raise ModelError(
             f"{folder / _CONFIG} says that the weights are quantised, which can't be trained: choose the model's "
-            "weights in full or half precision"
+            "weights in full or half precision",
+            path=folder / _CONFIG,
         )
     index = folder / _INDEX
     if index.is_file() and not (folder / _WEIGHTS).is_file():
@@ -139,9 +143,10 @@ def _refuse_tokenizer(folder: Path) -> None:
         return
     there = [name for name in _VOCABULARIES if any(folder.glob(name))]
     if not there:
-        raise PipelineError(
+        raise ModelError(
             f"{folder} has no vocabulary of a tokenizer ({', '.join(_VOCABULARIES[:3])} or *.model): copy the "
-            "tokenizer's files of the same model into it"
+            "tokenizer's files of the same model into it",
+            path=folder,
         )
     if there == ["vocab.json"]:
         _required(folder / "merges.txt", folder, "the half of the tokenizer that belongs to vocab.json")
@@ -155,14 +160,15 @@ def _refuse_dense(folder: Path) -> None:
     found = shapes.get("linear.weight")
     if found != wanted:
         what = "no tensor linear.weight" if found is None else f"linear.weight of shape {found}"
-        raise PipelineError(
-            f"{weights} has {what}, but {_CONFIG} beside it asks for {wanted}: copy both from the same model"
+        raise ModelError(
+            f"{weights} has {what}, but {_CONFIG} next to it asks for {wanted}: copy both from the same model",
+            path=weights,
         )
 
 
 def _required(path: Path, root: Path, what: str) -> Path:
     if not path.is_file():
-        raise PipelineError(f"{path} is missing, {what}: copy it into {root.name}, or save the model again")
+        raise ModelError(f"{path} is missing, {what}: copy it into {root.name}, or save the model again", path=path)
     return path
 
 
@@ -170,8 +176,8 @@ def _read(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise PipelineError(f"{path} is no JSON ({reason_of(error)[:80]}): copy or save it again") from error
+        raise ModelError(f"{path} is no JSON ({reason_of(error)[:80]}): copy or save it again", path=path) from error
 
 
 def _refusal(path: Path, what: str) -> PipelineError:
-    return PipelineError(f"{path} {what}: name a folder that `save_pretrained` wrote")
+    return ModelError(f"{path} {what}: name a folder that `save_pretrained` wrote", path=path)

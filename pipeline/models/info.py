@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-from pipeline.core.errors import PipelineError, excerpt
+from pipeline.core.errors import SettingError, excerpt
 from pipeline.core.values import Stored, StoredValue, Upgrade
 
 _FEWEST_TOKENS = 4
@@ -78,21 +78,37 @@ class ModelProperties(Stored):
         return said
 
 
+PROBE_QUESTIONS = [
+    "How do I learn to play the guitar?",
+    "How do I bake bread?",
+    "What is the best way to learn guitar?",
+    "Why?",
+    "Was kostet eine Fahrkarte nach Zürich?",
+    "如何学习编程？",
+    "",
+    "Is it true that " + "the more one reads, the more one forgets, and " * 40 + "why?",
+]
+"""Questions that show whether a model gives sound embeddings: short and long ones, with and without letters that most
+tokenizers know, and two that begin with the same words."""
+
+DIFFERENT = 4
+"""The first of them are English and short. Every model gives them different embeddings."""
+
 CARD_FILES = ("README.md",)
 """Files of a model folder that don't make the model: its card is completed when results are known."""
 
 
 class ModelInfo(StoredValue):
-    """A sentence-embedding model: what it is called, where it lies, and what it holds.
+    """A sentence-embedding model: its name, where it is stored, and what it contains.
 
     Attributes:
         kind: `bundled` (in an installed package), `folder`, `hub`, or `fine_tuned` (a folder that we made).
         name: what people call it; for the hub its id.
-        location: the folder on this machine, the hub id, or `<scheme>://…` for a model that lies where a compute keeps
-            it (see `pipeline.core.locations`).
+        location: the folder on this machine, the hub id, or `<scheme>://…` for a model that a compute backend
+            stores (see `pipeline.core.locations`).
         revision: the hub commit; None elsewhere.
         version: the commit of a hub model, else the hash of the model's files.
-        properties: what a look at it has found; None where nobody has looked, as in earlier releases.
+        properties: what its inspection found; None for a model that was not inspected, as in earlier releases.
     """
 
     stored_name: ClassVar[str] = "ModelReference"
@@ -117,10 +133,10 @@ class ModelInfo(StoredValue):
         return self.location if self.kind == "folder" else self.name
 
     def require_length(self, max_seq_length: int | None) -> None:
-        """Refuse a limit that the model is known not to take. One that nobody has looked at is not judged.
+        """Refuse a limit that the model can't have. A model that was not inspected is not checked.
 
         Raises:
-            PipelineError: when it has not so many positions, or no room is left beside its prompt.
+            PipelineError: when the model has fewer positions, or its prompt leaves no room.
         """
         if self.properties:
             require_length(self.label, max_seq_length, self.properties.positions, self.properties.prompt_tokens)
@@ -135,12 +151,16 @@ def require_length(label: str, max_seq_length: int | None, positions: int | None
     if max_seq_length is None:
         return
     if positions is not None and max_seq_length > positions:
-        raise PipelineError(
+        raise SettingError(
             f"max_seq_length is {max_seq_length:,}, but {label} has positions for {positions:,} tokens only: set it to "
-            f"at most {positions:,}, or leave it empty"
+            f"at most {positions:,}, or leave it empty",
+            max_seq_length=max_seq_length,
+            model=label,
         )
     if prompt_tokens and max_seq_length < prompt_tokens + _FEWEST_TOKENS:
-        raise PipelineError(
+        raise SettingError(
             f"max_seq_length is {max_seq_length:,}, but the prompt of {label} alone has {prompt_tokens:,} tokens: set "
-            f"it to at least {prompt_tokens + _FEWEST_TOKENS:,}, or leave it empty"
+            f"it to at least {prompt_tokens + _FEWEST_TOKENS:,}, or leave it empty",
+            max_seq_length=max_seq_length,
+            model=label,
         )

@@ -1,4 +1,4 @@
-"""Works through texts of many lengths in batches of like length, and puts the results back in order."""
+"""Batch texts by similar length, and put the results back in order."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -38,7 +38,7 @@ def in_order(
 
 
 def by_budget(order: np.ndarray, lengths: np.ndarray, budget: int) -> Iterator[np.ndarray]:
-    """Consecutive parts of `order` of at most so many tokens, but at least one item."""
+    """Split `order` into consecutive parts of at most `budget` tokens, and at least one item."""
     ends = np.cumsum(lengths[order])
     start = 0
     while start < len(order):

@@ -1,4 +1,4 @@
-"""Loads a model in fp32, safetensors only and never another one than asked for, and says which device there is."""
+"""Load a model in fp32 from safetensors, verify that it is the one that was referenced, and choose a device."""
 
 import math
 import os
@@ -14,7 +14,16 @@ from sentence_transformers.sentence_transformer.modules import Transformer
 from torch.overrides import TorchFunctionMode
 from transformers.utils import logging as transformers_logging
 
-from pipeline.core.errors import PipelineError, Product, reason_of
+from pipeline.core.errors import (
+    MismatchError,
+    ModelError,
+    NotFoundError,
+    NotInstalledError,
+    PipelineError,
+    Product,
+    SettingError,
+    reason_of,
+)
 from pipeline.core.foreign_text import shortened
 from pipeline.core.locations import remote_location
 from pipeline.models.base_model import download_model, model_folder_version
@@ -41,7 +50,10 @@ def load_model(info: ModelInfo, device: str, max_seq_length: int | None = None) 
     folder = located(info)
     if info.kind == "fine_tuned" and library_class(folder) == "CrossEncoder":
         # The library would take its encoder, which was never trained to embed.
-        raise PipelineError(f"{info.label} is a cross-encoder, which can't embed single questions: score pairs with it")
+        raise ModelError(
+            f"{info.label} is a cross-encoder, which can't embed single questions: score pairs with it",
+            model=info.label,
+        )
     model = open_model(info, folder, device)
     if info.properties:
         positions, prompt_tokens = info.properties.positions, info.properties.prompt_tokens
@@ -58,26 +70,35 @@ def located(info: ModelInfo) -> Path:
         PipelineError: when it is gone, or its files are not those that were referenced.
     """
     if place := remote_location(info.location):
-        raise PipelineError(f"the model {info.name} lies at {place}, not on this machine: {place.way_out}")
+        raise NotFoundError(
+            f"the model {info.name} is at {place}, not on this machine: {place.way_out}",
+            model=info.name,
+            location=info.location,
+        )
     if info.kind == "bundled" and info.version != BUNDLED_VERSION:
-        raise PipelineError(
+        raise MismatchError(
             f"{info.name} {info.version} is not the bundled model that this project knows: {BUNDLED_VERSION}",
             "base model",
+            version=info.version,
         )
     if info.kind == "hub":
         return download_model(info.location, info.revision)[0]
     folder = Path(info.location)
     if not folder.is_dir():
-        raise PipelineError(f"the model folder {folder} is gone", _made_by(info))
+        raise NotFoundError(f"the model folder {folder} is gone", _made_by(info), path=folder)
     if (version := model_folder_version(folder)) != info.version:
-        raise PipelineError(
-            f"the files in {folder} have changed (version {version} instead of {info.version})", _made_by(info)
+        raise MismatchError(
+            f"the files in {folder} have changed (version {version} instead of {info.version})",
+            _made_by(info),
+            path=folder,
+            version=version,
+            expected=info.version,
         )
     return folder
 
 
 def open_model(info: ModelInfo, folder: Path, device: str, **model_kwargs: Any) -> SentenceTransformer:
-    """Load what lies in a folder, in fp32, without looking whether it is what was referenced.
+    """Load the model in a folder in fp32, without checking that it is the referenced one.
 
     Args:
         folder: of that model, as `located` gives it.
@@ -106,23 +127,26 @@ def open_model(info: ModelInfo, folder: Path, device: str, **model_kwargs: Any) 
 def not_loaded(info: ModelInfo, folder: Path, error: Exception) -> PipelineError:
     """The line for what the library raised. It may be anything, and its advice is about settings of its own."""
     if code := next((path for path in folder.rglob("config.json") if '"auto_map"' in path.read_text("utf-8")), None):
-        return PipelineError(
-            f"{info.label} can't be loaded: {code.relative_to(folder)} names code of the model's own (auto_map), which "
-            "this project doesn't run; choose a model whose architecture transformers has"
+        return ModelError(
+            f"{info.label} can't be loaded: {code.relative_to(folder)} names custom code (auto_map), which "
+            "this project doesn't run; choose a model whose architecture transformers has",
+            model=info.label,
         )
     if isinstance(error, ImportError):
-        return PipelineError(
+        return NotInstalledError(
             f"{info.label} needs a package that isn't installed ({short_reason(error)}): install it, or choose another "
-            "model"
+            "model",
+            model=info.label,
         )
-    return PipelineError(
+    return ModelError(
         f"{info.label} can't be loaded ({short_reason(error)}): save it again with sentence-transformers, or choose "
-        "another model"
+        "another model",
+        model=info.label,
     )
 
 
 def short_reason(error: Exception) -> str:
-    """The first sentence of what a library says, which is the fault; its advice follows. At most 100 characters."""
+    """The first sentence of a library's error, without the advice after it. At most 100 characters."""
     said = reason_of(error)
     first = re.split(r"(?<=[a-z\])])[.:] ", said, maxsplit=1)[0].rstrip(".")
     return shortened(first, _REASON)
@@ -139,9 +163,11 @@ def limit_length(
     require_length(label, wanted, positions, prompt_tokens)
     if wanted is not None:
         if not isinstance(model[0], Transformer):
-            raise PipelineError(
+            raise SettingError(
                 f"max_seq_length is {wanted:,}, but {label} takes questions of any length ({type(model[0]).__name__}): "
-                "leave it empty"
+                "leave it empty",
+                max_seq_length=wanted,
+                model=label,
             )
         model.max_seq_length = wanted
     elif positions is not None and (model.max_seq_length or math.inf) > positions:
@@ -225,12 +251,14 @@ def resolve_device(device: Device) -> str:
         return next(name for name in ("cuda", "mps", "cpu") if available[name])
     if not available[device]:
         there = ", ".join(name for name, is_there in available.items() if is_there)
-        raise PipelineError(f"device {device!r} is not available on this machine, which has: {there}; use `auto`")
+        raise SettingError(
+            f"device {device!r} is not available on this machine, which has: {there}; use `auto`", device=device
+        )
     return device
 
 
 def describe_device(device: str) -> str:
-    """What a person calls the device: `cuda (NVIDIA H100)`, or `cpu (2 threads)`."""
+    """The device for people: `cuda (NVIDIA H100)`, or `cpu (2 threads)`."""
     if device == "cuda":
         return f"cuda ({torch.cuda.get_device_name()})"
     return f"cpu ({torch.get_num_threads()} threads)" if device == "cpu" else device

@@ -1,4 +1,4 @@
-"""Which base model, which device and which precision: the choices that settings offer."""
+"""Settings of the base model, the device and the precision."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""Runs a sentence-embedding model on questions laid end to end, so that no computation is spent on padding.
+"""Run a sentence-embedding model on questions laid end to end, so that padding costs no computation.
 
 A padded batch is as wide as its longest question: on Quora's pairs three of five tokens of a random batch of 128 pairs
 are padding. Here all questions of a batch form one sequence of tokens. Everything but attention works on each token
@@ -21,7 +21,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import ModelError
 from pipeline.models.embedding import embeddings_of, features_of, prompt_of, to_device
 
 ATTENTION = "packed"
@@ -100,9 +100,10 @@ def _without_padding(model: SentenceTransformer, features: dict[str, Any]) -> tu
     if "input_ids" in features and "offsets" in features:
         # `StaticEmbedding` lays the tokens of its questions end to end itself.
         return ids.numpy().astype(np.int32), np.diff(features["offsets"].numpy(), append=len(ids))
-    raise PipelineError(
+    raise ModelError(
         f"a model that begins with {type(model[0]).__name__} can't be trained or measured here: choose one that begins "
-        "with Transformer or StaticEmbedding"
+        "with Transformer or StaticEmbedding",
+        module=type(model[0]).__name__,
     )
 
 

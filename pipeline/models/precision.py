@@ -1,11 +1,11 @@
-"""In which precision to compute, by what the machine can do."""
+"""Choose the precision of computations by what the hardware supports."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import SettingError
 from pipeline.models.options import PrecisionChoice
 
 Precision = Literal["fp32", "bf16"]
@@ -13,7 +13,7 @@ Precision = Literal["fp32", "bf16"]
 
 @dataclass(frozen=True)
 class Hardware:
-    """What computes, and how exactly.
+    """The device and the precision of a training.
 
     Attributes:
         device: a torch device name, as `resolve_device` gives.
@@ -31,8 +31,10 @@ def resolve_precision(wanted: PrecisionChoice, device: str) -> Precision:
         PipelineError: when bf16 is wanted where it would be emulated.
     """
     if wanted == "bf16" and not has_bf16(device):
-        raise PipelineError(
-            f"precision 'bf16' would be emulated on this {device}, slower than fp32: use `auto` or `fp32`"
+        raise SettingError(
+            f"precision 'bf16' would be emulated on this {device}, slower than fp32: use `auto` or `fp32`",
+            precision=wanted,
+            device=device,
         )
     if wanted == "auto":
         return "bf16" if is_faster_in_bf16(device) else "fp32"

@@ -11,7 +11,7 @@ from pipeline.core.store import VersionStore
 from pipeline.core.values import StoredValue
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.models.fine_tuned import FineTunedModel
-from pipeline.models.probe_questions import PROBE_QUESTIONS
+from pipeline.models.info import PROBE_QUESTIONS
 from pipeline.orchestration.assets.common import finding_result
 from pipeline.orchestration.failures import in_dagster
 from pipeline.orchestration.step_config import StepConfig

@@ -18,7 +18,7 @@ from pipeline.evaluation.measurement import EvaluationOptions
 from pipeline.models.encoding import embed_questions
 from pipeline.models.info import ModelInfo
 from pipeline.models.loading import load_model
-from pipeline.models.unit_length import unit
+from pipeline.vectors.blocks import unit
 
 
 def target_vectors(

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from pipeline.core.errors import ModelError
+
 _PAIRS_AT_ONCE = 16_384
 
 
@@ -73,3 +75,21 @@ def pair_cosines(rows: np.ndarray, vectors: Vectors, row: np.ndarray, index: np.
         for at in range(0, len(row), _PAIRS_AT_ONCE)
     ]
     return np.concatenate([*cosines, np.empty(0, dtype=np.float32)])
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Scale vectors to length 1; a vector of zeros stays as it is. Returns float32 of the same shape.
+
+    Raises:
+        ModelError: when a value is NaN or infinite.
+    """
+    lengths = np.linalg.norm(vectors.astype(np.float32, copy=False), axis=1, keepdims=True)
+    if not np.isfinite(lengths).all():
+        broken = int((~np.isfinite(lengths)).sum())
+        raise ModelError(
+            f"the model gave NaN or infinite embeddings for {broken:,} of {len(vectors):,} texts: its training has "
+            "diverged or its weights are damaged",
+            broken=broken,
+        )
+    scaled: np.ndarray = vectors / np.where(lengths == 0, 1, lengths).astype(np.float32)
+    return scaled

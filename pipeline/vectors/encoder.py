@@ -9,8 +9,8 @@ import numpy as np
 from pipeline.core.progress import Advanced, OnProgress, ignore
 from pipeline.models.info import ModelInfo
 from pipeline.models.options import TOKEN_BUDGET, Device
-from pipeline.models.unit_length import unit
 from pipeline.vectors import options
+from pipeline.vectors.blocks import unit
 from pipeline.vectors.cache import PartsEncoder
 from pipeline.vectors.options import WORTH_PACKING
 

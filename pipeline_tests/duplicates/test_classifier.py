@@ -84,7 +84,7 @@ def test_the_model_in_production_and_that_of_a_run_are_found_and_named(pipeline_
     assert found.require_decision().threshold == report.cosine.f1_threshold
     assert find_model("0123abcd", store).info == trained.model
     assert find_model(trained.run_folder, store).info == trained.model
-    with pytest.raises(PipelineError, match="no run of that id did"):
+    with pytest.raises(PipelineError, match="no run has this id"):
         find_model("deadbeef", store)
 
 

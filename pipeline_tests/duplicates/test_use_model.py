@@ -182,7 +182,7 @@ def test_labelled_pairs_measure_what_was_mined(command: Command, small_pairs: Pa
         (("compare", "a"), 2, "--in FILE, and got 1"),
         (("compare", "--in", "x.csv"), 2, "--in needs --out FILE"),
         (("compare", "a", "b", "--prior", "2"), 1, "a share of duplicates lies between 0 and 1"),
-        (("compare", "a", "b", "--precision", "0"), 1, "a precision of 0 can't be had"),
+        (("compare", "a", "b", "--precision", "0"), 1, "a precision of 0 is impossible"),
         (("search", "a", "--in", "/not/there.csv"), 1, "/not/there.csv"),
         (("mine", "/not/there.csv"), 1, "/not/there.csv"),
         (("mine", "QUESTIONS", "--out", "x.xlsx"), 1, "in which format is x.xlsx to be written?"),

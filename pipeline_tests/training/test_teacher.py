@@ -18,7 +18,6 @@ from pipeline.core.progress import ignore
 from pipeline.models.base_model import resolve_base_model
 from pipeline.models.info import ModelInfo
 from pipeline.models.options import BaseModelChoice
-from pipeline.models.unit_length import unit
 from pipeline.training import teacher
 from pipeline.training.batches import TrainingPairs
 from pipeline.training.fine_tune import fine_tune
@@ -26,6 +25,7 @@ from pipeline.training.job import RunIdentity, TrainingJob
 from pipeline.training.recipe import Recipe
 from pipeline.training.run_folder import RunFolder
 from pipeline.training.teacher import aligned, target_vectors
+from pipeline.vectors.blocks import unit
 
 TAUGHT: dict[str, Any] = {"loss": "cosent", "loss_weights": {"distillation_embeddings": 20.0}, "teacher_model": "t"}
 

@@ -12,9 +12,8 @@ from made_vectors import as_set, brute_force, some_vectors
 from pipeline.core.errors import PipelineError, ResourceError
 from pipeline.core.progress import Advanced, ProgressEvent
 from pipeline.models.precision import has_bf16
-from pipeline.models.unit_length import unit
 from pipeline.vectors import pairs
-from pipeline.vectors.blocks import ArrayVectors
+from pipeline.vectors.blocks import ArrayVectors, unit
 from pipeline.vectors.exact import ExactEngine
 from pipeline.vectors.options import ExactOptions
 from pipeline.vectors.pairs import CosinePairs

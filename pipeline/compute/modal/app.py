@@ -178,9 +178,9 @@ def inspect_model(text: str) -> Answer:
     message = InspectionMessage.from_json(text)
 
     def work() -> bytes:
-        from pipeline.models.look import look_at
+        from pipeline.models.inspection import inspect_model
 
-        return look_at(_local(message.model)).model_dump_json().encode()
+        return inspect_model(_local(message.model)).model_dump_json().encode()
 
     return _answer(*_attempt(work))
 

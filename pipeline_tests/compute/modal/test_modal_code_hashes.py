@@ -70,7 +70,7 @@ def test_comments_and_docstrings_anywhere_deploy_nothing_and_train_nothing(proje
         ("models/embedding.py", True, True),
         ("training/teacher.py", True, True),
         # A base model is looked at there, which leaves a training as it is.
-        ("models/look.py", True, False),
+        ("models/inspection.py", True, False),
         ("question_pairs/schema.py", True, True),
         # They write and record what the training makes.
         ("core/files.py", True, False),

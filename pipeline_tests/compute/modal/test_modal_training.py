@@ -166,7 +166,7 @@ def test_the_model_comes_down_when_it_is_asked_for_and_is_evaluated_alike_on_bot
         assert there.eval_scores[name] == pytest.approx(scores, abs=1e-6)
     # As the definitions do, so that the way to the model can be named.
     backends()
-    with pytest.raises(PipelineError, match=f"lies at modal-volume://{VOLUME}/tiny-ft.*set PIPELINE_COMPUTE=modal"):
+    with pytest.raises(PipelineError, match=f"is at modal-volume://{VOLUME}/tiny-ft.*set PIPELINE_COMPUTE=modal"):
         measure(local, remote, ignore)
 
 

@@ -20,11 +20,10 @@ from pipeline.compute.local import LocalCompute
 from pipeline.core.errors import PipelineError
 from pipeline.core.store import VersionStore
 from pipeline.models.base_model import resolve_base_model
-from pipeline.models.info import ModelInfo, ModelProperties
+from pipeline.models.info import PROBE_QUESTIONS, ModelInfo, ModelProperties
+from pipeline.models.inspection import inspect_model
 from pipeline.models.loading import load_model
-from pipeline.models.look import look_at
 from pipeline.models.options import BaseModelChoice
-from pipeline.models.probe_questions import PROBE_QUESTIONS
 from pipeline.workflow import find_base_model
 
 WEIGHTS = "model.safetensors"
@@ -43,7 +42,7 @@ def model(whole: Path, tmp_path: Path) -> Path:
 
 
 def looked_at(folder: Path) -> ModelProperties:
-    return look_at(resolve_base_model(BaseModelChoice(model=str(folder))))
+    return inspect_model(resolve_base_model(BaseModelChoice(model=str(folder))))
 
 
 def refusal(folder: Path) -> str:
@@ -82,7 +81,7 @@ def test_an_ordinary_model_has_its_properties_and_no_remarks(whole: Path) -> Non
 
 
 def test_the_bundled_model_is_an_ordinary_one() -> None:
-    found = look_at(resolve_base_model(BaseModelChoice()))
+    found = inspect_model(resolve_base_model(BaseModelChoice()))
     assert (found.dimensions, found.max_seq_length, found.positions) == (384, 256, 512)
     assert found.remarks == []
 
@@ -184,7 +183,7 @@ def test_a_limit_beyond_the_positions_is_lowered_and_that_is_said(tmp_path: Path
 
 def test_a_limit_that_is_asked_for_must_fit(tmp_path: Path) -> None:
     info = resolve_base_model(BaseModelChoice(model=str(make_model(tmp_path / "m", **query_prompt()))))
-    known = info.model_copy(update={"properties": look_at(info)})
+    known = info.model_copy(update={"properties": inspect_model(info)})
     for reference, wanted, said in (
         (known, 512, "max_seq_length is 512, but .* has positions for 128 tokens only: set it to at most 128"),
         (info, 512, "max_seq_length is 512, but .* has positions for 128 tokens only: set it to at most 128"),
@@ -265,15 +264,15 @@ def one_embedding_for_all(folder: Path) -> None:
 
 
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
-    "code of its own": (own_code, "config.json names code of the model's own (auto_map)"),
-    "a module of its own": (own_module, "modules.json names code of the model's own (custom_pooling.Mine)"),
+    "code of its own": (own_code, "config.json names custom code (auto_map)"),
+    "a module of its own": (own_module, "modules.json names custom code (custom_pooling.Mine)"),
     "no settings of the pooling": (lambda f: shutil.rmtree(f / "1_Pooling"), "1_Pooling/config.json is missing"),
     "empty settings of the pooling": (lambda f: (f / "1_Pooling/config.json").write_text("{}"), "can't be loaded"),
     "a missing shard": (lost_shard, "model-00002-of-00002.safetensors is missing"),
     "no weights of the dense layer": (lambda f: (f / "2_Dense" / WEIGHTS).unlink(), "2_Dense/model.safetensors is"),
     "a dense layer of another size": (
         lambda f: edit(f / "2_Dense/config.json", in_features=99),
-        "linear.weight of shape (8, 16), but config.json beside it asks for (8, 99)",
+        "linear.weight of shape (8, 16), but config.json next to it asks for (8, 99)",
     ),
     "a dense layer of another model": (other_dense, "can't embed a question"),
     "a tokenizer larger than the embedding": (larger_tokenizer, "has 103 tokens, but its weights have embeddings for"),

@@ -1,8 +1,8 @@
-"""Looks at a base model before anyone trusts it: loads it, runs a few questions through it, there and back.
+"""Inspect a base model before it is used: load it, and run a few questions forwards and backwards through it.
 
-The libraries fill in what is missing (random weights for those that no file has, a vocabulary, a way of pooling) and
-say so in logs, or fail when the training is under way. Here it is found out first, and what is special about a model
-that can be used becomes its `ModelProperties`.
+The libraries fill in what is missing, such as random weights, a vocabulary or a pooling, and only log it, or fail in
+the middle of a training. An inspection finds this first. What is special about a usable model becomes its
+`ModelProperties`.
 """
 
 import re
@@ -14,11 +14,11 @@ import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, StaticEmbedding, Transformer
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import ModelError, PipelineError
 from pipeline.models.embedding import embeddings_of, features_of, prompt_of
 from pipeline.models.encoding import embed_questions
 from pipeline.models.folder import library_class, module_folders, transformer_folder
-from pipeline.models.info import ModelInfo, ModelProperties
+from pipeline.models.info import DIFFERENT, PROBE_QUESTIONS, ModelInfo, ModelProperties
 from pipeline.models.loading import (
     count_positions,
     count_prompt_tokens,
@@ -30,7 +30,6 @@ from pipeline.models.loading import (
 )
 from pipeline.models.options import TOKEN_BUDGET
 from pipeline.models.packing import tokenize
-from pipeline.models.probe_questions import DIFFERENT, PROBE_QUESTIONS
 
 _LARGEST_LIMIT = 1_000_000
 """A tokenizer without a limit gives a number beyond this one."""
@@ -44,16 +43,16 @@ _FAULTS = (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeE
 """What libraries raise for models that don't fit together."""
 
 
-def look_at(info: ModelInfo) -> ModelProperties:
-    """Look at a model that is to be trained. The random state stays as it was.
+def inspect_model(info: ModelInfo) -> ModelProperties:
+    """Inspect a model. The random state stays as it was.
 
     Raises:
-        PipelineError: when it can't be used, or would be something else than its files are; it names the file.
+        ModelError: when the model can't be used, or its weights are not those of its files; it names the file.
     """
     quiet_libraries()
     folder = located(info)
     with torch.random.fork_rng(devices=[]):
-        # Sizes that don't fit are told below, by name.
+        # Sizes that don't fit are reported below, by name.
         model = open_model(info, folder, "cpu", ignore_mismatched_sizes=True)
         _refuse_tokenizer(info, model)
         positions, prompt_tokens = count_positions(model), count_prompt_tokens(model)
@@ -82,35 +81,39 @@ def look_at(info: ModelInfo) -> ModelProperties:
 
 
 def _refuse_tokenizer(info: ModelInfo, model: SentenceTransformer) -> None:
-    """Refuse a tokenizer that is none, can't make a batch, or belongs to other weights."""
+    """Refuse a tokenizer that is missing, can't pad a batch, or belongs to other weights."""
     tokenizer = getattr(model[0], "tokenizer", None)
     if tokenizer is None:
-        raise PipelineError(f"{info.label} has no tokenizer: choose a model that embeds texts")
+        raise ModelError(f"{info.label} has no tokenizer: choose a model that embeds texts", model=info.label)
     if isinstance(model[0], Transformer) and tokenizer.pad_token_id is None:
-        raise PipelineError(
+        raise ModelError(
             f"the tokenizer of {info.label} has no token to pad with: name one in its tokenizer_config.json, such as "
-            f'"pad_token": "{tokenizer.eos_token or tokenizer.unk_token or "[PAD]"}"'
+            f'"pad_token": "{tokenizer.eos_token or tokenizer.unk_token or "[PAD]"}"',
+            model=info.label,
         )
     if (rows := _embedding_rows(model[0])) is None:
         return
     highest = max(tokenizer.get_vocab().values(), default=-1)
     if highest >= rows:
-        raise PipelineError(
+        raise ModelError(
             f"the tokenizer of {info.label} has {highest + 1:,} tokens, but its weights have embeddings for {rows:,}: "
-            "take the tokenizer's files and model.safetensors of the same model, or resize the table and save it"
+            "take the tokenizer's files and model.safetensors of the same model, or resize the table and save it",
+            model=info.label,
         )
     if (highest + 1) * 2 < rows:
-        raise PipelineError(
+        raise ModelError(
             f"the tokenizer of {info.label} has only {highest + 1:,} tokens, its weights have embeddings for {rows:,}: "
-            "copy the tokenizer's files (tokenizer.json) of the same model into it"
+            "copy the tokenizer's files (tokenizer.json) of the same model into it",
+            model=info.label,
         )
     unknown = getattr(tokenizer, "unk_token_id", None)
     if unknown is not None:
         words = tokenizer(PROBE_QUESTIONS[0], add_special_tokens=False)["input_ids"]
         if all(token == unknown for token in words):
-            raise PipelineError(
+            raise ModelError(
                 f"the tokenizer of {info.label} knows no word of {PROBE_QUESTIONS[0]!r}: copy the tokenizer's files "
-                "(tokenizer.json) of the same model into it"
+                "(tokenizer.json) of the same model into it",
+                model=info.label,
             )
 
 
@@ -138,16 +141,19 @@ def _trained_weights(info: ModelInfo, model: SentenceTransformer) -> set[torch.n
     except PipelineError:
         raise
     except _FAULTS as error:
-        raise PipelineError(
+        raise ModelError(
             f"{info.label} can't embed a question ({short_reason(error)}): its modules or files don't fit together; "
-            "take all of them from the same model"
+            "take all of them from the same model",
+            model=info.label,
         ) from error
     _refuse_broken(info, bool(embeddings.isfinite().all()))
     try:
         # Another weight for each component: the sum of a normalised embedding hardly changes.
         (embeddings * torch.linspace(1, 2, embeddings.numel()).view_as(embeddings)).sum().backward()
     except _FAULTS as error:
-        raise PipelineError(f"{info.label} can't be trained ({short_reason(error)}): choose another model") from error
+        raise ModelError(
+            f"{info.label} can't be trained ({short_reason(error)}): choose another model", model=info.label
+        ) from error
     trained = {parameter for parameter in model.parameters() if parameter.grad is not None}
     model.zero_grad()
     return trained
@@ -155,16 +161,17 @@ def _trained_weights(info: ModelInfo, model: SentenceTransformer) -> set[torch.n
 
 def _refuse_broken(info: ModelInfo, is_finite: bool) -> None:
     if not is_finite:
-        raise PipelineError(
+        raise ModelError(
             f"{info.label} gives NaN or infinite embeddings: its weights (model.safetensors) are damaged; copy them "
-            "again"
+            "again",
+            model=info.label,
         )
 
 
 def _refuse_other_weights(
     info: ModelInfo, model: SentenceTransformer, folder: Path, trained: set[torch.nn.Parameter]
 ) -> None:
-    """Refuse a model of which some weights were in no file: the library draws them anew each time."""
+    """Refuse a model with weights that are in no file: the library initialises them at random each time."""
     first = model[0].model if isinstance(model[0], Transformer) else model
     used = {name for name, parameter in first.named_parameters() if parameter in trained}
     second, account = _loaded_by_transformers(first, folder) if first is not model else (None, {})
@@ -176,9 +183,10 @@ def _refuse_other_weights(
     if account:
         _refuse_account(info, first, account, used)
     if name := _differ(first, second, used):
-        raise PipelineError(
+        raise ModelError(
             f"two loads of {info.label} give different weights ({name}), so they are not in its files: save the model "
-            "again, or choose another one"
+            "again, or choose another one",
+            model=info.label,
         )
 
 
@@ -207,14 +215,16 @@ def _differ(first: torch.nn.Module, second: torch.nn.Module, names: set[str]) ->
 
 def _refuse_account(info: ModelInfo, model: torch.nn.Module, account: dict[str, Any], used: set[str]) -> None:
     for name, in_file, wanted in sorted(account["mismatched_keys"]):
-        raise PipelineError(
+        raise ModelError(
             f"{name} in the weights of {info.label} has the shape {tuple(in_file)}, but its config.json asks for "
-            f"{tuple(wanted)}: take config.json and the weights (model.safetensors) of the same model"
+            f"{tuple(wanted)}: take config.json and the weights (model.safetensors) of the same model",
+            model=info.label,
         )
     if missing := sorted(used & set(account["missing_keys"])):
-        raise PipelineError(
+        raise ModelError(
             f"{len(missing):,} of {len(used):,} weights of {info.label} are in no file (the first: {missing[0]}), and "
-            "would be random: copy model.safetensors of the same model into it, or choose another model"
+            "would be random: copy model.safetensors of the same model into it, or choose another model",
+            model=info.label,
         )
     prefix = f"{getattr(model, 'base_model_prefix', '')}."
     known = {_layer_pattern(name) for name in model.state_dict()}
@@ -222,9 +232,10 @@ def _refuse_account(info: ModelInfo, model: torch.nn.Module, account: dict[str, 
         name for name in sorted(account["unexpected_keys"]) if _layer_pattern(name.removeprefix(prefix)) in known
     ]
     if surplus:
-        raise PipelineError(
+        raise ModelError(
             f"the weights of {info.label} have layers that its config.json doesn't have ({surplus[0]}): take "
-            "config.json of the same model"
+            "config.json of the same model",
+            model=info.label,
         )
 
 
@@ -236,30 +247,33 @@ def _layer_pattern(name: str) -> str:
 
 
 def _embeddings(info: ModelInfo, model: SentenceTransformer) -> np.ndarray:
-    """Embeddings of the probe questions, float32 of shape (questions, dimensions), held against the library's."""
+    """Embeddings of the probe questions, float32 of shape (questions, dimensions), compared with the library's."""
     try:
         embeddings = embed_questions(model, PROBE_QUESTIONS, TOKEN_BUDGET)
-        # Two at once: all beside the long one are as wide, and by itself the empty one has no token in some models.
+        # Two at once, because in some models an empty question alone has no token.
         expected = model.encode(PROBE_QUESTIONS, batch_size=2, show_progress_bar=False)
     except _FAULTS as error:
-        raise PipelineError(
+        raise ModelError(
             f"{info.label} can't embed questions of up to {_limit(model)} tokens, its limit ({short_reason(error)}): "
-            "lower model_max_length in its tokenizer_config.json"
+            "lower model_max_length in its tokenizer_config.json",
+            model=info.label,
         ) from error
     _refuse_broken(info, bool(np.isfinite(embeddings).all()))
     scale = float(np.abs(embeddings).max())
     for one in range(DIFFERENT):
         for other in range(one):
             if np.abs(embeddings[one] - embeddings[other]).max() <= _SAME_EMBEDDING * scale:
-                raise PipelineError(
+                raise ModelError(
                     f"{info.label} gives {PROBE_QUESTIONS[other]!r} and {PROBE_QUESTIONS[one]!r} the same embedding: "
-                    "its pooling (1_Pooling/config.json), limit or weights are not those of its architecture"
+                    "its pooling (1_Pooling/config.json), limit or weights are not those of its architecture",
+                    model=info.label,
                 )
     difference = float(np.abs(embeddings - expected).max()) / scale
     if difference > _SAME_AS_ENCODE:
-        raise PipelineError(
-            f"{info.label} would be embedded here with a difference of {difference:.1%} to its own `encode`: choose "
-            "another model, and report this one"
+        raise ModelError(
+            f"{info.label} is embedded here with a difference of {difference:.1%} to its own `encode`: choose "
+            "another model, and report this one",
+            model=info.label,
         )
     return embeddings
 
@@ -271,7 +285,7 @@ def _limit(model: SentenceTransformer) -> int | None:
 
 
 def _stated_length(model: SentenceTransformer) -> int | None:
-    """The limit in the model's files, where it is above the one that holds; the library lowers some in silence too."""
+    """The limit in the model's files if it is above the effective one. The library lowers some without a warning."""
     stated = getattr(getattr(model[0], "tokenizer", None), "init_kwargs", {}).get("model_max_length")
     limit = _limit(model)
     return int(stated) if stated and limit and limit < stated < _LARGEST_LIMIT else None
@@ -286,7 +300,7 @@ def _dimensions_before_cut(model: SentenceTransformer) -> int | None:
 
 
 def _chosen_for(model: SentenceTransformer, folder: Path) -> str:
-    """What the folder is one of, where the library has chosen the modules; empty where the folder names them."""
+    """The architecture for which the library chose the modules; empty if the folder names them."""
     if module_folders(folder) is None:
         architectures = getattr(model[0].config, "architectures", None) or ["transformers"]
         return str(architectures[0])
@@ -295,7 +309,7 @@ def _chosen_for(model: SentenceTransformer, folder: Path) -> str:
 
 
 def _described(module: torch.nn.Module) -> str:
-    """A module with what matters about it."""
+    """Describe a module with its main setting."""
     name = type(module).__name__
     if isinstance(module, Transformer):
         return f"{name} ({type(module.model).__name__})"
