@@ -17,8 +17,8 @@ from pipeline.core.files import content_version, json_text, write_text
 from pipeline.core.progress import LogLine, OnProgress, StepStarted
 from pipeline.core.store import VersionStore
 from pipeline.evaluation.measurement import EvaluationOptions
-from pipeline.evaluation.report import EvaluationReport
-from pipeline.evaluation.report_builder import build_report, require_comparable_baseline, require_trained_on
+from pipeline.evaluation.report import EvaluationReport, require_comparable
+from pipeline.evaluation.report_builder import build_report, require_trained_on, threshold_kind
 from pipeline.models.base_model import resolve_base_model
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.models.info import ModelInfo, ModelProperties
@@ -165,7 +165,7 @@ def measure_fine_tuned(
     """
     # Check these before paying for the evaluation.
     require_trained_on(splits, model)
-    require_comparable_baseline(baseline, splits)
+    require_comparable(baseline, splits.eval.data_version, threshold_kind(splits.dev))
     _log(require_sound_splits(splits), on_progress)
     job = MeasuringJob(model.model, splits.eval, splits.dev, options)
     measured = measure(compute, job, on_progress, caller)

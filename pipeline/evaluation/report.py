@@ -239,24 +239,28 @@ class EvaluationReport(StoredValue):
         return next((part for part in self.slices if part.name == SEEN and part.value == "none"), None)
 
 
-def require_comparable(report: EvaluationReport, baseline: EvaluationReport) -> None:
-    """Refuse to compare reports on different pairs or with different kinds of threshold.
+def require_comparable(baseline: EvaluationReport, eval_version: str, threshold_kind: ThresholdKind) -> None:
+    """Refuse a baseline report on other pairs or with another kind of threshold.
+
+    Args:
+        eval_version: data version of the eval pairs that are compared.
+        threshold_kind: their kind of threshold.
 
     Raises:
         MismatchError: with both values.
     """
-    for what, mine, other in (
-        ("eval data version", report.eval_version, baseline.eval_version),
-        ("kind of threshold", report.threshold_kind, baseline.threshold_kind),
+    for what, its, current in (
+        ("eval data version", baseline.eval_version, eval_version),
+        ("kind of threshold", baseline.threshold_kind, threshold_kind),
     ):
-        if mine != other:
+        if its != current:
             raise MismatchError(
-                f"reports can't be compared: the {what} is {mine} for {report.model.name} and {other} for the "
-                f"baseline {baseline.model.name}",
+                f"the baseline report of {baseline.model.name} can't be used: its {what} is {its}, but the current one "
+                f"is {current}",
                 make_again="baseline report",
                 what=what,
-                report=mine,
-                baseline=other,
+                baseline=its,
+                current=current,
             )
 
 
@@ -266,7 +270,7 @@ def compare(report: EvaluationReport, baseline: EvaluationReport) -> dict[str, d
     Raises:
         MismatchError: when they are about different pairs or have different kinds of threshold.
     """
-    require_comparable(report, baseline)
+    require_comparable(baseline, report.eval_version, report.threshold_kind)
     return {
         name: {metric: getattr(report.operating[name], metric) - getattr(other, metric) for metric in COMPARED}
         for name, other in baseline.operating.items()

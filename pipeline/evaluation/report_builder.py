@@ -137,27 +137,6 @@ def require_trained_on(splits: Splits, model: FineTunedModel) -> None:
         )
 
 
-def require_comparable_baseline(baseline: EvaluationReport, splits: Splits) -> None:
-    """Refuse a baseline report that can't be compared, before anything is measured.
-
-    Raises:
-        MismatchError: when it is about other eval pairs, or has another kind of threshold.
-    """
-    for what, its, current in (
-        ("eval data version", baseline.eval_version, splits.eval.data_version),
-        ("kind of threshold", baseline.threshold_kind, threshold_kind(splits.dev)),
-    ):
-        if its != current:
-            raise MismatchError(
-                f"the baseline report of {baseline.model.name} can't be used: its {what} is {its}, but the current one "
-                f"is {current}",
-                make_again="baseline report",
-                what=what,
-                baseline=its,
-                current=current,
-            )
-
-
 def threshold_kind(dev_split: PairTable) -> ThresholdKind:
     """Return where thresholds come from: the dev split if it has both classes, else the eval pairs themselves."""
     return "dev" if has_both_classes(dev_split.labels) else "oracle"
@@ -215,7 +194,7 @@ def _gains(
     bootstrap: Bootstrap,
     labels: np.ndarray,
 ) -> dict[str, Interval]:
-    require_comparable(report, baseline)
+    require_comparable(baseline, report.eval_version, report.threshold_kind)
     before = _resample(bootstrap, baseline.scores, labels, baseline.cosine)
     return {
         metric: interval(

@@ -35,7 +35,8 @@ def test_compare_refuses_other_pairs_and_another_kind_of_threshold(field: str, w
     other = a_report(**{field: "oracle"})
     with pytest.raises(MismatchError) as caught:
         compare(a_report(), other)
-    assert caught.value.values == {"what": what, "report": getattr(a_report(), field), "baseline": "oracle"}
+    assert caught.value.make_again == "baseline report"
+    assert caught.value.values == {"what": what, "baseline": "oracle", "current": getattr(a_report(), field)}
 
 
 def test_a_report_survives_json(tmp_path: Path) -> None:
