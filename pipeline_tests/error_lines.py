@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.core.errors import PipelineError
 
-UNFINISHED = {"duplicates", "models", "orchestration", "question_pairs", "settings", "training", "vectors"}
+UNFINISHED = {"duplicates", "models", "training", "vectors"}
 """Rooms with errors that have no kind yet."""
 
 

@@ -123,7 +123,7 @@ def _read(
             read=audit.read,
         )
     if not audit.kept:
-        raise InputError(f"{shown} has a header but no question pairs", path=shown)
+        raise InputError(f"{shown} has a header but no question pairs: name another file", path=shown)
     return parts, audit
 
 

@@ -53,7 +53,7 @@ def config_text(path: Path) -> str:
             content = file.read(_MOST_BYTES + 1)
     except FileNotFoundError:
         raise NotFoundError(
-            f"no config file at {path.absolute()}; the project's own are in configs/", path=path.absolute()
+            f"no config file at {path.absolute()}: name another, such as one in configs/", path=path.absolute()
         ) from None
     except (OSError, ValueError) as error:
         raise InputError(f"can't read the config file {path}: {reason_of(error)}", path=path) from error
