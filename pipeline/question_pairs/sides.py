@@ -92,9 +92,9 @@ def questions_on_two_sides(splits: Splits) -> tuple[int, int]:
     """Count (questions on two sides, all questions)."""
     index = DistinctQuestions.of(splits.train.followed_by(splits.dev).followed_by(splits.eval))
     side = np.repeat([0, 1, 2], [len(splits.train), len(splits.dev), len(splits.eval)])
-    stands_on = np.zeros((index.questions, 3), dtype=bool)
-    stands_on[index.first_question, side] = stands_on[index.second_question, side] = True
-    sides = stands_on.sum(axis=1)
+    is_on = np.zeros((index.questions, 3), dtype=bool)
+    is_on[index.first_question, side] = is_on[index.second_question, side] = True
+    sides = is_on.sum(axis=1)
     return int((sides - 1).sum()), int(sides.sum())
 
 

@@ -165,11 +165,11 @@ def _rivals(columns: _Columns, found: Sequence[str], mapping: Mapping[str, str])
     others: dict[str, tuple[str, ...]] = {"label": _LABELS}
     if "question1" in columns.parts:
         others |= dict(zip(("question1", "question2"), zip(*_TEXTS, strict=True), strict=True))
-    said = {*mapping, *(("label",) if "is_duplicate" in mapping else ())}
+    named = {*mapping, *(("label",) if "is_duplicate" in mapping else ())}
     rivals = {
         part: name
         for part, names in others.items()
-        if part in columns.parts and part not in said and columns.parts[part] in names
+        if part in columns.parts and part not in named and columns.parts[part] in names
         for name in names
         if name != columns.parts[part] and found.count(name) == 1
     }

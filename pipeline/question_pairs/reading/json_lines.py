@@ -121,9 +121,9 @@ def _rows(
             raise NotReadableError(f"row {number:,} is nested too deeply to be a row of pairs") from error
         except ValueError as error:
             if number == 1:
-                raise NotReadableError(f"its first line is no JSON object by itself: {_AS_LINES}") from error
+                raise NotReadableError(f"its first line is no complete JSON object: {_AS_LINES}") from error
             shown = excerpt(line.decode("utf-8", errors="replace"))
-            raise NotReadableError(f"row {number:,} is no JSON object by itself: {shown}; {_AS_LINES}") from error
+            raise NotReadableError(f"row {number:,} is no complete JSON object: {shown}; {_AS_LINES}") from error
         if not isinstance(row, dict):
             raise NotReadableError(f"row {number:,} is a JSON {type(row).__name__}, not an object: {_AS_LINES}")
         yield number, row

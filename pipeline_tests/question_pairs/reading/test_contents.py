@@ -150,7 +150,7 @@ def test_pretty_printed_json_is_refused_in_plain_words(tmp_path: Path, indent: i
     path = tmp_path / "pairs.json"
     path.write_text("".join(json.dumps(row, indent=indent) + "\n" for row in RECORDS))
     message = refusal(path)
-    assert "its first line is no JSON object by itself: write JSON lines, one object a line" in message
+    assert "its first line is no complete JSON object: write JSON lines, one object a line" in message
     assert "Expecting" not in message
 
 
@@ -203,7 +203,7 @@ def test_texts_that_are_numbers_in_some_rows_are_texts(tmp_path: Path) -> None:
         ('{"question1": ' + "[" * 100_000, "nested too deeply"),
         ("[1, 2]", "is a JSON list"),
         ("7", "is a JSON int"),
-        ('{"question1": "a"', "no JSON object by itself"),
+        ('{"question1": "a"', "no complete JSON object"),
         ('{"question1": "a", "question1": "b", "question2": "c", "is_duplicate": 1}', "twice"),
     ],
 )
