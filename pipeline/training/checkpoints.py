@@ -5,7 +5,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import DamagedError, PipelineError
 from pipeline.core.files import folder_sha256, give_usual_permissions, write_bytes
 from pipeline.core.values import Stored
 
@@ -186,8 +186,9 @@ def _damaged_file(path: Path, manifest: CheckpointManifest) -> str | None:
 
 def lost_best(path: Path, reason: str) -> PipelineError:
     """The error for a best checkpoint that is damaged when the training ends."""
-    return PipelineError(
-        f"the best checkpoint {path} can't be used: {reason}; re-execute the run: it goes on from before that step"
+    return DamagedError(
+        f"the best checkpoint {path} can't be used: {reason}; re-execute the run: it goes on from before that step",
+        path=path,
     )
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import DamagedError, MismatchError, NotFoundError
 from pipeline.core.files import folder_sha256, write_bytes
 from pipeline.core.values import Stored
 from pipeline.models.fine_tuned import FineTunedModel
@@ -11,7 +11,7 @@ from pipeline.models.info import CARD_FILES
 MANIFEST_NAME = "manifest.json"
 
 
-class DamagedRunError(PipelineError):
+class DamagedRunError(DamagedError):
     """A finished training whose manifest can't be read, or whose model has other files than were written."""
 
     def __init__(self, message: str) -> None:
@@ -55,8 +55,8 @@ def read_manifest(root: Path) -> Manifest:
     try:
         manifest = Manifest.from_checked_json(path.read_bytes())
     except FileNotFoundError:
-        raise PipelineError(
-            f"{root} has no {MANIFEST_NAME}, so its training never finished", make_again="model"
+        raise NotFoundError(
+            f"{root} has no {MANIFEST_NAME}, so its training never finished", make_again="model", path=path
         ) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DamagedRunError(f"can't read {path}: it isn't what was written") from error
@@ -85,11 +85,17 @@ def verify_model(root: Path, version: str) -> None:
     """
     manifest = read_manifest(root)
     if (found := manifest.result.model.version) != version:
-        raise PipelineError(f"the manifest of {root} is of model version {found}, not {version}", make_again="model")
+        raise MismatchError(
+            f"the manifest of {root} is of model version {found}, not {version}",
+            make_again="model",
+            path=root,
+            version=version,
+            found=found,
+        )
     verify_files(root, manifest)
 
 
 def _model_files(root: Path, model: str) -> dict[str, str]:
     if Path(model).name != model or model == "..":
-        raise PipelineError(f"the manifest in {root} names a model that lies outside: {model!r}")
+        raise DamagedError(f"the manifest in {root} names a model that lies outside: {model!r}", path=root, model=model)
     return {f"{model}/{name}": digest for name, digest in folder_sha256(root / model, CARD_FILES).items()}

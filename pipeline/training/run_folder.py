@@ -14,7 +14,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import MismatchError
 from pipeline.core.files import claim_folder
 from pipeline.models.fine_tuned import FineTunedModel
 from pipeline.training.job import RunIdentity
@@ -72,8 +72,11 @@ class RunFolder:
             return None
         manifest = read_manifest(self.path)
         if manifest.fingerprint != fingerprint:
-            raise PipelineError(
-                f"{self.path} already holds a finished training of another recipe, data or base model: start a new run"
+            raise MismatchError(
+                f"{self.path} already holds a finished training of another recipe, data or base model: start a new run",
+                path=self.path,
+                fingerprint=fingerprint,
+                found=manifest.fingerprint,
             )
         verify_files(self.path, manifest)
         return manifest.result

@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback, TrainerCallback, TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import TrainingError
 from pipeline.core.progress import (
     Advanced,
     CheckpointSaved,
@@ -282,9 +282,11 @@ class _Watcher(TrainerCallback):
             return
         loss, step, plan = float(logs["loss"]), int(state.global_step), self._trainer.plan
         if not math.isfinite(loss):
-            raise PipelineError(
+            raise TrainingError(
                 f"the training diverged: the loss is {loss} at step {step:,}; lower learning_rate "
-                f"(now {args.learning_rate:g}) or max_grad_norm"
+                f"(now {args.learning_rate:g}) or max_grad_norm",
+                loss=loss,
+                step=step,
             )
         since, seconds = self._clock.reported(step)
         rate = (plan.pairs_after(step) - plan.pairs_after(since)) / seconds
