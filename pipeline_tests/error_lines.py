@@ -21,7 +21,7 @@ def faults(line: str, has_advice: bool) -> list[str]:
         for fault, is_there in (
             ("several lines", "\n" in line),
             ("ends with a period", line.endswith(".")),
-            ("no way out", not has_advice and ": " not in line),
+            ("no way out", not has_advice and ": " not in line and "; " not in line),
         )
         if is_there
     ]
