@@ -197,7 +197,7 @@ def decision_of_probability(written: Any, positive_rate: float | None = None) ->
         slope, intercept, pairs = float(written["slope"]), float(written["intercept"]), int(written["fitted_on"])
         version = str(written["model"])
     except (KeyError, TypeError, ValueError) as error:
-        raise DamagedError(f"no calibration of a model ({reason_of(error)} is missing or no number)") from error
+        raise DamagedError(f"no calibration of a model: {reason_of(error)} is missing or no number") from error
     if not (math.isfinite(slope) and math.isfinite(intercept)) or slope <= 0:
         raise DamagedError(
             f"no calibration of a model: its slope is {slope:g} and its intercept {intercept:g}",
