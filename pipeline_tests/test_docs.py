@@ -63,3 +63,13 @@ def test_links_between_pages_lead_somewhere(page: str) -> None:
     text = (PROJECT_ROOT / "docs" / page).read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#:]+)\)", text):
         assert (PROJECT_ROOT / "docs" / target).exists(), target
+
+
+@pytest.mark.parametrize("page", ["architecture.md", "internals.md"])
+def test_files_that_the_map_names_exist(page: str) -> None:
+    text = (PROJECT_ROOT / "docs" / page).read_text(encoding="utf-8")
+    for name in re.findall(r"`([\w/.]+\.(?:py|jinja|csv))`", text):
+        if "/" in name:
+            assert (PROJECT_ROOT / "pipeline" / name).is_file() or (PROJECT_ROOT / name).is_file(), name
+        else:
+            assert any((PROJECT_ROOT / "pipeline").rglob(name)), name
