@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.core.errors import PipelineError
 
-UNFINISHED = {"duplicates", "vectors"}
+UNFINISHED = {"vectors"}
 """Rooms with errors that have no kind yet."""
 
 

@@ -84,8 +84,7 @@ def compare_command(
     if classifier.chosen.decision:
         probability = classifier.decision.calibration.probability(cosine, prior)
     if compared and out:
-        from pipeline.duplicates.results import compared_table
-        from pipeline.duplicates.tables import write_table
+        from pipeline.duplicates.tables import compared_table, write_table
 
         write_table(out, compared_table(compared.table, cosine, probability, threshold))
         _say("Pairs", f"{len(pairs):,} written to {out}")
@@ -130,8 +129,7 @@ def search_command(
     """
     with live_progress(Console(stderr=True)) as progress:
         from pipeline.duplicates.question_index import nearest_in
-        from pipeline.duplicates.results import found_table
-        from pipeline.duplicates.tables import require_suffix, shown, write_table
+        from pipeline.duplicates.tables import found_table, require_suffix, shown, write_table
         from pipeline.vectors.nearest import nearest
 
         if out:
@@ -210,8 +208,7 @@ def mine_command(
     with live_progress(Console(stderr=True)) as progress:
         from pipeline.duplicates.mining import mine_corpus
         from pipeline.duplicates.mining_report import mining_report
-        from pipeline.duplicates.results import clusters_table, pairs_table
-        from pipeline.duplicates.tables import require_suffix, write_table
+        from pipeline.duplicates.tables import clusters_table, pairs_table, require_suffix, write_table
         from pipeline.vectors.index import engine_for
 
         for path in (out, clusters):
@@ -298,8 +295,7 @@ def _indexed(
 ) -> "tuple[Corpus, DuplicateClassifier, Vectors, QuestionIndex]":
     """The corpus that was mined last, the model, the vectors of the corpus, and its index."""
     from pipeline.core.store import VersionStore
-    from pipeline.duplicates.findings import index_matches
-    from pipeline.duplicates.stored import QuestionIndex, QuestionSet, read_question_set
+    from pipeline.duplicates.stored import QuestionIndex, QuestionSet, index_matches, read_question_set
     from pipeline.orchestration.steps import INDEX, QUESTIONS
     from pipeline.settings import environment
 

@@ -1,11 +1,19 @@
-"""Finds the model to use, with the decision that it carries: in production, of a run, in a folder or on the hub."""
+"""Find the model to use and its decision: the one in production, of a run, in a folder or on the hub."""
 
 import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.core.errors import PipelineError, reason_of
+from pipeline.core.errors import (
+    DamagedError,
+    MismatchError,
+    ModelError,
+    NotFoundError,
+    PipelineError,
+    SettingError,
+    reason_of,
+)
 from pipeline.core.store import VersionStore
 from pipeline.evaluation.report import EvaluationReport
 from pipeline.exporting.exported import ExportedModel, export_folder
@@ -60,7 +68,7 @@ class ChosenModel:
         return ChosenModel(training.model, self.decision, self.said, training)
 
     def encoder(self, device: Device = "auto") -> TextEncoder:
-        """What embeds with it."""
+        """An encoder of this model."""
         return Encoder(self.info, device)
 
     def require_decision(self) -> Decision:
@@ -70,9 +78,10 @@ class ChosenModel:
             PipelineError: when there is none.
         """
         if self.decision is None:
-            raise PipelineError(
-                f"the model {self.info.name} carries no {DECISION_FILE_NAME}, so nothing says from which cosine on "
-                "questions are duplicates: use a model that was fine-tuned with a dev split, or give a threshold"
+            raise ModelError(
+                f"the model {self.info.name} has no {DECISION_FILE_NAME}, so it has no threshold: use a model that was "
+                "fine-tuned with a dev split, or give a threshold",
+                model=self.info.name,
             )
         return self.decision
 
@@ -88,20 +97,22 @@ class ChosenExport(ChosenModel):
     folder: Path = Path()
 
     def encoder(self, device: Device = "auto") -> TextEncoder:
-        """What embeds with it.
+        """An encoder of this export.
 
         Raises:
             PipelineError: for another device than the CPU, and for an export that is damaged.
         """
         if device not in ("auto", "cpu"):
-            raise PipelineError(f"an export runs on the CPU, not on {device}: leave the device out, or use the model")
+            raise SettingError(
+                f"an export runs on the CPU, not on {device}: leave the device out, or use the model", device=device
+            )
         from pipeline.exporting.onnx_model import OnnxEncoder
 
         return OnnxEncoder(self.folder)
 
 
 def find_model(choice: str, store: VersionStore) -> ChosenModel:
-    """Find a model by what a person calls it.
+    """Find a model by its name.
 
     Args:
         choice: `production`, `exported`, the id of the run that trained it, a model's folder, its run folder or that
@@ -124,14 +135,14 @@ def find_model(choice: str, store: VersionStore) -> ChosenModel:
         model = store.read(TRAINED_ASSET, FineTunedModel, store.of_run(TRAINED_ASSET, choice))
         return _trained(model, f"the model of run {choice}")
     if choice.count("/") != 1 and choice != "bundled":
-        raise PipelineError(f"there is no model {choice!r}: name `production`, {_CHOICES}")
+        raise NotFoundError(f"there is no model {choice!r}: name `production`, {_CHOICES}", model=choice)
     info = resolve_base_model(BaseModelChoice(model=choice))
     decision = read_decision(download_model(choice, info.revision)[0]) if info.kind == "hub" else None
     return ChosenModel(info, decision, f"{info.name}, version {info.version}")
 
 
 def watched_assets(choice: str) -> tuple[str, ...]:
-    """The assets whose newest value decides which model a choice stands for; none where it is always the same."""
+    """The assets whose newest value decides which model a choice means; none if it never changes."""
     if choice in (PRODUCTION, PRODUCTION_ASSET):
         return (PRODUCTION_ASSET,)
     return (EXPORTED_ASSET,) if choice == EXPORTED else ()
@@ -140,12 +151,15 @@ def watched_assets(choice: str) -> tuple[str, ...]:
 def _in_production(store: VersionStore) -> ChosenModel:
     current = current_production(store, PRODUCTION_ASSET)
     if current is None:
-        raise PipelineError(
+        raise NotFoundError(
             f"nothing is in production in {store.home} yet: train a model with `python -m pipeline materialize`, or "
-            f"name one: {_CHOICES}"
+            f"name one: {_CHOICES}",
+            home=str(store.home),
         )
     if isinstance(current, UnreadableRecord):
-        raise PipelineError(f"{current.message}: materialise {PRODUCTION_ASSET} again, or name a model: {_CHOICES}")
+        raise DamagedError(
+            f"{current.message}: rematerialize {PRODUCTION_ASSET}, or name a model: {_CHOICES}", asset=PRODUCTION_ASSET
+        )
     said = f"the model in production since {current.promoted_at}, trained by run {current.run_id[:8]}"
     chosen = _trained(current.model, said)
     if chosen.decision is None and (decision := _of_report(current.report)):
@@ -155,7 +169,10 @@ def _in_production(store: VersionStore) -> ChosenModel:
 
 def _newest_export(store: VersionStore) -> ChosenModel:
     if not store.has(EXPORTED_ASSET):
-        raise PipelineError(f"nothing is exported in {store.home} yet: launch the job `export`, or name {_CHOICES}")
+        raise NotFoundError(
+            f"nothing is exported in {store.home} yet: launch the job `export`, or name {_CHOICES}",
+            home=str(store.home),
+        )
     value = store.read(EXPORTED_ASSET, ExportedModel, store.resolve(EXPORTED_ASSET))
     return _of_export(export_folder(store, value), "the newest export")
 
@@ -183,30 +200,35 @@ def _of_folder(choice: str, folder: Path) -> ChosenModel:
     info = resolve_base_model(BaseModelChoice(model=choice))
     decision = read_decision(folder)
     if decision and decision.model_version != info.version:
-        raise PipelineError(
+        raise MismatchError(
             f"{folder / DECISION_FILE_NAME} belongs to model version {decision.model_version}, but the files there are "
-            f"version {info.version}: use the folder as the training wrote it, or delete that file"
+            f"version {info.version}: use the folder as the training wrote it, or delete that file",
+            path=folder / DECISION_FILE_NAME,
+            version=decision.model_version,
+            expected=info.version,
         )
     decision = decision or _probability_in(folder.absolute().parent, info.version)
     return ChosenModel(info, decision, f"{info.location}, version {info.version}")
 
 
 def _probability_in(run_folder: Path, version: str) -> Decision | None:
-    """What an earlier release wrote into the run folder when the model's report was made; None where there is none."""
+    """The decision that an earlier release wrote into the run folder with the model's report; None if there is none."""
     path = run_folder / CALIBRATION_FILE_NAME
     try:
         decision = decision_of_probability(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise PipelineError(f"can't read {path} ({reason_of(error)}): measure the model again, or delete it") from error
+        raise DamagedError(
+            f"can't read {path} ({reason_of(error)}): measure the model again, or delete it", path=path
+        ) from error
     except PipelineError as error:
-        raise PipelineError(f"{path} is {error.message}: measure the model again, or delete it") from error
+        raise DamagedError(f"{path} is {error.message}: measure the model again, or delete it", path=path) from error
     return decision if decision.model_version == version else None
 
 
 def _of_report(report: EvaluationReport) -> Decision | None:
-    """What a report of an earlier release, which chose thresholds itself, says of its model."""
+    """The decision in a report of an earlier release, which chose its own thresholds."""
     if report.calibration is None or report.threshold_kind != "dev" or not 0 < report.positive_rate < 1:
         return None
     calibration = report.calibration

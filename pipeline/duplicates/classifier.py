@@ -1,11 +1,11 @@
-"""Tells whether two questions ask the same, and how probable that is: a model together with its decision."""
+"""Decide whether two questions are duplicates, and how probable that is: a model together with its decision."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import SettingError
 from pipeline.core.progress import OnProgress, ignore
 from pipeline.core.store import VersionStore
 from pipeline.duplicates.chosen_model import PRODUCTION, ChosenModel, find_model
@@ -108,11 +108,13 @@ class DuplicateClassifier:
 
 
 def checked_prior(prior: float | None) -> float | None:
-    """A share of duplicates that makes sense.
+    """Check a share of duplicates.
 
     Raises:
-        PipelineError: for one that is not between 0 and 1.
+        SettingError: when it is not between 0 and 1.
     """
     if prior is not None and not 0 < prior < 1:
-        raise PipelineError(f"the prior is {prior:g}, but a share of duplicates lies between 0 and 1: such as 0.05")
+        raise SettingError(
+            f"the prior is {prior:g}, but a share of duplicates is between 0 and 1: give one such as 0.05", prior=prior
+        )
     return prior

@@ -1,4 +1,4 @@
-"""Reads questions to search or to mine, and tables of pairs to compare, from any file that the dataset reader takes."""
+"""Read questions to search or mine, and tables of pairs to compare, from any file that the dataset reader accepts."""
 
 import hashlib
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.core.errors import PipelineError, excerpt, listing
+from pipeline.core.errors import InputError, excerpt, listing
 from pipeline.core.files import VERSION_LENGTH
 from pipeline.core.foreign_text import without_credentials
 from pipeline.question_pairs.questions import question_keys
@@ -109,7 +109,11 @@ class Corpus:
             PipelineError: when it has no question.
         """
         if not self.texts:
-            raise PipelineError(f"{self.name} has no questions: all of its {len(self.rows):,} rows are blank")
+            raise InputError(
+                f"{self.name} has no questions: all of its {len(self.rows):,} rows are blank",
+                source=self.name,
+                rows=len(self.rows),
+            )
         return self
 
 
@@ -127,7 +131,9 @@ def read_corpus(location: str, column: str | None = None) -> Corpus:
     files = find_files(location, deadline)
     parts = [_texts_of(file, column, deadline) for file in files]
     if len({width for _, width in parts}) > 1:
-        raise PipelineError(f"{location} mixes files of single questions and of pairs: keep those of one kind")
+        raise InputError(
+            f"{location} mixes files of single questions and of pairs: keep those of one kind", source=location
+        )
     shown = without_credentials(location)
     name = shown.rstrip("/").rpartition("/")[2] or shown
     return Corpus.of(name, pa.concat_arrays([texts for texts, _ in parts]), parts[0][1]).require_questions()
@@ -156,16 +162,18 @@ def _is_plain_text(name: str) -> bool:
 def _lines(data: pa.Buffer, name: str) -> pa.Array:
     raw = data.to_pybytes().removeprefix(BOM)
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise PipelineError(f"can't read questions from {name}: it is no UTF-8 but looks like UTF-16: save it as UTF-8")
+        raise InputError(
+            f"can't read questions from {name}: it is no UTF-8 but looks like UTF-16: save it as UTF-8", file=name
+        )
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        raise PipelineError(
-            f"can't read questions from {name}: line {line:,} is no UTF-8: save the file as UTF-8"
+        raise InputError(
+            f"can't read questions from {name}: line {line:,} is no UTF-8: save the file as UTF-8", file=name, line=line
         ) from error
     if "\0" in text:
-        raise PipelineError(f"can't read questions from {name}: it has NUL bytes, so it is no text")
+        raise InputError(f"can't read questions from {name}: it has NUL bytes, so it is no text", file=name)
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return pa.array(lines[:-1] if lines[-1] == "" else lines, pa.large_string())
 
@@ -176,25 +184,39 @@ def _text_columns(table: TableFile, name: str, wanted: str | None) -> list[str]:
         if found.count(wanted) == 1:
             return [wanted]
         there = "has it twice" if wanted in found else f"has: {listing(found)}"
-        raise PipelineError(f"{name} has no single column {excerpt(wanted)}; it {there}; name another with --column")
+        raise InputError(
+            f"{name} has no single column {excerpt(wanted)}; it {there}; name another with --column",
+            file=name,
+            column=wanted,
+        )
     for pair in PAIR_COLUMNS:
         if set(pair) <= set(found):
             return [*pair, *(["negative"] if pair[0] == "anchor" and "negative" in found else [])]
     known = [column for column in found if column.strip().lower() in TEXT_COLUMNS]
     if len(known) == 1 or len(found) == 1:
         return [known[0] if known else found[0]]
-    raise PipelineError(f"which column of {name} holds the questions? It has: {listing(found)}; name one with --column")
+    raise InputError(
+        f"which column of {name} holds the questions? It has: {listing(found)}; name one with --column",
+        file=name,
+        columns=found,
+    )
 
 
 def _read(table: TableFile, names: Sequence[str], file: DataFile) -> list[pa.ChunkedArray]:
     """The columns, of a file without broken rows: an answer to a part of a file looks like one to the whole."""
     if twice := [name for name in names if table.columns.count(name) > 1]:
-        raise PipelineError(f"{file.name} has the column {excerpt(twice[0])} more than once: rename all but one")
+        raise InputError(
+            f"{file.name} has the column {excerpt(twice[0])} more than once: rename all but one",
+            file=file.name,
+            column=twice[0],
+        )
     raw: RawRows = table.read(names, _LIMITS)
     if raw.malformed:
-        raise PipelineError(
+        raise InputError(
             f"{file.name}: {raw.malformed:,} rows have another number of fields than the header (the first: "
-            f"{raw.examples[0]}): enclose texts that have a separator in quotes"
+            f"{raw.examples[0]}): enclose texts that have a separator in quotes",
+            file=file.name,
+            rows=raw.malformed,
         )
     return [raw.table.column(name) for name in names]
 
@@ -202,7 +224,9 @@ def _read(table: TableFile, names: Sequence[str], file: DataFile) -> list[pa.Chu
 def _as_texts(column: pa.ChunkedArray, name: str, file: str) -> pa.Array:
     kind = column.type
     if pa.types.is_nested(kind) or pa.types.is_temporal(kind) or pa.types.is_binary(kind):
-        raise PipelineError(f"the column {excerpt(name)} of {file} holds {kind}, not texts: name another one")
+        raise InputError(
+            f"the column {excerpt(name)} of {file} holds {kind}, not texts: name another one", file=file, column=name
+        )
     texts = pc.cast(column, pa.large_string()).combine_chunks()
     whole = pa.concat_arrays(texts.chunks) if isinstance(texts, pa.ChunkedArray) else texts
     return pc.fill_null(whole, "") if whole.null_count else whole
@@ -234,7 +258,9 @@ def read_compared(location: str, first: str | None = None, second: str | None = 
     deadline = Deadline(_MOST_SECONDS)
     files = find_files(location, deadline)
     if len(files) != 1:
-        raise PipelineError(f"{location} is a folder of {len(files):,} files: name one file of pairs")
+        raise InputError(
+            f"{location} is a folder of {len(files):,} files: name one file of pairs", source=location, files=len(files)
+        )
     with readable(files[0].name):
         table = open_table(read_bytes(files[0], _LIMITS.max_bytes, deadline), files[0].name, _LIMITS.max_bytes)
         names = next(
@@ -242,9 +268,11 @@ def read_compared(location: str, first: str | None = None, second: str | None = 
         )
         names = [first or names[0], second or names[1]]
         if missing := [name for name in names if name not in table.columns]:
-            raise PipelineError(
+            raise InputError(
                 f"{files[0].name} lacks the column {excerpt(missing[0])}; it has: {listing(table.columns)}; name the "
-                "two that hold the questions with --first and --second"
+                "two that hold the questions with --first and --second",
+                file=files[0].name,
+                column=missing[0],
             )
         whole = pa.table(dict(zip(table.columns, _read(table, table.columns, files[0]), strict=True)))
         texts = [_as_texts(whole.column(name), name, files[0].name).to_pylist() for name in names]

@@ -1,4 +1,4 @@
-"""Holds what was mined against labelled pairs: precision, recall and what the prior changes."""
+"""Compare mined pairs with labelled ones: precision, recall, and the effect of the prior."""
 
 from dataclasses import dataclass
 

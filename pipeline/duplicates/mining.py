@@ -1,15 +1,15 @@
-"""Mines a corpus for duplicates: which pairs count, how probable each is, which questions belong together."""
+"""Mine a corpus for duplicates: the pairs above a threshold, their probabilities, and the clusters."""
 
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import InputError
 from pipeline.core.progress import LogLine, OnProgress, ignore
 from pipeline.duplicates.chosen_model import ChosenModel
+from pipeline.duplicates.clusters import Clusters, clusters_of
 from pipeline.duplicates.corpus import Corpus
-from pipeline.duplicates.mined import Clusters, clusters_of
 from pipeline.duplicates.options import MiningOptions
 from pipeline.duplicates.prior import Prior, estimated_prior, given_prior, prior_on_dev
 from pipeline.models.decision import Decision
@@ -24,9 +24,9 @@ class MinedCorpus:
 
     Attributes:
         candidates: all pairs at or above the floor.
-        threshold: cosine from which on they count as duplicates.
+        threshold: minimum cosine of duplicates.
         prior: the share of duplicates among the candidates; None for a model that carries no decision.
-        decision: the model's; None likewise.
+        decision: of the model; None if it has none.
     """
 
     corpus: Corpus
@@ -37,7 +37,7 @@ class MinedCorpus:
 
     @cached_property
     def pairs(self) -> CosinePairs:
-        """The pairs that count as duplicates."""
+        """The pairs at or above the threshold."""
         return self.candidates.at(self.threshold)
 
     @cached_property
@@ -46,16 +46,16 @@ class MinedCorpus:
         return clusters_of(self.pairs)
 
     def at(self, threshold: float) -> "MinedCorpus":
-        """The same with another threshold, at or above the floor.
+        """The same candidates with another threshold, at or above the floor.
 
         Raises:
-            PipelineError: for one below.
+            PipelineError: for a threshold below the floor.
         """
         self.candidates.at(threshold)
         return MinedCorpus(self.corpus, self.candidates, threshold, self.prior, self.decision)
 
     def probability(self, cosine: np.ndarray) -> np.ndarray | None:
-        """How probable it is that pairs with these cosines are duplicates, corrected for the prior; None without a
+        """The probability that pairs with these cosines are duplicates, corrected for the prior; None without a
         decision."""
         if self.decision is None or self.prior is None:
             return None
@@ -63,7 +63,7 @@ class MinedCorpus:
 
     @property
     def expected_precision(self) -> float | None:
-        """The mean probability of the pairs that count as duplicates; None without a decision, or without a pair."""
+        """The mean probability of the pairs at or above the threshold; None without a decision, or without a pair."""
         probability = self.probability(self.pairs.cosine)
         return float(probability.mean()) if probability is not None and len(probability) else None
 
@@ -91,10 +91,10 @@ def mine_corpus(
 
     Args:
         vectors: one for each question of the corpus, by the chosen model.
-        engine: what finds the pairs; by default the exact one.
+        engine: finds the pairs; by default the exact one.
 
     Raises:
-        PipelineError: when nothing says from which cosine on questions are duplicates, or there are too many pairs.
+        PipelineError: when the model has no threshold and none is given, or there are too many pairs.
     """
     decision = chosen.decision
     if options.threshold is None:
@@ -112,8 +112,8 @@ def mine_corpus(
     if prior.is_at_bound and options.threshold is None:
         on_progress(
             LogLine(
-                f"by their scores next to none of the {len(candidates):,} pairs from {floor:.4f} on is a duplicate; if "
-                "that can't be, give the prior, a threshold, or a lower floor"
+                f"by their scores almost none of the {len(candidates):,} pairs at or above {floor:.4f} is a duplicate; "
+                "if that is wrong, give the prior, a threshold, or a lower floor"
             )
         )
     threshold = _threshold(options, decision, prior)
@@ -123,7 +123,7 @@ def mine_corpus(
 
 
 def first_given(*values: float | None) -> float:
-    """The first that isn't None."""
+    """The first value that isn't None."""
     return next(value for value in values if value is not None)
 
 
@@ -138,12 +138,13 @@ def _threshold(options: MiningOptions, decision: Decision, prior: Prior) -> floa
 
 
 def require_known(mined: MinedCorpus, first: np.ndarray, second: np.ndarray) -> None:
-    """Refuse a labelled sample that has nothing to do with a corpus.
+    """Refuse labelled pairs of another corpus.
 
     Raises:
         PipelineError: when no pair of it has both questions in the corpus.
     """
     if not ((first >= 0) & (second >= 0)).any():
-        raise PipelineError(
-            f"no labelled pair has both questions in {mined.corpus.name}: bring labelled pairs of this corpus"
+        raise InputError(
+            f"no labelled pair has both questions in {mined.corpus.name}: bring labelled pairs of this corpus",
+            corpus=mined.corpus.name,
         )

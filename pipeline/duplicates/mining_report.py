@@ -1,4 +1,4 @@
-"""The report of a mining: what was found, and how it fares among labelled pairs, with and without the prior."""
+"""The report on mined duplicates: what was found, and its precision and recall on labelled pairs."""
 
 from collections.abc import Iterator, Sequence
 

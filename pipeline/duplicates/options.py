@@ -1,4 +1,4 @@
-"""Which questions are mined, with which model, and what counts as duplicates there: settings."""
+"""Settings of mining: which questions, and which of their pairs are duplicates."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -31,7 +31,7 @@ class MiningOptions(Settings):
         default=None,
         gt=-1,
         le=1,
-        description="Cosine from which on a pair counts as duplicates. Empty: the lowest that has `precision`; where "
+        description="Minimum cosine of duplicates. Empty: the lowest that has `precision`; where "
         "the probability is 1/2, with a `prior`; else the model's threshold of the best F1 on the dev split.",
     )
     precision: float | None = Field(
@@ -53,7 +53,7 @@ class MiningOptions(Settings):
         default=None,
         gt=-1,
         le=1,
-        description="Cosine below which nothing is looked for: no later threshold can be lower. Empty: `threshold`, or "
+        description="Minimum cosine of the pairs to find: no later threshold can be lower. Empty: `threshold`, or "
         "the model's threshold of the best F1 on the dev split.",
     )
     engine: EngineChoice = Field(

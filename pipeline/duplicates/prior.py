@@ -1,13 +1,13 @@
-"""How many of the pairs in a corpus are duplicates, and what that makes of a probability.
+"""The share of duplicates among the pairs of a corpus, and the correction of probabilities for it.
 
 A probability that was calibrated where 40 % of the pairs are duplicates is too high where they are rarer. The share is
 given, or estimated from the scores themselves by expectation maximisation (Saerens, Latinne and Decaestecker,
 "Adjusting the outputs of a classifier to new a priori probabilities", Neural Computation 14, 2002). Both are shares
-among the pairs at or above the floor from which on pairs were mined: below it nobody has looked.
+among the pairs at or above the floor of mining: pairs below it are unknown.
 
 The estimate supposes that duplicates have scores like those of the dev split, and other pairs too. Where dev pairs were
 collected because they look alike, as Quora's, other pairs of a corpus are less alike, and the estimate is far too low.
-So nothing is estimated unless that is asked for.
+So it is estimated only on request.
 """
 
 from dataclasses import dataclass

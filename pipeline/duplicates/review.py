@@ -1,4 +1,4 @@
-"""Likely wrong labels: pairs whose label a model finds improbable that has not learned from it."""
+"""Likely wrong labels: pairs whose label is improbable by a model that was not trained on them."""
 
 from collections.abc import Callable, Sequence
 

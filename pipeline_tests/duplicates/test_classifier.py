@@ -10,7 +10,14 @@ import pytest
 from made_reports import a_training, before_and_after, finished_training
 from sentence_transformers import SentenceTransformer
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import (
+    DamagedError,
+    MismatchError,
+    ModelError,
+    NotFoundError,
+    PipelineError,
+    SettingError,
+)
 from pipeline.core.store import VersionStore
 from pipeline.duplicates.chosen_model import PRODUCTION_ASSET, TRAINED_ASSET, find_model
 from pipeline.duplicates.classifier import DuplicateClassifier
@@ -47,15 +54,17 @@ def test_it_gives_what_the_library_and_the_formula_give(deciding_model: Path) ->
 
 @pytest.mark.parametrize("prior", [0, 1, -0.5, float("nan")])
 def test_a_prior_that_is_no_share_is_refused(deciding_model: Path, prior: float) -> None:
-    with pytest.raises(PipelineError, match="a share of duplicates lies between 0 and 1"):
+    with pytest.raises(SettingError) as caught:
         DuplicateClassifier.load(deciding_model).probability(PAIRS, prior=prior)
+    assert str(caught.value.values["prior"]) == str(prior)
 
 
 def test_a_base_model_says_that_it_carries_no_decision(tiny_model: Path) -> None:
     classifier = DuplicateClassifier.load(tiny_model, device="cpu")
     assert classifier.cosine(PAIRS).shape == (4,)
-    with pytest.raises(PipelineError, match=r"carries no decision\.json.*fine-tuned with a dev split, or give a thres"):
+    with pytest.raises(ModelError) as caught:
         classifier.probability(PAIRS)
+    assert caught.value.values == {"model": tiny_model.name}
 
 
 def test_a_decision_of_other_weights_is_refused(deciding_model: Path, tmp_path: Path) -> None:
@@ -63,14 +72,16 @@ def test_a_decision_of_other_weights_is_refused(deciding_model: Path, tmp_path: 
     shutil.copytree(deciding_model, folder)
     path = folder / DECISION_FILE_NAME
     path.write_text(json.dumps({**json.loads(path.read_text()), "model_version": "other"}))
-    with pytest.raises(PipelineError, match=r"decision\.json belongs to model version other, but the files"):
+    with pytest.raises(MismatchError) as caught:
         find_model(str(folder), STORE)
+    assert (caught.value.values["path"], caught.value.values["version"]) == (path, "other")
 
 
 def test_the_model_in_production_and_that_of_a_run_are_found_and_named(pipeline_home: Path) -> None:
     store = VersionStore(str(pipeline_home))
-    with pytest.raises(PipelineError, match="nothing is in production"):
+    with pytest.raises(NotFoundError) as caught:
         find_model("production", store)
+    assert caught.value.values == {"home": str(pipeline_home)}
     trained = finished_training(pipeline_home / "runs" / "one")
     report = before_and_after()[1].model_copy(update={"model": trained.model})
     store_value(store, TRAINED_ASSET, trained, "0123abcd-0000")
@@ -84,7 +95,7 @@ def test_the_model_in_production_and_that_of_a_run_are_found_and_named(pipeline_
     assert found.require_decision().threshold == report.cosine.f1_threshold
     assert find_model("0123abcd", store).info == trained.model
     assert find_model(trained.run_folder, store).info == trained.model
-    with pytest.raises(PipelineError, match="no run has this id"):
+    with pytest.raises(NotFoundError):
         find_model("deadbeef", store)
 
 
@@ -96,8 +107,9 @@ def test_a_record_that_can_t_be_read_is_named(pipeline_home: Path) -> None:
     folder = pipeline_home / PRODUCTION_ASSET
     folder.mkdir(parents=True)
     (folder / "current.json").write_text("{}")
-    with pytest.raises(PipelineError, match=r"can't be read .*: materialise production_model again, or name a model"):
+    with pytest.raises(DamagedError) as caught:
         find_model("production", VersionStore(str(pipeline_home)))
+    assert caught.value.values == {"asset": PRODUCTION_ASSET}
 
 
 def test_a_changed_file_of_a_run_folder_is_noticed(tmp_path: Path) -> None:
@@ -117,14 +129,16 @@ def test_the_probability_that_an_earlier_release_wrote_is_still_read(tmp_path: P
     assert find_model(trained.run_folder, STORE).decision is None
     for damaged in ("", "[]", '{"slope": "x"}'):
         path.write_text(damaged)
-        with pytest.raises(PipelineError, match=r"duplicate_probability\.json.*measure the model again"):
+        with pytest.raises(DamagedError) as caught:
             find_model(trained.run_folder, STORE)
+        assert caught.value.values == {"path": path}
 
 
 @pytest.mark.parametrize("choice", ["nowhere", "/not/there", "a/b/c", ""])
 def test_a_model_that_there_isn_t_is_refused_with_what_there_may_be(choice: str) -> None:
-    with pytest.raises(PipelineError, match="name `production`, a run id, a folder, a hub id or `bundled`"):
+    with pytest.raises(NotFoundError) as caught:
         find_model(choice, STORE)
+    assert caught.value.values == {"model": choice}
 
 
 def test_the_bundled_model_is_found_without_a_decision() -> None:

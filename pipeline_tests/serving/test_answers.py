@@ -259,7 +259,7 @@ def test_a_model_without_a_decision_gives_cosines_only(
         assert (answer["threshold"], answer["prior"]) == (None, None)
         assert {**answer["results"][0], "cosine": 0} == {"cosine": 0, "probability": None, "same": None}
         refused = served.ask("/compare", {"pairs": [["a", "b"]], "precision": 0.9})
-        assert (refused.status, "carries no decision" in refused.body["detail"]) == (400, True)
+        assert (refused.status, "has no decision" in refused.body["detail"]) == (400, True)
         about = served.get("/health")["about"]
         assert (about["has_decision"], about["decides"]) == (False, False)
         assert "Decision none" in served.log.read_text()

@@ -165,8 +165,7 @@ def mine_questions(
     eval_split: PairTable,
 ) -> Iterator[dg.MaterializeResult[MinedDuplicates] | dg.AssetCheckResult]:
     """Find the pairs that ask the same, and the labels that are likely wrong; or check again what was found last."""
-    from pipeline.duplicates.findings import recall_of_pairs, share_change
-    from pipeline.duplicates.stored import read_question_set, write_files
+    from pipeline.duplicates.stored import read_question_set, recall_of_pairs, share_change, write_files
 
     if is_left_out(context, JOB):
         return
@@ -212,9 +211,8 @@ def build_question_index(
     question_embeddings: QuestionEmbeddings,
 ) -> Iterator[dg.MaterializeResult[QuestionIndex] | dg.AssetCheckResult]:
     """Build the index, and measure what it finds; or check again the index that was built last."""
-    from pipeline.duplicates.findings import index_matches, recall_of_index
     from pipeline.duplicates.question_index import build_index
-    from pipeline.duplicates.stored import read_question_set
+    from pipeline.duplicates.stored import index_matches, read_question_set, recall_of_index
     from pipeline.settings import environment
 
     if is_left_out(context, JOB):
@@ -301,7 +299,7 @@ def _mine(
     base: ModelInfo,
 ) -> tuple[MinedDuplicates, dict[str, bytes], str]:
     """What was mined, its tables and the report on it."""
-    from pipeline.duplicates.mined_value import mine_and_review
+    from pipeline.duplicates.mining_job import mine_and_review
     from pipeline.vectors.index import engine_for
 
     progress = progress_into(context)

@@ -1,4 +1,4 @@
-"""What mining finds, as values that answer questions: score once, choose another threshold without encoding again."""
+"""Star clusters: which questions of a corpus mean the same, by the pairs that were found."""
 
 from dataclasses import dataclass
 from functools import cached_property

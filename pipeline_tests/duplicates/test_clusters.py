@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.errors import SettingError
-from pipeline.duplicates.mined import clusters_of
+from pipeline.duplicates.clusters import clusters_of
 from pipeline.vectors.pairs import CosinePairs
 
 EDGES = st.lists(st.tuples(st.integers(0, 14), st.integers(0, 14), st.integers(80, 100)), max_size=40)

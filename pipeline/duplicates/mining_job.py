@@ -1,4 +1,4 @@
-"""Mines a corpus and reviews labels, and makes one stored value of both."""
+"""Mine a corpus and review its labels, as one stored value: the work of the job `mine`."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,6 @@ from pipeline.duplicates.labelled import thresholds_compared
 from pipeline.duplicates.mining import mine_corpus
 from pipeline.duplicates.mining_report import mining_report
 from pipeline.duplicates.options import MiningOptions
-from pipeline.duplicates.results import clusters_table, pairs_table
 from pipeline.duplicates.review import Embed, likely_wrong_labels
 from pipeline.duplicates.stored import (
     CLUSTERS_TABLE,
@@ -22,6 +21,7 @@ from pipeline.duplicates.stored import (
     as_parquet,
     hashes,
 )
+from pipeline.duplicates.tables import clusters_table, pairs_table
 from pipeline.models.info import ModelInfo
 from pipeline.question_pairs.questions import question_keys
 from pipeline.question_pairs.schema import Splits
@@ -40,17 +40,17 @@ def mine_and_review(
     engine: Engine,
     on_progress: OnProgress = ignore,
 ) -> tuple[MinedDuplicates, dict[str, bytes], str]:
-    """Mine, hold what was found against the held-out pairs where they are of this corpus, and review all labels.
+    """Mine a corpus, compare the result with held-out pairs of this corpus if there are any, and review all labels.
 
     Args:
-        embed: makes of a model what embeds texts with it.
-        engine: what finds the pairs.
+        embed: returns a function that embeds texts with a model.
+        engine: finds the pairs.
 
     Returns:
-        The value, its tables and report by their names, and the report again.
+        The value, its files by name (tables and report), and the report.
 
     Raises:
-        PipelineError: when nothing says from which cosine on questions are duplicates, or there are too many pairs.
+        PipelineError: when the model has no threshold, or there are too many pairs.
     """
     mined = mine_corpus(corpus, vectors, chosen, options, engine, on_progress)
     figures = thresholds_compared(mined, splits.eval) if _are_of(corpus, splits) else []
