@@ -7,8 +7,8 @@
 #   margin takes them out only by luck of the positive's score; `max_score=0.999` does.
 # Versions: sentence-transformers 6.2.0, torch 2.13.0, transformers 5.23.0, datasets 5.2.0.
 # Source: util/hard_negatives.py masks positives alone; no issue on it was found.
-# Why it matters: a triplet (A, B, A) asks the model to push a question away from itself; its loss can't fall below that of
-#   chance, the training reports success, and the mined file has to be read by eye to see it.
+# Why it matters: a triplet (A, B, A) asks the model to push a question away from itself, which no training can; its loss
+#   stays high, the training reports success, and the mined file has to be read by eye to see it.
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 "${PYTHON:-python3}" -m venv "$work/venv"
