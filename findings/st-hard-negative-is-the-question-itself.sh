@@ -15,9 +15,9 @@ work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check torch==2.13.0
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check numpy==2.4.6 transformers==5.23.0 accelerate==1.15.0 sentence-transformers==6.2.0 datasets==5.2.0
 cd "$work"
-export HF_HUB_OFFLINE=1 HF_HOME="$work/hf" TOKENIZERS_PARALLELISM=false CUDA_VISIBLE_DEVICES="" TQDM_DISABLE=1
+export HF_HUB_OFFLINE=1 HF_HOME="$work/hf" TOKENIZERS_PARALLELISM=false CUDA_VISIBLE_DEVICES=""
 cat > seen.py <<'P'
-import logging, sys, warnings
+import contextlib, io, logging, sys, warnings
 warnings.filterwarnings("ignore")
 logging.disable(logging.CRITICAL)
 import sentence_transformers, torch
@@ -41,8 +41,9 @@ model = SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_dim=32
 
 def mined(pairs, **more):
     rows = Dataset.from_dict({"anchor": [a for a, _ in pairs], "positive": [b for _, b in pairs]})
-    found = mine_hard_negatives(
-        rows, model, num_negatives=1, range_max=4, output_format="triplet", verbose=False, **more)
+    with contextlib.redirect_stderr(io.StringIO()):
+        found = mine_hard_negatives(
+            rows, model, num_negatives=1, range_max=4, output_format="triplet", verbose=False, **more)
     return [(row["anchor"], row["positive"], row["negative"]) for row in found]
 
 def itself(triplets):
