@@ -23,14 +23,9 @@ class ComputeEncoder:
         self._compute = compute
 
     @property
-    def model_version(self) -> str:
+    def cache_name(self) -> str:
         """See `PartsEncoder`."""
-        return self.info.version
-
-    @property
-    def precision(self) -> str:
-        """See `PartsEncoder`."""
-        return PRECISION
+        return f"{self.info.version}-{PRECISION}"
 
     @property
     def part_size(self) -> int:

@@ -33,6 +33,7 @@ class OnnxEncoder:
         precision: of its weights.
         dimensions: of a vector.
         decision: its own thresholds and calibration; None for an export without them.
+        cache_name: of the folder of its cached vectors.
         part_size: texts of a corpus to embed at once.
     """
 
@@ -52,6 +53,8 @@ class OnnxEncoder:
         self.dimensions: int = self.record.dimensions
         self.decision: Decision | None = read_decision(folder)
         self.part_size: int = PART_SIZE
+        # Of the export: its vectors differ from the model's own in the last digits.
+        self.cache_name: str = f"onnx-{self.record.identity}"
         self._session = _session(folder / GRAPH_FILE, threads or usable_cores())
         self._tokenizer = _tokenizer(folder / TOKENIZER_FILE)
         self._padding = self._tokenizer.padding

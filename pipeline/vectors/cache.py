@@ -1,45 +1,43 @@
-"""Keeps the vectors of texts, by the hash of a text and the version of the model: what was embedded is embedded once.
+"""Cache the vectors of texts, so that each text is embedded once by each encoder.
 
 Layout of a cache's folder::
 
-    <model version>-<precision>/<name>.npy     vectors of texts: float32 of shape (texts, dimensions), of length 1
-    <model version>-<precision>/<name>.keys    SHA-256 of that file, then 16 bytes for each text: the head of its own
+    <cache name of the encoder>/<SHA-256 of the file's bytes>.arrow     `key` and `vector` of some texts
 
-A shard is there when its keys are. They are written last, and both files whole, so an interruption loses no more than
-the shard that was being made. Its name is a hash of its keys: the same texts give the same shard, whoever makes it.
+A key is the head of the SHA-256 of a text. A file is written whole and never changed, and its name proves its bytes, so
+that keys never meet the vectors of another file, and processes that embed the same texts don't disturb each other. A
+reader never deletes. It maps each file once, so files may be deleted at any time: what was deleted before is embedded
+again, and what is deleted later stays readable.
 """
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import pyarrow as pa
 
-from pipeline.core.errors import PipelineError, reason_of
-from pipeline.core.files import file_sha256, replacing, write_bytes
+from pipeline.core.errors import DamagedError, ModelError, ResourceError, reason_of
+from pipeline.core.files import bytes_sha256, write_bytes
 from pipeline.core.progress import Advanced, LogLine, OnProgress, ProgressEvent, ignore
 from pipeline.vectors.blocks import Vectors
 
 STAGE = "embedding questions"
 _KEY = 16
-_DIGEST = 32
 
 
 class PartsEncoder(Protocol):
-    """What turns parts of a corpus into vectors of length 1, here or elsewhere."""
+    """Turns parts of a corpus into vectors of length 1, here or elsewhere."""
 
     @property
-    def model_version(self) -> str:
-        """Of the model that it embeds with."""
-
-    @property
-    def precision(self) -> str:
-        """It embeds in, such as `fp32`: vectors of another one are others."""
+    def cache_name(self) -> str:
+        """Folder of its vectors: encoders whose vectors differ in any digit have different ones."""
 
     @property
     def part_size(self) -> int:
-        """How many texts are worth being handed over at once: those of a shard."""
+        """Number of texts to embed at once: those of a file of the cache."""
 
     def embed_parts(self, parts: Sequence[list[str]], on_progress: OnProgress) -> Iterator[np.ndarray]:
         """Yield the vectors of each part, in order: float32 of shape (len(part), dimensions)."""
@@ -52,16 +50,18 @@ class VectorCache:
         self._folder = folder
 
     def vectors(self, texts: Sequence[str], encoder: PartsEncoder, on_progress: OnProgress = ignore) -> Vectors:
-        """Vectors of texts, in their order; those that aren't there yet are embedded, shard by shard.
+        """Vectors of texts, in their order. Those that aren't cached are embedded, part by part.
 
         Raises:
-            PipelineError: when the model can't embed, or the folder can't be written to.
+            ResourceError: when the folder can't be written to.
+            ModelError: when the encoder doesn't give a vector for each text.
+            DamagedError: when cached vectors have different dimensions.
         """
-        folder = self._folder / f"{encoder.model_version}-{encoder.precision}"
+        folder = self._folder / encoder.cache_name
         keys = text_keys(texts)
-        shards = _Shards.open(folder, on_progress)
-        missing = np.flatnonzero(shards.find(keys)[0] < 0)
-        # A text that stands there twice is embedded once.
+        shards = _read_all(folder, on_progress)
+        missing = np.flatnonzero(_Lookup(shards).find(keys)[0] < 0)
+        # A repeated text is embedded once.
         missing = missing[np.sort(np.unique(keys[missing], axis=0, return_index=True)[1])] if len(missing) else missing
         size = encoder.part_size
         parts = [missing[start : start + size] for start in range(0, len(missing), size)]
@@ -71,10 +71,17 @@ class VectorCache:
             [[texts[i] for i in part] for part in parts], _offset(on_progress, done, len(texts))
         )
         for part, vectors in zip(parts, embedded, strict=True):
-            _write_shard(folder, keys[part], vectors)
-        if parts:
-            shards = _Shards.open(folder, on_progress)
-        return _CachedVectors(shards, *shards.find(keys))
+            if len(vectors) != len(part):
+                raise ModelError(f"the model gave {len(vectors):,} vectors for {len(part):,} texts")
+            shards.append(_write(folder, _Shard(keys[part], vectors.astype("<f4", copy=False))))
+        if len(widths := {shard.vectors.shape[1] for shard in shards}) > 1:
+            raise DamagedError(f"vectors in {folder} have {sorted(widths)} dimensions: delete it", path=folder)
+        shard, row = _Lookup(shards).find(keys)
+        if (shard < 0).any():
+            raise DamagedError(
+                f"vectors of {int((shard < 0).sum()):,} texts are not in {folder}: delete it", path=folder
+            )
+        return _CachedVectors(shards, shard, row)
 
 
 def text_keys(texts: Sequence[str]) -> np.ndarray:
@@ -100,51 +107,77 @@ def _offset(on_progress: OnProgress, done: int, total: int) -> OnProgress:
     return emit
 
 
-def _write_shard(folder: Path, keys: np.ndarray, vectors: np.ndarray) -> None:
-    name = hashlib.sha256(keys.tobytes()).hexdigest()[:_KEY]
-    path = folder / f"{name}.npy"
+@dataclass(frozen=True)
+class _Shard:
+    """Some keys, uint64 of shape (n, 2), and their vectors, float32 of shape (n, dimensions)."""
+
+    keys: np.ndarray
+    vectors: np.ndarray
+
+
+def _write(folder: Path, shard: _Shard) -> _Shard:
+    """Write a shard, and return it as mapped from its file; as it is where the file is already gone."""
+    n, dimensions = shard.vectors.shape
+    key = pa.FixedSizeBinaryArray.from_buffers(pa.binary(_KEY), n, [None, pa.py_buffer(shard.keys.tobytes())])
+    vector = pa.FixedSizeListArray.from_arrays(pa.array(shard.vectors.ravel()), dimensions)
+    batch = pa.record_batch([key, vector], names=["key", "vector"])
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    content = sink.getvalue().to_pybytes()
+    path = folder / f"{bytes_sha256(content)}.arrow"
     try:
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            np.save(file, vectors.astype("<f4", copy=False), allow_pickle=False)
-        write_bytes(path.with_suffix(".keys"), bytes.fromhex(file_sha256(path)) + keys.tobytes())
+        write_bytes(path, content)
     except OSError as error:
-        raise PipelineError(
-            f"can't keep vectors in {folder} ({reason_of(error)}): make room, or set PIPELINE_HOME"
+        raise ResourceError(
+            f"can't keep vectors in {folder} ({reason_of(error)}): make room, or set PIPELINE_HOME", path=folder
         ) from error
+    try:
+        return _read(path)
+    except (OSError, ValueError):
+        return shard
 
 
-class _Shards:
-    """All shards of a model, and where each text's vector lies in them."""
+def _read(path: Path) -> _Shard:
+    """Map a shard, and check its bytes.
 
-    def __init__(self, arrays: list[np.ndarray], keys: list[np.ndarray]) -> None:
-        self.arrays = arrays
-        sizes = [len(part) for part in keys]
-        joined = np.concatenate(keys) if keys else np.empty((0, 2), dtype=np.uint64)
+    Raises:
+        OSError: when it can't be read.
+        ValueError: when its bytes are not those that were written.
+    """
+    with pa.memory_map(str(path)) as file:
+        content = file.read_buffer()
+    if hashlib.sha256(content).hexdigest() != path.stem:
+        raise ValueError("its bytes have changed")
+    batch = pa.ipc.open_file(content).get_batch(0)
+    keys = np.frombuffer(batch.column("key").buffers()[1], dtype="<u8").reshape(-1, 2)
+    vectors = np.frombuffer(batch.column("vector").values.buffers()[1], dtype="<f4")
+    return _Shard(keys, vectors.reshape(len(keys), -1))
+
+
+def _read_all(folder: Path, on_progress: OnProgress) -> list[_Shard]:
+    """The shards that are intact. A damaged one is named and left where it is."""
+    shards = []
+    for path in sorted(folder.glob("*.arrow")):
+        try:
+            shards.append(_read(path))
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError) as error:
+            on_progress(LogLine(f"vectors in {path} can't be used ({reason_of(error)}), and are embedded again"))
+    return shards
+
+
+class _Lookup:
+    """Finds the shard and the row of a text."""
+
+    def __init__(self, shards: Sequence[_Shard]) -> None:
+        sizes = [len(shard.keys) for shard in shards]
+        joined = np.concatenate([np.empty((0, 2), dtype=np.uint64), *(shard.keys for shard in shards)])
         order = np.lexsort((joined[:, 1], joined[:, 0]))
         self._keys = joined[order]
-        self._shard = np.repeat(np.arange(len(arrays)), sizes)[order]
-        self._row = np.concatenate([np.arange(size) for size in sizes])[order] if sizes else np.empty(0, dtype=np.int64)
-
-    @classmethod
-    def open(cls, folder: Path, on_progress: OnProgress) -> "_Shards":
-        """The shards that are whole; a damaged one is named and passed over, as it can be made again."""
-        arrays, keys = [], []
-        for path in sorted(folder.glob("*.keys")):
-            try:
-                stored = path.read_bytes()
-                numbers = np.frombuffer(stored[_DIGEST:], dtype="<u8").reshape(-1, 2)
-                if file_sha256(path.with_suffix(".npy")) != stored[:_DIGEST].hex():
-                    raise ValueError("its bytes have changed")
-                array = np.load(path.with_suffix(".npy"), mmap_mode="r", allow_pickle=False)
-                if len(array) != len(numbers):
-                    raise ValueError("it has not a key for each vector")
-            except (OSError, ValueError) as error:
-                on_progress(LogLine(f"vectors in {path} can't be used ({reason_of(error)}): they are made again"))
-                path.unlink(missing_ok=True)
-                continue
-            arrays.append(array)
-            keys.append(numbers)
-        return cls(arrays, keys)
+        self._shard = np.repeat(np.arange(len(shards)), sizes)[order]
+        self._row = np.concatenate([np.empty(0, dtype=np.int64), *map(np.arange, sizes)])[order]
 
     def find(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Shard and row of each text's vector, both int64 of shape (texts,); shard -1 where there is none."""
@@ -165,8 +198,8 @@ class _Shards:
 class _CachedVectors(Vectors):
     """Vectors that lie in the shards of a cache, mapped into memory as they are read."""
 
-    def __init__(self, shards: _Shards, shard: np.ndarray, row: np.ndarray) -> None:
-        self._arrays, self._shard, self._row = shards.arrays, shard, row
+    def __init__(self, shards: Sequence[_Shard], shard: np.ndarray, row: np.ndarray) -> None:
+        self._arrays, self._shard, self._row = [each.vectors for each in shards], shard, row
 
     def __len__(self) -> int:
         return len(self._shard)
@@ -180,10 +213,10 @@ class _CachedVectors(Vectors):
         """See `Vectors.block`."""
         return self.rows(np.arange(start, stop))
 
-    def rows(self, numbers: np.ndarray) -> np.ndarray:
+    def rows(self, indices: np.ndarray) -> np.ndarray:
         """See `Vectors.rows`."""
-        shard, row = self._shard[numbers], self._row[numbers]
-        taken = np.empty((len(numbers), self.dimensions), dtype=np.float32)
+        shard, row = self._shard[indices], self._row[indices]
+        taken = np.empty((len(indices), self.dimensions), dtype=np.float32)
         for which in np.unique(shard):
             wanted = shard == which
             taken[wanted] = self._arrays[which][row[wanted]]

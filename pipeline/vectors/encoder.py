@@ -42,14 +42,9 @@ class Encoder:
         self._device = device
 
     @property
-    def model_version(self) -> str:
+    def cache_name(self) -> str:
         """See `PartsEncoder`."""
-        return self.info.version
-
-    @property
-    def precision(self) -> str:
-        """See `PartsEncoder`."""
-        return PRECISION
+        return f"{self.info.version}-{PRECISION}"
 
     @property
     def part_size(self) -> int:

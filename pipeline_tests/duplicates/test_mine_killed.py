@@ -46,7 +46,7 @@ for _ in range(kills):
     time.sleep(draw.uniform(0, 1.1) * seconds)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    shards.append(len(list((folder / "home").rglob("*.keys"))))
+    shards.append(len(list((folder / "home").rglob("*.arrow"))))
     if draw.random() < 0.3:
         # Also from the very beginning.
         shutil.rmtree(folder / "home", ignore_errors=True)
