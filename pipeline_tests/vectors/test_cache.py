@@ -1,12 +1,18 @@
 """Vectors are embedded once, whatever interrupts it, and damaged ones are noticed and made again."""
 
+import errno
+import json
+import random
+import subprocess
+import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import ModelError, PipelineError, ResourceError
 from pipeline.core.progress import Advanced, LogLine, OnProgress, ProgressEvent
 from pipeline.vectors.cache import VectorCache, text_keys
 
@@ -120,3 +126,74 @@ def test_files_that_go_at_any_step_never_give_another_texts_vector(tmp_path: Pat
     drop()
     np.testing.assert_array_equal(vectors.block(0, 50), as_vectors(TEXTS))
     np.testing.assert_array_equal(vectors.rows(np.array([49, 0])), as_vectors([TEXTS[49], TEXTS[0]]))
+
+
+def test_a_full_disk_is_one_line_that_names_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("pipeline.vectors.cache.write_bytes", full)
+    with pytest.raises(ResourceError) as caught:
+        VectorCache(tmp_path).vectors(TEXTS, Counting())
+    assert caught.value.values == {"path": tmp_path / "m1"}
+
+
+def test_an_encoder_that_gives_too_few_vectors_is_refused(tmp_path: Path) -> None:
+    class Short(Counting):
+        def embed_parts(self, parts: Sequence[list[str]], on_progress: OnProgress) -> Iterator[np.ndarray]:
+            for part in parts:
+                yield as_vectors(part[1:])
+
+    with pytest.raises(ModelError):
+        VectorCache(tmp_path).vectors(TEXTS, Short())
+
+
+READER = """
+import json, random, sys
+from pathlib import Path
+import numpy as np
+from pipeline.vectors.cache import VectorCache, text_keys
+
+folder, number, rounds = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+
+class Encoder:
+    # Other last digits in each process, as an export and the model have them on different machines.
+    cache_name, part_size = "m1", 97
+
+    def embed_parts(self, parts, on_progress):
+        for part in parts:
+            yield expected(part) + np.float32(number / 1_000)
+
+def expected(texts):
+    return (text_keys(texts) % 1_000_003).astype(np.float32)
+
+draw = random.Random(number)
+read = wrong = 0
+for _ in range(rounds):
+    start = draw.randrange(2_000)
+    texts = [f"Question {i}?" for i in range(start, start + 500)]
+    vectors = VectorCache(folder).vectors(texts, Encoder())
+    found = np.concatenate([block for _, block in vectors.blocks(128)])
+    read += len(texts)
+    wrong += int((np.abs(found - expected(texts)) > 0.1).any(axis=1).sum())
+print(json.dumps([read, wrong]))
+"""
+
+
+@pytest.mark.slow
+def test_four_processes_never_read_a_wrong_vector_while_files_are_deleted(tmp_path: Path) -> None:
+    readers = [
+        subprocess.Popen(
+            [sys.executable, "-c", READER, str(tmp_path), str(number), "60"], stdout=subprocess.PIPE, text=True
+        )
+        for number in range(4)
+    ]
+    draw, deleted = random.Random(0), 0
+    while any(reader.poll() is None for reader in readers):
+        if there := sorted(tmp_path.rglob("*.arrow")):
+            draw.choice(there).unlink()
+            deleted += 1
+        time.sleep(0.01)
+    results = [json.loads(reader.communicate()[0]) for reader in readers]
+    read, wrong = (sum(column) for column in zip(*results, strict=True))
+    assert (read >= 100_000, deleted > 20, wrong) == (True, True, 0)
