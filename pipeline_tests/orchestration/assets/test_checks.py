@@ -268,7 +268,7 @@ def test_a_model_with_a_prompt_and_without_unit_length_passes_and_its_metadata_s
     assert result.success
     sound = checks(result)["fine_tuned_model", "sound_embeddings"]
     assert sound.passed
-    assert "the base model's isn't 1 either" in str(sound.description)
+    assert "aren't of length 1 either" in str(sound.description)
     for asset, limit in (("base_model", POSITIONS - 1), ("fine_tuned_model", 16)):
         shown = metadata(result, asset)
         assert (shown["prompt"], shown["unit_length"]) == ("'What is the query: '", False)
@@ -290,7 +290,7 @@ def test_a_trained_model_passes_and_its_budget_only_warns(pipeline_home: Path, s
     assert result.success
     assert not found["fine_tuned_model", "training_time"].passed
     assert found["fine_tuned_model", "training_time"].severity == dg.AssetCheckSeverity.WARN
-    assert found["fine_tuned_model", "training_cost"].description == "skipped: the machine that trained bills nothing"
+    assert found["fine_tuned_model", "training_cost"].description == "skipped: the machine that trained doesn't bill"
     norm_error, bound = figures(found["fine_tuned_model", "sound_embeddings"])
     assert isinstance(norm_error, float)
     assert norm_error < 1e-5
