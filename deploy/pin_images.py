@@ -1,4 +1,4 @@
-"""Writes the digests of the images into compose.yaml and Dockerfile, beside their tags: `make pin-images` runs it.
+"""Write the digests of the images into compose.yaml and Dockerfile, next to their tags: `make pin-images` runs it.
 
     python deploy/pin_images.py [file ...]
 
@@ -66,7 +66,7 @@ def _get(url: str, token: str = "") -> bytes:
 
 
 def pinned(text: str) -> str:
-    """A file with the digest beside each image that it names."""
+    """The text of a file with the digest next to each image that it names."""
     digests = {image: digest(image) for _, image, _ in _IMAGE.findall(text) if image not in OWN}
     return _IMAGE.sub(lambda found: found[0] if found[2] in OWN else f"{found[1]}{found[2]}@{digests[found[2]]}", text)
 

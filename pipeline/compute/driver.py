@@ -31,7 +31,7 @@ _came: list[int] = []
 
 
 class Caller:
-    """Records the work of whoever wants it done. This one records nothing, and an interrupt ends its work."""
+    """The caller of some work, which records it. This one records nothing, and an interrupt cancels its work."""
 
     def record(self, work: WorkRecord) -> None:
         """Record work before it is waited for."""

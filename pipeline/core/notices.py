@@ -2,8 +2,8 @@
 
 Written by hand, as apprise 2.3 breaks three promises of docs/operations.md: it sends a password over a connection
 without encryption, it returns only whether a message was sent and logs the reason, at debug level with the whole URL,
-and it refuses webhooks of unknown hosts. A webhook's URL is as secret as a password, as whoever knows it can write into
-the chat, so errors here show no URL, address or credential.
+and it refuses webhooks of unknown hosts. A webhook's URL is as secret as a password, because anybody who knows it can
+write into the chat, so errors here show no URL, address or credential.
 """
 
 import smtplib

@@ -93,7 +93,7 @@ class DuplicateClassifier:
         return self.cosine(pairs, on_progress) >= threshold
 
     def threshold(self, precision: float | None = None, prior: float | None = None) -> float:
-        """The cosine from which on pairs count as duplicates.
+        """The minimum cosine of duplicates.
 
         By default that of the best F1 on the dev split; with a precision, the lowest that has it on the dev split; with
         a prior alone, where the probability is 1/2.

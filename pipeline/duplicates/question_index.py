@@ -28,7 +28,7 @@ def build_index(
 
     Args:
         folder: of the files of faiss.
-        index_from: number of questions from which on such a file is written.
+        index_from: minimum number of questions for an index file.
 
     Raises:
         OSError: when the file can't be written.

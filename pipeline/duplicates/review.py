@@ -69,9 +69,9 @@ def _columns(side: str, model: str, table: PairTable, probability: np.ndarray) -
 
 
 def to_review(pairs: pa.Table) -> pa.Table:
-    """Pairs in the form in which corrections are read: their label stands in `labelled`, and `is_duplicate` is empty.
+    """Pairs in the form of corrections: their label is in `labelled`, and `is_duplicate` is empty.
 
-    Whoever reviews a pair fills in its label. A pair that nobody looked at has none, and so corrects nothing.
+    A reviewer fills in the label of a pair. A pair without one corrects nothing.
 
     Args:
         pairs: question1, question2, is_duplicate, and what else a reviewer wants to see.

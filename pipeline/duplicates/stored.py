@@ -123,12 +123,12 @@ class QuestionIndex(StoredValue):
     """What new questions are looked for in.
 
     Attributes:
-        kind: `exact`: the vectors themselves; `index`: an inverted file of faiss beside them.
+        kind: `exact`: the vectors themselves; `index`: also an inverted file of faiss.
         corpus_version, model_version: whose vectors it has.
         questions: how many.
         recall: share of a sample's 10 nearest questions that it finds; 1 for `exact`.
         file: its path on this machine; empty for `exact`.
-        sha256: of that file; empty likewise.
+        sha256: of that file; empty without one.
     """
 
     stored_name: ClassVar[str] = "QuestionIndex"
@@ -162,7 +162,7 @@ def hashes(files: dict[str, bytes]) -> dict[str, str]:
 
 
 def write_files(store: VersionStore, asset: str, version: str, files: Mapping[str, bytes]) -> None:
-    """Put the tables of a value beside it; before the value itself, which says what they hold."""
+    """Write the tables of a value, before the value itself, which has their hashes."""
     for name, content in files.items():
         write_bytes(store.folder(asset) / version / name, content)
 

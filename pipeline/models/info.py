@@ -7,7 +7,7 @@ from pipeline.core.errors import SettingError, excerpt
 from pipeline.core.values import Stored, StoredValue, Upgrade
 
 _FEWEST_TOKENS = 4
-"""Of a question beside the prompt: two special ones, and two to tell questions apart."""
+"""Tokens of a question in addition to the prompt: two special ones, and two to tell questions apart."""
 
 
 class ModelProperties(Stored):
@@ -20,7 +20,7 @@ class ModelProperties(Stored):
         dimensions: of an embedding.
         dimensions_before_cut: of an embedding before the model cuts it (`truncate_dim`); None where it doesn't.
         max_seq_length: tokens that a question is cut to, those of the prompt included; None for a model without limit.
-        stated_length: what its files say instead, where the model has not so many positions; None elsewhere.
+        stated_length: the limit in its files if the model has fewer positions; None otherwise.
         positions: most tokens that it has positions for; None where there is no bound.
         unit_length: whether embeddings have length 1.
         prompt: the text before each question; empty for none.

@@ -40,7 +40,7 @@ class KnownQuestions:
 
         Args:
             vectors: of the texts; None where there are none.
-            index_from: questions from which on an index is made.
+            index_from: minimum number of questions for an index.
         """
         self._texts = list(texts)
         keys = question_keys(pa.array(self._texts, pa.large_string())).to_pylist()

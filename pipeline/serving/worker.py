@@ -1,4 +1,4 @@
-"""Handles requests in one thread, in batches: embedding several questions at once is quicker than one after the other,
+"""Handles requests in one thread, in batches: embedding several questions at once is faster than one by one,
 and the event loop stays free.
 
 Requests of few questions go first. A large one is split, with one part of it in each batch, so others don't wait for

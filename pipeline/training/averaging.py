@@ -9,7 +9,7 @@ from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 FILE_NAME = "average.safetensors"
-"""In a checkpoint, beside the weights in training."""
+"""In a checkpoint, next to the weights in training."""
 
 
 class WeightAverage:

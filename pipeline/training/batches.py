@@ -1,4 +1,4 @@
-"""What the model is given in each step: which pairs, and their tokens.
+"""The batches of a training: the pairs of each step, and their tokens.
 
 Every distinct question of the training pairs is tokenised once. A plan fixes the pairs of every batch of the whole
 training in advance, from the seed alone, so that a resumed training goes on with the very next batch. A batch is a
@@ -110,11 +110,11 @@ class BatchPlan:
         return len(self.ends) // self.parts
 
     def pairs_after(self, step: int) -> int:
-        """Pairs visited in the first so many steps."""
+        """Pairs visited in the first `steps` steps."""
         return int(self.ends[step * self.parts - 1]) if step else 0
 
     def epoch_after(self, step: int) -> float:
-        """Passes over the pairs made in the first so many steps, such as 1.5."""
+        """Passes over the pairs in the first `steps` steps, such as 1.5."""
         return self.pairs_after(step) * self.epochs / len(self.order)
 
     def evaluation_steps(self, per_epoch: int) -> frozenset[int]:

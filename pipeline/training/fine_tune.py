@@ -1,4 +1,4 @@
-"""Fine-tunes a model and leaves a finished run folder: from pairs and a recipe to the model and its manifest."""
+"""Fine-tune a model: from pairs and a recipe to a finished run folder with the model and its manifest."""
 
 import gc
 import logging

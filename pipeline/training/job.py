@@ -1,4 +1,4 @@
-"""A training that is asked for: the pairs, the models and the recipe, and which run it belongs to."""
+"""A training job: the pairs, the models and the recipe, and the run that it belongs to."""
 
 from dataclasses import dataclass
 

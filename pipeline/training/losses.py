@@ -1,4 +1,4 @@
-"""What a batch costs: losses on the embeddings of its pairs, from sentence-transformers wherever it has them."""
+"""Losses on the embeddings of a batch of pairs, from sentence-transformers where it has them."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""The manifest of a finished training: which files its model has, and whether they still are what was written."""
+"""The manifest of a finished training: the files of its model with their hashes, and verifying them."""
 
 from pathlib import Path
 

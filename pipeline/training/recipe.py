@@ -1,4 +1,4 @@
-"""Every knob of a fine-tuning run with its range, the names of the losses included."""
+"""The recipe: every setting of a fine-tuning run with its range, and the names of the losses."""
 
 import math
 from collections.abc import Mapping
@@ -47,7 +47,9 @@ class Recipe(Settings):
     }
     removed: ClassVar[Mapping[str, Any]] = REMOVED_KNOBS
 
-    epochs: int = Field(default=1, ge=1, le=1_000, description="Passes over the training pairs; the reference made 10.")
+    epochs: int = Field(
+        default=1, ge=1, le=1_000, description="Passes over the training pairs; the reference system made 10."
+    )
     batch_size: int = Field(
         default=32,
         ge=2,
@@ -55,14 +57,14 @@ class Recipe(Settings):
         description="Pairs in an optimiser step, over all processes and accumulated batches. It changes the loss too.",
     )
     gradient_accumulation_steps: int = Field(
-        default=1, ge=1, le=1_024, description="Batches that an optimiser step is cut into, to save memory."
+        default=1, ge=1, le=1_024, description="Number of batches in an optimiser step, to save memory."
     )
     token_budget: int | None = Field(
         default=None,
         ge=64,
         le=100_000_000,
-        description="Most tokens in a forward pass; a step whose pairs have more ends early. Empty (auto): as many as "
-        "the memory holds.",
+        description="Maximum tokens of a forward pass; a step with more tokens is cut short. Empty (auto): as many as "
+        "fit into memory.",
     )
     learning_rate: float = Field(default=2e-5, gt=0, le=1, description="Peak learning rate of AdamW.")
     weight_decay: float = Field(
@@ -86,11 +88,11 @@ class Recipe(Settings):
     )
     loss: LossName = Field(
         default="online_contrastive",
-        description="What a batch costs; docs/training.md explains each. The reference: online_contrastive.",
+        description="The loss; docs/training.md explains each. The reference system uses online_contrastive.",
     )
     loss_weights: dict[str, float] = Field(
         default_factory=dict,
-        description="Further losses by name, with their weights beside the first one's 1.",
+        description="Further losses and their weights; that of `loss` is 1.",
     )
     teacher_model: str | None = Field(
         default=None,
@@ -136,7 +138,7 @@ class Recipe(Settings):
         default="auto", description="`auto`: bf16 where it is faster, else fp32. Weights are fp32 always."
     )
     evaluations_per_epoch: int = Field(
-        default=1, ge=1, le=1_000, description="How often an epoch the model is evaluated on the dev split."
+        default=1, ge=1, le=1_000, description="Number of evaluations on the dev split in each epoch."
     )
     load_best_model_at_end: bool = Field(
         default=True,
@@ -147,21 +149,21 @@ class Recipe(Settings):
         default=None,
         ge=1,
         le=1_000,
-        description="Stop early after so many evaluations without a new best; empty: never.",
+        description="Stop early after this number of evaluations without a new best; empty: never.",
     )
     average_decay: float | None = Field(
         default=None,
         gt=0,
         lt=1,
-        description="Decay a step of an exponential moving average of the weights, which then is the model; empty: "
-        "none.",
+        description="Decay per step of an exponential moving average of the weights, which becomes the model; empty: "
+        "no average.",
     )
     soup_size: int = Field(
         default=1,
         ge=1,
         le=100,
-        description="Trainings with the seeds `seed`, `seed` + 1 and so on, which start from the same model; their "
-        "weights are averaged (a model soup), and the result is as large and as quick as one of them.",
+        description="Number of trainings with the seeds `seed`, `seed` + 1 and so on, whose weights are averaged (a "
+        "model soup). The result is as large and as fast as one of them.",
     )
     seed: int = Field(default=42, ge=0, le=2**32 - 1, description="Seed of the shuffle and of dropout.")
     device: Device = Field(default="auto", description="Where to train: `auto` takes a GPU where there is one.")
@@ -169,10 +171,10 @@ class Recipe(Settings):
         default=500,
         ge=1,
         le=10_000_000,
-        description="Steps between two checkpoints; the last step and each new best always have one.",
+        description="Steps between two checkpoints; the last step and each new best are always saved.",
     )
     save_total_limit: int = Field(
-        default=2, ge=1, le=1_000, description="How many of the newest checkpoints stay, next to the best one."
+        default=2, ge=1, le=1_000, description="Number of newest checkpoints to keep, in addition to the best one."
     )
     allow_slow: bool = Field(
         default=False,
@@ -291,12 +293,12 @@ class TrainingOrder(Recipe):
 
     train_anew: bool = Field(
         default=False,
-        description="On a remote compute: train again where the same recipe, data, base model and code have given a "
-        "result already, which stands otherwise.",
+        description="On a remote compute: train again even if there is a result of the same recipe, data, base model "
+        "and code, which is reused otherwise.",
     )
     download_model: bool = Field(
         default=False,
-        description="On a remote compute: bring the fine-tuned model to this machine too, into the runs folder.",
+        description="On a remote compute: also download the fine-tuned model into the runs folder of this machine.",
     )
 
     @property
@@ -306,5 +308,5 @@ class TrainingOrder(Recipe):
 
     @property
     def orders(self) -> Orders:
-        """What is beside the recipe."""
+        """The orders that are not part of the recipe."""
         return Orders(train_anew=self.train_anew, download_model=self.download_model)

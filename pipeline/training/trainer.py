@@ -354,5 +354,5 @@ class _Clock:
         self._since = time.perf_counter()
 
     def seconds_of(self, steps: int, evaluations: int) -> float:
-        """How long so many steps and evaluations take, as far as is known."""
+        """Estimated seconds of a number of steps and evaluations."""
         return steps * self._seconds / (self._step - self._first) + evaluations * self._evaluation_seconds

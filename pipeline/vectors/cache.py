@@ -187,7 +187,7 @@ class _Lookup:
         at = np.minimum(np.searchsorted(self._keys[:, 0], keys[:, 0]), len(self._keys) - 1)
         there = (self._keys[at] == keys).all(axis=1)
         for number in np.flatnonzero(~there & (self._keys[at, 0] == keys[:, 0])):
-            # Two texts whose hashes begin alike: the right one stands behind.
+            # Two texts whose hashes begin alike: the right one comes later.
             same = np.flatnonzero((self._keys == keys[number]).all(axis=1))
             if len(same):
                 at[number], there[number] = same[0], True
@@ -196,7 +196,7 @@ class _Lookup:
 
 
 class _CachedVectors(Vectors):
-    """Vectors that lie in the shards of a cache, mapped into memory as they are read."""
+    """Vectors in the shards of a cache, which are mapped into memory."""
 
     def __init__(self, shards: Sequence[_Shard], shard: np.ndarray, row: np.ndarray) -> None:
         self._arrays, self._shard, self._row = [each.vectors for each in shards], shard, row

@@ -1,4 +1,4 @@
-"""Embeds texts with a chosen model on this machine, as vectors of length 1. The model is loaded when it is needed."""
+"""Embed texts on this machine as vectors of length 1. The model is loaded on first use."""
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 PRECISION: Literal["fp32"] = "fp32"
-"""As the thresholds were chosen, and as `SentenceTransformer.encode` embeds."""
+"""The precision of `SentenceTransformer.encode`, and the one in which thresholds were chosen."""
 
 
 class TextEncoder(PartsEncoder, Protocol):

@@ -1,4 +1,4 @@
-"""How vectors are embedded, compared and indexed: the knobs of this room, each with its default."""
+"""Options of embedding, comparing and indexing vectors, with their defaults."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,7 +9,7 @@ PART_SIZE = 4_096
 """Texts to embed at once on this machine. An interruption loses at most this many."""
 
 WORTH_PACKING = 128
-"""Texts from which on packed batches save more time than it takes to check whether the model supports them."""
+"""Minimum number of texts for packed batches: below it, checking whether the model supports them takes longer."""
 
 MOST_PAIRS = 50_000_000
 """Most pairs that mining returns: more are 800 MB that nobody reads, and a sign of a threshold that is far too low."""
@@ -37,7 +37,7 @@ class InvertedFileOptions:
     """Building and searching an inverted file of faiss.
 
     Attributes:
-        index_from: number of vectors from which on `auto` takes the index.
+        index_from: minimum number of vectors for which `auto` takes the index.
         lists_per_root: number of lists, as a multiple of the square root of the number of vectors.
         trained_per_list: vectors per list that k-means is trained on.
         kmeans_rounds: iterations of k-means.
