@@ -7,7 +7,7 @@ import pytest
 from deciding_model import made_decision
 from exports import info_of
 
-from pipeline.core.errors import DamagedError, PipelineError
+from pipeline.core.errors import DamagedError, NotFoundError, SettingError
 from pipeline.core.store import VersionStore
 from pipeline.duplicates.chosen_model import EXPORTED_ASSET, ChosenExport, find_model
 from pipeline.duplicates.classifier import DuplicateClassifier
@@ -40,7 +40,7 @@ def kept(store: VersionStore, folder: Path, tiny: Path) -> ExportedModel:
 def test_the_newest_export_of_a_home_is_a_choice(exported: Path, tiny: Path, pipeline_home: Path) -> None:
     assert EXPORTED == EXPORTED_ASSET
     store = VersionStore(str(pipeline_home))
-    with pytest.raises(PipelineError, match=r"nothing is exported in .* yet: launch the job `export`"):
+    with pytest.raises(NotFoundError):
         find_model("exported", store)
     value = kept(store, exported, tiny)
     chosen = find_model("exported", store)
@@ -82,8 +82,9 @@ def test_a_classifier_of_an_export_decides_as_that_of_its_model(exported: Path) 
     assert classifier.decision == made_decision(read_record(exported).model_version)
     pairs = [("Why is it?", "why is it?"), ("How do I learn guitar?", "What is the best way?")]
     assert classifier.cosine(pairs)[0] == pytest.approx(1, abs=1e-5)
-    with pytest.raises(PipelineError, match="an export runs on the CPU, not on cuda"):
+    with pytest.raises(SettingError) as caught:
         DuplicateClassifier.load(exported, device="cuda")
+    assert caught.value.values == {"device": "cuda"}
 
 
 def test_vectors_of_int8_are_kept_apart(exported: Path, exported_int8: Path, tmp_path: Path) -> None:

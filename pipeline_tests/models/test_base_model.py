@@ -12,7 +12,15 @@ import pytest
 import torch
 from loopback_hub import LoopbackHub, Repository, loopback_hub
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import (
+    DamagedError,
+    MismatchError,
+    ModelError,
+    NotFoundError,
+    PipelineError,
+    SettingError,
+    UnavailableError,
+)
 from pipeline.core.files import PROJECT_ROOT
 from pipeline.models.base_model import resolve_base_model
 from pipeline.models.bundled import BUNDLED_NAME, bundled_folder
@@ -75,15 +83,17 @@ def test_changed_weights_change_the_version_and_are_not_loaded(copy: Path) -> No
         file.seek(-1, 2)
         file.write(bytes([last[0] ^ 1]))
     assert resolve_base_model(choice).version != reference.version
-    with pytest.raises(PipelineError, match="have changed"):
+    with pytest.raises(MismatchError) as caught:
         load_model(reference, "cpu")
+    assert caught.value.values["expected"] == reference.version
 
 
 def test_a_folder_that_is_gone_is_not_loaded(copy: Path) -> None:
     reference = resolve_base_model(BaseModelChoice(model=str(copy)))
     shutil.rmtree(copy)
-    with pytest.raises(PipelineError, match="is gone"):
+    with pytest.raises(NotFoundError) as caught:
         load_model(reference, "cpu")
+    assert caught.value.values["path"] == copy
 
 
 def test_half_precision_weights_are_loaded_in_full_precision(bundled: ModelInfo, tmp_path: Path) -> None:
@@ -115,13 +125,15 @@ def test_a_folder_without_sound_weights_is_refused(tmp_path: Path, others: dict[
 def test_weights_that_are_cut_short_are_refused(copy: Path) -> None:
     weights = copy / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1000])
-    with pytest.raises(PipelineError, match="are damaged"):
+    with pytest.raises(DamagedError) as caught:
         resolve_base_model(BaseModelChoice(model=str(copy)))
+    assert caught.value.values["path"] == weights
 
 
 def test_a_folder_that_holds_no_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PipelineError, match=r"neither modules\.json nor config\.json"):
+    with pytest.raises(ModelError) as caught:
         resolve_base_model(BaseModelChoice(model=str(tmp_path)))
+    assert caught.value.values["path"] == tmp_path
 
 
 @pytest.mark.parametrize("name", ["no-such-model", "/no/such/folder", "./model", "~/model", "a/b/c"])
@@ -130,20 +142,22 @@ def test_a_name_that_is_neither_folder_nor_hub_id_is_refused(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
-    with pytest.raises(PipelineError, match="neither `bundled`, nor a folder, nor a hub id"):
+    with pytest.raises(NotFoundError) as caught:
         resolve_base_model(BaseModelChoice(model=name))
+    assert caught.value.values == {"model": name}
 
 
 def test_a_hub_model_that_cannot_be_fetched_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(PipelineError, match="can't fetch base model 'no-such-owner/no-such-model'"):
+    with pytest.raises(UnavailableError):
         resolve_base_model(BaseModelChoice(model="no-such-owner/no-such-model"))
 
 
 def test_a_revision_of_what_has_none_is_refused(copy: Path) -> None:
     for model in ("bundled", str(copy)):
-        with pytest.raises(PipelineError, match="has no revisions"):
+        with pytest.raises(SettingError) as caught:
             resolve_base_model(BaseModelChoice(model=model, revision="main"))
+        assert caught.value.values["revision"] == "main"
 
 
 def test_the_cpu_is_always_there_and_auto_takes_what_is() -> None:
@@ -154,8 +168,9 @@ def test_the_cpu_is_always_there_and_auto_takes_what_is() -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
 def test_a_device_that_is_not_there_is_refused_and_nothing_stands_in() -> None:
-    with pytest.raises(PipelineError, match="device 'cuda' is not available on this machine, which has: cpu"):
+    with pytest.raises(SettingError) as caught:
         resolve_device("cuda")
+    assert caught.value.values == {"device": "cuda"}
 
 
 RESOLVE = """

@@ -7,7 +7,7 @@ import pytest
 from made_reports import finished_training
 
 from pipeline.core.checksums import checked_json, read_checked
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import DamagedError, MismatchError, NotFoundError, PipelineError
 from pipeline.training.manifest import MANIFEST_NAME, read_manifest, verify_files, verify_model
 
 
@@ -23,8 +23,9 @@ def test_a_finished_folder_is_whole_also_where_it_was_copied_to(tmp_path: Path) 
 def test_an_unfinished_folder_is_refused(tmp_path: Path) -> None:
     finished_training(tmp_path / "run")
     (tmp_path / "run" / MANIFEST_NAME).unlink()
-    with pytest.raises(PipelineError, match=r"has no manifest\.json, so its training never finished"):
+    with pytest.raises(NotFoundError) as caught:
         read_manifest(tmp_path / "run")
+    assert caught.value.values == {"path": tmp_path / "run" / MANIFEST_NAME}
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"fingerprint": "x"}', '{"surprise": 1}', "\udcff"])
@@ -56,15 +57,16 @@ def test_a_manifest_that_points_out_of_its_folder_is_refused(tmp_path: Path) -> 
     manifest = read_checked(path.read_bytes())
     manifest["result"]["model"]["name"] = "../elsewhere"
     path.write_bytes(checked_json(manifest))
-    with pytest.raises(PipelineError, match="names a model that lies outside"):
+    with pytest.raises(DamagedError):
         verify_files(tmp_path / "run", read_manifest(tmp_path / "run"))
 
 
 def test_a_folder_is_held_against_the_version_that_is_asked_for(tmp_path: Path) -> None:
     model = finished_training(tmp_path / "run")
     verify_model(tmp_path / "run", model.model.version)
-    with pytest.raises(PipelineError, match=f"is of model version {model.model.version}, not m9: train the model"):
+    with pytest.raises(MismatchError) as caught:
         verify_model(tmp_path / "run", "m9")
+    assert caught.value.values["version"] == "m9"
     (Path(model.model.location) / "model.safetensors").write_bytes(b"other weights")
     with pytest.raises(PipelineError, match=r"model\.safetensors is not the file that the manifest names"):
         verify_model(tmp_path / "run", model.model.version)

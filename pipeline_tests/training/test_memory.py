@@ -12,7 +12,7 @@ from run_folders import folder_for
 from small_data import sample_pairs
 from tiny_model import make_tiny_model
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import ResourceError
 from pipeline.models.base_model import resolve_base_model
 from pipeline.models.info import ModelInfo
 from pipeline.models.options import BaseModelChoice
@@ -81,15 +81,17 @@ def test_a_budget_of_one_s_own_is_refused_with_one_that_fits(
     memory[0] = 300
     job = with_budget(job, 1000)
     folder = folder_for(job, tmp_path)
-    with pytest.raises(PipelineError, match=r"out of memory with token_budget 1,000 on cpu .*: 250 fits; set that"):
+    with pytest.raises(ResourceError) as caught:
         fine_tune(job, folder)
+    assert (caught.value.values["token_budget"], caught.value.values["fits"]) == (1_000, 250)
     assert not folder.manifest.exists()
 
 
 def test_a_memory_too_small_for_anything_is_said(job: TrainingJob, memory: list[int], tmp_path: Path) -> None:
     memory[0] = 0
-    with pytest.raises(PipelineError, match=r"out of memory on cpu .* even with 64 tokens"):
+    with pytest.raises(ResourceError) as caught:
         fine_tune(job, folder_for(job, tmp_path))
+    assert caught.value.values == {"token_budget": 64}
 
 
 def test_a_budget_that_binds_ends_batches_early_and_visits_all_pairs(job: TrainingJob, tmp_path: Path) -> None:

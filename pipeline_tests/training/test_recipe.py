@@ -6,7 +6,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import PipelineError, SettingError
 from pipeline.models.fine_tuned import REMOVED_KNOBS
 from pipeline.models.precision import has_bf16, resolve_precision
 from pipeline.orchestration.assets.model import FineTuneConfig
@@ -209,6 +209,7 @@ def test_emulated_bf16_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     assert resolve_precision("bf16", "cpu") == "bf16"
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
     assert resolve_precision("auto", "cpu") == "fp32"
-    with pytest.raises(PipelineError, match="'bf16' would be emulated on this cpu"):
+    with pytest.raises(SettingError) as caught:
         resolve_precision("bf16", "cpu")
+    assert caught.value.values == {"precision": "bf16", "device": "cpu"}
     assert not has_bf16("mps")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import MismatchError, PipelineError
 from pipeline.core.files import OWNER_FILE, claim_folder
 from pipeline.models.base_model import model_folder_version
 from pipeline.models.fine_tuned import DevEvaluation, FineTunedModel
@@ -154,8 +154,9 @@ def test_a_missing_and_an_added_file_are_named(folder: RunFolder) -> None:
 
 def test_a_folder_of_another_training_is_refused(folder: RunFolder) -> None:
     finish(folder)
-    with pytest.raises(PipelineError, match="another recipe, data or base model"):
+    with pytest.raises(MismatchError) as caught:
         folder.finished_result(ANOTHER)
+    assert caught.value.values["fingerprint"] == ANOTHER
 
 
 def test_completing_the_card_changes_nothing_that_was_finished(folder: RunFolder) -> None:
