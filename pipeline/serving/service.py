@@ -103,7 +103,7 @@ class Service:
         """How the current model decides.
 
         Raises:
-            RefusedError: when no threshold has the precision, or the model carries no decision and the request needs
+            RefusedError: when no threshold has the precision, or the model has no decision and the request needs
                 one.
         """
         snapshot = self.snapshot
@@ -112,7 +112,7 @@ class Service:
             if precision is not None or prior is not None:
                 name = classifier.chosen.info.name
                 raise RefusedError(
-                    f"the model {name} carries no decision: ask for cosines, without precision and prior", model=name
+                    f"the model {name} has no decision: ask for cosines, without precision and prior", model=name
                 )
             return Criterion(snapshot, None, None)
         try:

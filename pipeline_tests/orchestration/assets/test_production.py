@@ -318,7 +318,7 @@ def compare(current):
 
 print("ready", flush=True)
 sys.stdin.readline()
-print(promote(store, PRODUCTION, candidate, PromotionRules(), compare, run, datetime.now(UTC)).word)
+print(promote(store, PRODUCTION, candidate, PromotionRules(), compare, run, datetime.now(UTC)).outcome)
 """
 
 
