@@ -6,9 +6,6 @@ from typing import Any
 
 from pipeline.core.errors import PipelineError
 
-UNFINISHED = {"vectors"}
-"""Rooms with errors that have no kind yet."""
-
 
 def faults(line: str, has_advice: bool) -> list[str]:
     """What is wrong with the form of a line.
@@ -35,8 +32,8 @@ class ErrorLines:
 
     def note(self, error: PipelineError, made_in: str) -> None:
         """Note an error if its line is faulty."""
-        package, _, room = made_in.partition(".")
-        if package != "pipeline" or room.partition(".")[0] in UNFINISHED:
+        package = made_in.partition(".")[0]
+        if package != "pipeline":
             return
         if wrong := faults(error.message, error.make_again is not None):
             self.faulty.append(f"{made_in}: {error.message!r} ({', '.join(wrong)})")

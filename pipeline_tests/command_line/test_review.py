@@ -121,7 +121,7 @@ def test_what_cant_be_written_is_refused_with_the_way_out(pipeline_home: Path, t
     out = str(tmp_path / "reviewed.csv")
     assert "launch the job `mine`" in refusal("--out", out)
     assert "no model was evaluated yet" in refusal("--out", out, "--mistakes")
-    assert "End its name in .csv" in refusal("--out", str(tmp_path / "reviewed.xlsx"))
+    assert "end it in .csv" in refusal("--out", str(tmp_path / "reviewed.xlsx"))
 
 
 def test_reviews_are_not_overwritten(mined: pd.DataFrame, tmp_path: Path) -> None:

@@ -51,7 +51,9 @@ class Parquet:
             )
         except OSError as error:
             if "deeply nested" in str(error):
-                raise NotReadableError(f"its columns are nested more than {_MOST_LEVELS} levels deep") from error
+                raise NotReadableError(
+                    f"its columns are nested more than {_MOST_LEVELS} levels deep: flatten them"
+                ) from error
             raise
 
     def read(self, names: Iterable[str], limits: Limits, label: LabelColumn | None = None) -> RawRows:

@@ -118,7 +118,9 @@ def _rows(
         except UnicodeDecodeError as error:
             raise NotReadableError(f"row {number:,} is no UTF-8: save the file as UTF-8") from error
         except RecursionError as error:
-            raise NotReadableError(f"row {number:,} is nested too deeply to be a row of pairs") from error
+            raise NotReadableError(
+                f"row {number:,} is nested too deeply to be a row of pairs: keep flat rows"
+            ) from error
         except ValueError as error:
             if number == 1:
                 raise NotReadableError(f"its first line is no complete JSON object: {_AS_LINES}") from error
