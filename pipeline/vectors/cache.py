@@ -72,7 +72,7 @@ class VectorCache:
         )
         for part, vectors in zip(parts, embedded, strict=True):
             if len(vectors) != len(part):
-                raise ModelError(f"the model gave {len(vectors):,} vectors for {len(part):,} texts")
+                raise ModelError(f"the model gave {len(vectors):,} vectors for {len(part):,} texts: use another model")
             shards.append(_write(folder, _Shard(keys[part], vectors.astype("<f4", copy=False))))
         if len(widths := {shard.vectors.shape[1] for shard in shards}) > 1:
             raise DamagedError(f"vectors in {folder} have {sorted(widths)} dimensions: delete it", path=folder)

@@ -40,13 +40,13 @@ def require_faiss(what: str) -> Any:
     """Import faiss.
 
     Args:
-        what: needs it, as the subject of the error's sentence.
+        what: the feature that needs it, as the subject of the error's sentence.
 
     Raises:
         NotInstalledError: when this machine can't use the index.
     """
     if reason := why_no_index():
-        raise NotInstalledError(f"{what} {reason}", packages=("faiss-cpu",))
+        raise NotInstalledError(f"{what} can't be used: it {reason}", packages=("faiss-cpu",))
     import faiss
 
     return faiss
@@ -240,7 +240,9 @@ def engine_for(choice: EngineChoice, questions: int, on_progress: OnProgress = i
     """
     why_not = why_no_index()
     if choice == "index" and why_not:
-        raise NotInstalledError(f"the engine `index` {why_not}, or take `exact`", packages=("faiss-cpu",))
+        raise NotInstalledError(
+            f"the engine `index` can't be used: it {why_not}, or take `exact`", packages=("faiss-cpu",)
+        )
     if choice == "exact" or (choice == "auto" and questions < InvertedFileOptions.index_from):
         return ExactEngine()
     if why_not:
