@@ -55,13 +55,21 @@ class Renamed:
     Attributes:
         name: the current name.
         values: the current value for each earlier one that is written differently now; other values stay as they are.
+        at_most: the upper bound under the earlier name, if the current name has a wider one.
     """
 
     name: str
     values: Mapping[Any, Any] = field(default_factory=dict)
+    at_most: float | None = None
 
     def value(self, given: Any) -> Any:
-        """The current value for one that was given under the earlier name."""
+        """The current value for one that was given under the earlier name.
+
+        Raises:
+            ValueError: when the value is above the bound of the earlier name.
+        """
+        if self.at_most is not None and _is_above(given, self.at_most):
+            raise ValueError(f"{given}: it is above {self.at_most:g}; use {self.name}")
         return self.values.get(given, given) if isinstance(given, Hashable) else given
 
 
@@ -105,7 +113,10 @@ class Settings(FrozenModel):
                 continue
             if current.name in values:
                 raise ValueError(f"{earlier} and {current.name} are the same setting: leave out {earlier}")
-            values[current.name] = current.value(values.pop(earlier))
+            try:
+                values[current.name] = current.value(values.pop(earlier))
+            except ValueError as error:
+                raise ValueError(f"{earlier} can't be {error}") from None
             if not is_stored:
                 _warn_renamed(earlier, current.name)
         return values
@@ -115,6 +126,14 @@ class Settings(FrozenModel):
     def _read_earlier_names(cls, fields: Any, info: ValidationInfo) -> Any:
         is_stored = bool((info.context or {}).get("from_store"))
         return cls.with_current_names(fields, is_stored) if isinstance(fields, dict) else fields
+
+
+def _is_above(value: Any, bound: float) -> bool:
+    """Whether a number, or the text of one, is above a bound. Anything else is left to the check of its type."""
+    try:
+        return float(value) > bound
+    except (TypeError, ValueError):
+        return False
 
 
 def _is_neutral(value: Any, neutral: Any) -> bool:

@@ -39,7 +39,7 @@ class Recipe(Settings):
     renamed: ClassVar[Mapping[str, Renamed]] = {
         "scheduler": Renamed("lr_scheduler_type"),
         # A share of 1 would now be one step.
-        "warmup_fraction": Renamed("warmup_steps", dict.fromkeys((1, "1", "1.0"), _ALL_STEPS)),
+        "warmup_fraction": Renamed("warmup_steps", dict.fromkeys((1, "1", "1.0"), _ALL_STEPS), at_most=1),
         "gradient_accumulation": Renamed("gradient_accumulation_steps"),
         "checkpoint_steps": Renamed("save_steps"),
         "keep_checkpoints": Renamed("save_total_limit"),

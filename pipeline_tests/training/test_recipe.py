@@ -164,6 +164,12 @@ def test_the_warm_up_is_a_share_below_1_or_a_number_of_steps(knobs: dict[str, An
     assert Recipe.model_validate(knobs).warmup_of(1_000) == steps
 
 
+@pytest.mark.parametrize("share", [2, 1.5, "2"])
+def test_a_warm_up_of_more_than_all_steps_is_refused_under_its_earlier_name(share: float | str) -> None:
+    with pytest.raises(ValidationError, match="warmup_fraction"):
+        Recipe.model_validate({"warmup_fraction": share})
+
+
 def test_a_part_of_a_warm_up_step_is_refused() -> None:
     with pytest.raises(ValidationError, match="neither a share below 1 nor a whole number of steps"):
         Recipe(warmup_steps=1.5)
